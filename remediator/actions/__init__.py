@@ -1,0 +1,1 @@
+"""What rules can do and look at, a package for each system."""

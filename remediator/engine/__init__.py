@@ -1,0 +1,1 @@
+"""Intake, dispatch, execution, leases, recovery and the outbox: what drives a run from alert to proof."""

@@ -1,0 +1,1 @@
+"""Messages for people, and a module for each channel that carries them."""

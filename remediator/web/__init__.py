@@ -1,0 +1,1 @@
+"""The HTTP surface: webhook, API, health, metrics and Slack's interactivity."""
