@@ -54,7 +54,7 @@ $(VENV)/.stamp: deploy/locks/dev.txt pyproject.toml
 	    if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python="$$candidate"; break; fi; \
 	  done; \
 	  if [ -z "$$python" ]; then \
-	    echo "Remediator needs Python 3.11 or newer, and none was found in PATH (python3 is: $$(python3 --version 2>&1))." >&2; \
+	    echo "Remediator needs Python 3.11 or newer, and none was found in PATH (python3 there: $$(python3 --version 2>/dev/null || echo none))." >&2; \
 	    echo "Install one, or name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; \
 	  fi; \
 	  if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
@@ -68,7 +68,7 @@ $(VENV)/.stamp: deploy/locks/dev.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-COMPILE = $(UV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
+COMPILE = $(UV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --system-certs
 
 lock: ## choose the newest versions that pyproject.toml allows and write deploy/locks
 	python3 -m venv --clear $(UV)
