@@ -1,0 +1,200 @@
+"""Changes: what is to be written, as values, so that state, events and notices go in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from remediator.core.alerts import Alert
+from remediator.core.checks import Fact
+from remediator.core.decide import Decision
+from remediator.core.episodes import Episode, Sighting
+from remediator.core.events import Event
+from remediator.core.guards import Quarantine, Question, Verdict
+from remediator.core.ids import DecisionId, EpisodeId, RulebookHash, RunId, WebhookId
+from remediator.core.notices import Envelope, Lane
+from remediator.core.runs import Attempt, Run, RunState
+from remediator.core.targets import Target
+
+
+@dataclass(frozen=True, slots=True)
+class RawWebhook:
+    """A webhook as it came in; ``body`` is the plain JSON text."""
+
+    id: WebhookId
+    source: str
+    received_at: datetime
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """A webhook taken apart: its alerts, or the reason why it is no v4 payload."""
+
+    webhook: WebhookId
+    alerts: tuple[Alert, ...] = ()
+    quarantine: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What intake did with one webhook: how many alerts were what, and whose episodes just closed."""
+
+    webhook: WebhookId
+    sightings: Mapping[Sighting, int]
+    closed: tuple[EpisodeId, ...] = ()
+    opened: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeWork:
+    """An episode to be decided; ``decided`` are the rules that already gave their final answer on it."""
+
+    episode: Episode
+    decided: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRequest:
+    """One rule's question about one episode; ``rule`` is empty when no rule matches.
+
+    ``last`` marks the episode's last request: with it the episode counts as decided, unless one of its
+    decisions is a deferral. ``run`` is the id that a new run would have.
+    """
+
+    episode: Episode
+    rule: str
+    target: Target | None
+    severity: str
+    rulebook: RulebookHash
+    run: RunId
+    facts: tuple[Fact, ...] = ()
+    last: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A decision and what it entails; ``run`` is the new run of a ``run`` decision."""
+
+    decision: Decision
+    run: Run | None = None
+    events: tuple[Event, ...] = ()
+    envelopes: tuple[Envelope, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunChange:
+    """One move of a run with all that belongs to it. ``was`` is the state that the row must still have."""
+
+    run: Run
+    was: RunState
+    attempt: Attempt | None = None
+    quarantine: Quarantine | None = None
+    events: tuple[Event, ...] = ()
+    envelopes: tuple[Envelope, ...] = ()
+
+
+class Refused(StrEnum):
+    """Why the store did not write a run's change."""
+
+    LEASE_LOST = "lease_lost"
+    MOVED = "moved"
+
+
+@dataclass(frozen=True, slots=True)
+class Intended:
+    """The answer to an intent: written (``change``), or what the guards said instead."""
+
+    verdict: Verdict
+    change: RunChange | None
+
+
+@dataclass(frozen=True, slots=True)
+class IntentRequest:
+    """What guards are asked about before an intent; ``first`` also asks entry guards and takes a slot."""
+
+    question: Question
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRow:
+    """A decision as the ledger kept it."""
+
+    id: DecisionId
+    episode: EpisodeId
+    rule: str
+    target: str
+    at: datetime
+    decision: Decision
+    rulebook: RulebookHash
+    facts: tuple[Fact, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run as `show` and `explain` need it."""
+
+    run: Run
+    episodes: tuple[Episode, ...]
+    decisions: tuple[DecisionRow, ...]
+    attempts: tuple[Attempt, ...]
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxItem:
+    """An envelope that is due; ``head`` and ``sent`` are what its notifier is told."""
+
+    id: int
+    envelope: Envelope
+    tries: int
+    created_at: datetime
+    head: str = ""
+    sent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How far behind the daemon is; ages are those of the oldest, ``None`` when there is nothing."""
+
+    webhooks: int
+    episodes: int
+    outbox: int
+    parked_notices: int
+    oldest_undecided: datetime | None
+    oldest_unsent: datetime | None
+    quarantined: int
+    unfinished_runs: int
+    by_lane: Mapping[Lane, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RulebookRow:
+    """A rulebook that the ledger has seen."""
+
+    hash: RulebookHash
+    first_seen: datetime
+    active: bool
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+class Proposal(StrEnum):
+    """What became of a proposed rulebook."""
+
+    ACTIVATED = "activated"
+    UNCHANGED = "unchanged"
+    DRIFTED = "drifted"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs `history` shows, newest first."""
+
+    limit: int = 50
+    rule: str | None = None
+    target: str | None = None
+    since: datetime | None = None
+    before: RunId | None = None

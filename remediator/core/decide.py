@@ -1,0 +1,160 @@
+"""Decide: one episode, one rule, the facts and the guards give one decision with one reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from remediator.core.episodes import Episode
+from remediator.core.guards import Answer, GuardAnswer, GuardView, PastRun, Question, ask_at_decision
+from remediator.core.ids import RunId
+from remediator.core.reasons import Reason
+from remediator.core.rules import AlertTrigger, Mode
+from remediator.core.runs import RunState
+
+#: How long a deferred decision waits before it is taken up again, at most.
+PARALLEL_RETRY = timedelta(seconds=2)
+
+
+class DecisionKind(StrEnum):
+    """What is to happen with an episode."""
+
+    RUN = "run"
+    JOIN = "join"
+    DEFER = "defer"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is to happen with an episode, and the one reason for it.
+
+    ``run`` is the run to join; ``not_before`` and ``expires`` belong to a deferral. ``report`` says
+    whether people are told although nothing runs: every decision but run, join and superseded, and a
+    join of a run that did not succeed.
+    """
+
+    kind: DecisionKind
+    reason: Reason
+    detail: str = ""
+    run: RunId | None = None
+    not_before: datetime | None = None
+    expires: datetime | None = None
+    mode: Mode = Mode.OBSERVE
+    report: bool = False
+    page: bool = False
+    answers: tuple[GuardAnswer, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why no rule can be asked: no rule matches, the target can't be made, a fact can't be had."""
+
+    reason: Reason
+    detail: str
+
+
+#: Obstacles that want a person at once, by law 6.
+_PAGED = frozenset(
+    {Reason.FACT_ERROR, Reason.TARGET_INVALID, Reason.COOLDOWN, Reason.QUARANTINED, Reason.PAGE_ONLY}
+)
+
+
+def skip(reason: Reason, detail: str = "", answers: tuple[GuardAnswer, ...] = ()) -> Decision:
+    """A final no, which is reported unless a newer episode took the place of this one."""
+    return Decision(
+        DecisionKind.SKIP,
+        reason,
+        detail,
+        report=reason not in (Reason.SUPERSEDED, Reason.RESOLVED),
+        page=reason in _PAGED,
+        answers=answers,
+    )
+
+
+def decide(episode: Episode, question: Question | Obstacle, view: GuardView) -> Decision:
+    """Decide what one rule does with one episode; pure, so that it may be asked again at will."""
+    if not episode.is_open:
+        reason = Reason.SUPERSEDED if episode.closed == "superseded" else Reason.RESOLVED
+        return skip(reason)
+    if isinstance(question, Obstacle):
+        return skip(question.reason, question.detail)
+    expires = episode.first_seen + question.rule.deadline
+    early = _too_early(episode, question, view.now)
+    if early is not None:
+        return _defer(Reason.FIRING_FOR, "", early, expires=early + question.rule.deadline)
+    if not question.rule.steps:
+        return skip(Reason.PAGE_ONLY, question.rule.summary)
+    joined = _joined(episode, question, view)
+    if joined is not None:
+        return joined
+    return _ask_guards(question, view, expires)
+
+
+def _too_early(episode: Episode, question: Question, now: datetime) -> datetime | None:
+    trigger = question.rule.trigger
+    if not isinstance(trigger, AlertTrigger) or not trigger.firing_for:
+        return None
+    # A startsAt that lies ahead of the receipt is another machine's clock, and is not believed.
+    ready = min(episode.starts_at, episode.first_seen) + trigger.firing_for
+    return ready if now < ready else None
+
+
+def _joined(episode: Episode, question: Question, view: GuardView) -> Decision | None:
+    if view.unfinished is not None:
+        return Decision(DecisionKind.JOIN, Reason.JOINED, run=view.unfinished.id, mode=view.unfinished.mode)
+    for past in (view.last_acted, view.last):
+        if past is not None and _covers(past, episode, question, view.now):
+            good = past.state in (RunState.SUCCEEDED, RunState.OBSERVED)
+            return Decision(
+                DecisionKind.JOIN,
+                Reason.JOINED_LATE,
+                f"{past.id} {past.state.value}",
+                run=past.id,
+                mode=past.mode,
+                report=not good,
+            )
+    return None
+
+
+def _covers(past: PastRun, episode: Episode, question: Question, now: datetime) -> bool:
+    """Whether a run that ended speaks for an episode too."""
+    if past.ended_at is None:
+        return False
+    if past.reached_intent:
+        return episode.starts_at <= past.ended_at
+    # Had it been live, a run that was only observed would be under way or cooling down now.
+    return past.state is RunState.OBSERVED and now - past.ended_at < question.rule.limits.cooldown
+
+
+def _ask_guards(question: Question, view: GuardView, expires: datetime) -> Decision:
+    verdict = ask_at_decision(question, view)
+    objection = verdict.objection
+    if objection is None:
+        return Decision(
+            DecisionKind.RUN,
+            Reason.MATCHED,
+            question.rule.summary,
+            mode=question.mode,
+            answers=verdict.answers,
+        )
+    reason = objection.reason or Reason.MATCHED
+    if objection.answer is Answer.REFUSES:
+        return skip(reason, objection.detail, verdict.answers)
+    if view.now >= expires:
+        return skip(Reason.EXPIRED, f"waited for {reason.value}: {objection.detail}", verdict.answers)
+    later = min(view.now + PARALLEL_RETRY, expires)
+    return _defer(reason, objection.detail, later, expires, verdict.answers)
+
+
+def _defer(
+    reason: Reason,
+    detail: str,
+    not_before: datetime,
+    expires: datetime,
+    answers: tuple[GuardAnswer, ...] = (),
+) -> Decision:
+    return Decision(
+        DecisionKind.DEFER, reason, detail, not_before=not_before, expires=expires, answers=answers
+    )

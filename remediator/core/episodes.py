@@ -1,0 +1,135 @@
+"""Episodes: one firing of an alert, from first seen to closed (law 2).
+
+Alertmanager repeats itself, its peers repeat each other, ``startsAt`` moves backwards, and `resolved`
+may come late, twice or never. :func:`observe` folds each alert into what is known of its key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from remediator.core.alerts import Alert, AlertKey
+from remediator.core.ids import EpisodeId
+
+#: A firing alert whose startsAt lies further than this after the last sighting is a new episode.
+REFIRE_GAP = timedelta(minutes=5)
+
+
+class Closed(StrEnum):
+    """How an episode ended."""
+
+    RESOLVED = "resolved"
+    SUPERSEDED = "superseded"
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """One firing of an alert. ``id`` is 0 until the store has given it one.
+
+    ``starts_at`` is the earliest that was told and ``ended_at`` the end by Alertmanager's clock;
+    ``first_seen``, ``last_seen`` and ``closed_at`` are times of the store.
+    """
+
+    id: EpisodeId
+    source: str
+    fingerprint: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    starts_at: datetime
+    first_seen: datetime
+    last_seen: datetime
+    group: Mapping[str, str] = field(default_factory=dict)
+    ended_at: datetime | None = None
+    closed_at: datetime | None = None
+    closed: Closed | None = None
+    repeats: int = 0
+
+    @property
+    def key(self) -> AlertKey:
+        return AlertKey(self.source, self.fingerprint)
+
+    @property
+    def is_open(self) -> bool:
+        return self.closed is None
+
+    @property
+    def alertname(self) -> str:
+        return self.labels.get("alertname", "")
+
+
+class Sighting(StrEnum):
+    """What one alert of one webhook turned out to be."""
+
+    OPENED = "opened"
+    REPEATED = "repeated"
+    REFIRED = "refired"
+    RESOLVED = "resolved"
+    STALE = "stale"
+    UNKNOWN_RESOLVED = "unknown_resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What to write for one alert: the changed earlier episode, the new one, or neither."""
+
+    sighting: Sighting
+    changed: Episode | None = None
+    opened: Episode | None = None
+
+
+def observe(alert: Alert, latest: Episode | None, now: datetime) -> Observation:
+    """Fold one alert into the latest episode of its key, open or closed, at the store's ``now``."""
+    if not alert.firing:
+        return _observe_resolved(alert, latest, now)
+    if latest is None:
+        return Observation(Sighting.OPENED, opened=_open(alert, now))
+    if latest.is_open:
+        return _observe_firing(alert, latest, now)
+    if latest.ended_at is not None and alert.starts_at <= latest.ended_at:
+        return Observation(Sighting.STALE)
+    return Observation(Sighting.OPENED, opened=_open(alert, now))
+
+
+def _observe_firing(alert: Alert, latest: Episode, now: datetime) -> Observation:
+    if alert.starts_at > latest.last_seen + REFIRE_GAP:
+        ended = replace(latest, ended_at=latest.last_seen, closed_at=now, closed=Closed.SUPERSEDED)
+        return Observation(Sighting.REFIRED, changed=ended, opened=_open(alert, now))
+    seen = replace(
+        latest,
+        starts_at=min(latest.starts_at, alert.starts_at),
+        last_seen=max(latest.last_seen, now),
+        annotations=alert.annotations,
+        repeats=latest.repeats + 1,
+    )
+    return Observation(Sighting.REPEATED, changed=seen)
+
+
+def _observe_resolved(alert: Alert, latest: Episode | None, now: datetime) -> Observation:
+    if latest is None or not latest.is_open:
+        return Observation(Sighting.UNKNOWN_RESOLVED)
+    # A peer's late `resolved` for an earlier firing must not close this one.
+    if alert.ends_at is not None and alert.ends_at <= latest.starts_at:
+        return Observation(Sighting.STALE)
+    # An end that lies far ahead would make every refire stale; our own clock bounds it.
+    end = now if alert.ends_at is None else min(alert.ends_at, now + REFIRE_GAP)
+    ended = replace(
+        latest, last_seen=max(latest.last_seen, now), ended_at=end, closed_at=now, closed=Closed.RESOLVED
+    )
+    return Observation(Sighting.RESOLVED, changed=ended)
+
+
+def _open(alert: Alert, now: datetime) -> Episode:
+    return Episode(
+        id=EpisodeId(0),
+        source=alert.source,
+        fingerprint=alert.fingerprint,
+        labels=alert.labels,
+        annotations=alert.annotations,
+        group=alert.group,
+        starts_at=alert.starts_at,
+        first_seen=now,
+        last_seen=now,
+    )

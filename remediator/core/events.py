@@ -1,0 +1,73 @@
+"""Events: immutable, versioned facts in the ledger. History, audit and post-mortems are views over them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from remediator.core.ids import EpisodeId, RunId
+
+#: The version of every event's ``data``; raised when a reader of the version before could not cope.
+EVENT_VERSION = 1
+
+
+class EventKind(StrEnum):
+    """What happened; the part before the dot is what it happened to."""
+
+    WEBHOOK_QUARANTINED = "webhook.quarantined"
+    WEBHOOK_REFUSED = "webhook.refused"
+    EPISODE_OPENED = "episode.opened"
+    EPISODE_REFIRED = "episode.refired"
+    EPISODE_RESOLVED = "episode.resolved"
+    EPISODE_STALE = "episode.stale"
+    DECISION_MADE = "decision.made"
+    RUN_CREATED = "run.created"
+    RUN_JOINED = "run.joined"
+    RUN_LEASED = "run.leased"
+    RUN_WAITING = "run.waiting"
+    RUN_PARKED = "run.parked"
+    RUN_PLANNED = "run.planned"
+    RUN_VERIFYING = "run.verifying"
+    RUN_CHECKED = "run.checked"
+    RUN_DISPROVEN = "run.disproven"
+    RUN_FALLING_BACK = "run.falling_back"
+    RUN_OBSERVED = "run.observed"
+    RUN_CANCELLED = "run.cancelled"
+    RUN_REFUSED = "run.refused"
+    RUN_EXPIRED = "run.expired"
+    RUN_SUCCEEDED = "run.succeeded"
+    RUN_FAILED = "run.failed"
+    RUN_UNKNOWN = "run.unknown"
+    GUARDS_ASKED = "guards.asked"
+    STEP_FAILED = "step.failed"
+    ATTEMPT_INTENDED = "attempt.intended"
+    ATTEMPT_SUCCEEDED = "attempt.succeeded"
+    ATTEMPT_FAILED = "attempt.failed"
+    ATTEMPT_LOST = "attempt.lost"
+    ATTEMPT_TAKEN_OVER = "attempt.taken_over"
+    TARGET_QUARANTINED = "target.quarantined"
+    TARGET_CLEARED = "target.cleared"
+    AUTOMATION_PAUSED = "automation.paused"
+    AUTOMATION_RESUMED = "automation.resumed"
+    RULEBOOK_ACTIVATED = "rulebook.activated"
+    RULEBOOK_REFUSED = "rulebook.refused"
+    RULEBOOK_DRIFTED = "rulebook.drifted"
+    NOTICE_PARKED = "notice.parked"
+    CLOCK_JUMPED = "clock.jumped"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One fact. ``data`` is JSON-able; ``id`` is 0 until the ledger has given it one."""
+
+    kind: EventKind
+    at: datetime
+    data: Mapping[str, object] = field(default_factory=dict)
+    episode: EpisodeId | None = None
+    run: RunId | None = None
+    rule: str | None = None
+    target: str | None = None
+    version: int = EVENT_VERSION
+    id: int = 0

@@ -1,0 +1,34 @@
+"""Leases: time-bound claims on targets, each with a fencing token that only grows (law 5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from remediator.core.ids import Owner, RunId, Token
+from remediator.core.targets import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A run's claim on its target, exclusive unless ``shared``, until ``expires_at`` of the store's clock."""
+
+    target: Target
+    run: RunId
+    owner: Owner
+    token: Token
+    expires_at: datetime
+    shared: bool = False
+
+    def is_live(self, now: datetime) -> bool:
+        """Whether it still holds; at ``expires_at`` itself it no longer does."""
+        return now < self.expires_at
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Why a lease was not given: another run holds the target until ``until``."""
+
+    run: RunId
+    owner: Owner
+    until: datetime

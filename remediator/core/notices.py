@@ -1,0 +1,74 @@
+"""Notices: what people are told, as values; channels decide how it looks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from remediator.core.ids import RunId
+
+
+class NoticeKind(StrEnum):
+    """What a notice is about."""
+
+    RUN = "run"
+    PROGRESS = "progress"
+    DECISION = "decision"
+    ALARM = "alarm"
+
+
+class Lane(StrEnum):
+    """Pages never queue behind reports."""
+
+    REPORTS = "reports"
+    PAGES = "pages"
+
+
+class Tone(StrEnum):
+    """How a notice is to be read at a glance."""
+
+    WORKING = "working"
+    GOOD = "good"
+    BAD = "bad"
+    UNSURE = "unsure"
+    QUIET = "quiet"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One message. All text is raw: whoever renders it escapes it (law 10).
+
+    ``title`` and ``summary`` are one sentence each; ``fields`` are name and value; ``lines`` a timeline,
+    oldest first; ``diff`` a unified diff or empty; ``commands`` what a person may type next.
+    ``final`` says that no later notice will update this one.
+    """
+
+    kind: NoticeKind
+    title: str
+    tone: Tone
+    severity: str = ""
+    summary: str = ""
+    fields: tuple[tuple[str, str], ...] = ()
+    lines: tuple[str, ...] = ()
+    diff: str = ""
+    commands: tuple[str, ...] = ()
+    run: RunId | None = None
+    final: bool = False
+    page: bool = False
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A notice with its address.
+
+    ``channel`` is ``slack:#name``, ``log`` or the like. Within one ``(channel, thread)`` order is kept.
+    With a ``key``, a later envelope of the same channel, thread and key replaces an unsent one
+    (``count`` adds up) and updates a sent one in place where the channel can.
+    """
+
+    channel: str
+    thread: str
+    notice: Notice
+    key: str = ""
+    lane: Lane = Lane.REPORTS

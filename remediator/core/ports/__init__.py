@@ -1,0 +1,1 @@
+"""The ports: what the engine needs from outside, with obligations in prose that adapters keep."""

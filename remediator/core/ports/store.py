@@ -1,0 +1,279 @@
+"""The Store port: the ledger, with the obligations that every backend keeps.
+
+Obligations that hold for every method:
+
+- **Atomic and durable.** A method's writes, events and envelopes are committed together before it
+  returns; if it raises, none of them are.
+- **The store's clock.** ``now`` in every callback, all expiry and all windows are the store's own time,
+  which never runs backwards. Callers never pass a time to be compared with it.
+- **Pure callbacks.** Callbacks read nothing but their arguments and may be called more than once, so a
+  backend is free to retry a transaction.
+- **Failure.** When the ledger can't be reached or written, :class:`StoreUnavailableError` is raised. The
+  caller then does not know whether the write was made, and asks again before it acts.
+- **Several replicas.** Methods that hand out work (``undecided``, ``due_envelopes``) never hand the same
+  piece to two callers before ``claim`` is over; work whose claim ran out is handed out again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+
+from remediator.core.alerts import Alert
+from remediator.core.changes import (
+    Backlog,
+    Decided,
+    DecisionRequest,
+    DecisionRow,
+    EpisodeWork,
+    Intake,
+    Intended,
+    IntentRequest,
+    Observed,
+    OutboxItem,
+    Proposal,
+    RawWebhook,
+    Refused,
+    RulebookRow,
+    RunChange,
+    RunFilter,
+    RunRow,
+)
+from remediator.core.episodes import Episode, Observation
+from remediator.core.events import Event
+from remediator.core.guards import GuardView, Pause, PauseScope, Quarantine, Verdict
+from remediator.core.ids import Owner, RulebookHash, RunId, Token
+from remediator.core.leases import Held, Lease
+from remediator.core.notices import Envelope, Lane
+from remediator.core.ports.channels import RuleFiles
+from remediator.core.runs import Attempt, Run
+from remediator.core.targets import Target
+
+Fold = Callable[[Alert, Episode | None, datetime], Observation]
+Judge = Callable[[DecisionRequest, GuardView], Decided]
+Ask = Callable[[IntentRequest, GuardView], Verdict]
+
+
+class Topic(StrEnum):
+    """What a loop of the engine waits for."""
+
+    WEBHOOKS = "webhooks"
+    EPISODES = "episodes"
+    RUNS = "runs"
+    OUTBOX = "outbox"
+    EVENTS = "events"
+
+
+class StoreError(Exception):
+    """The ledger could not do what it was asked."""
+
+
+class StoreUnavailableError(StoreError):
+    """The ledger can't be reached or written; whether the last write was made is not known."""
+
+
+class Inbox(Protocol):
+    """Webhooks, and the episodes that they are made of."""
+
+    async def save_webhook(self, source: str, body: bytes) -> None:
+        """Keep a webhook's raw body durably. The 2xx is sent after this returns, never before (law 1)."""
+        ...
+
+    async def untaken_webhooks(self, max_bytes: int) -> list[RawWebhook]:
+        """The oldest webhooks not taken apart yet, about ``max_bytes`` of bodies in all, at least one."""
+        ...
+
+    async def take_webhooks(self, intakes: Sequence[Intake], fold: Fold) -> list[Observed]:
+        """Fold the alerts of each webhook, in order, into the latest episode of their keys.
+
+        Marks each webhook as taken (or quarantined), with an event for each episode that opened, refired,
+        resolved or was stale, and none for mere repeats. A webhook already taken is passed over, so two
+        replicas that read the same one count it once. An open (source, fingerprint) is unique.
+        """
+        ...
+
+    async def undecided(self, limit: int, claim: timedelta) -> list[EpisodeWork]:
+        """Episodes to be decided: new ones, and deferred ones whose ``not_before`` has come, oldest first."""
+        ...
+
+    async def decide(self, requests: Sequence[DecisionRequest], judge: Judge) -> list[Decided]:
+        """Judge each request in order and write what it entails; later requests see what earlier ones wrote.
+
+        For a ``run`` decision the run is created and the episode joins it; for ``join`` the episode joins
+        that run. Each decision is stored with its facts and guard answers. A request whose (episode, rule)
+        already has a final decision is judged again but not written.
+        """
+        ...
+
+
+class Runs(Protocol):
+    """Runs, leases and fencing tokens."""
+
+    async def runnable(self, limit: int) -> list[RunId]:
+        """Runs that have not ended and whose target no live lease of a run covers, oldest first."""
+        ...
+
+    async def run(self, run: RunId) -> Run | None: ...
+
+    async def attempt_in_doubt(self, run: RunId) -> Attempt | None:
+        """The run's attempt that has no outcome, if any."""
+        ...
+
+    async def episodes_of(self, run: RunId) -> tuple[Episode, ...]:
+        """The episodes that the run was begun for or that joined it."""
+        ...
+
+    async def acquire(self, run: RunId, owner: Owner, ttl: timedelta) -> Lease | Held:
+        """Take the lease on the run's target in one statement, with a token greater than any before it.
+
+        Given when no live lease of another run, or of another owner, covers the target. Taking it again
+        as the same owner for the same run gives a new token and makes the old one useless.
+        """
+        ...
+
+    async def renew(self, lease: Lease, ttl: timedelta) -> Lease | None:
+        """Prolong a live lease with its token unchanged; ``None`` when it is no longer held."""
+        ...
+
+    async def release(self, lease: Lease) -> None:
+        """End a lease if its token is still the current one; else do nothing."""
+        ...
+
+    async def advance(self, token: Token | None, change: RunChange) -> Refused | None:
+        """Write a run's move with its attempt, quarantine, events and envelopes.
+
+        Refused when ``token`` is not that of a live lease on the run's target, or when the run is no
+        longer in ``change.was``. ``token`` is ``None`` only for moves out of ``pending`` by which nothing
+        was or will be touched.
+        """
+        ...
+
+    async def intend(
+        self,
+        token: Token,
+        request: IntentRequest,
+        ask: Ask,
+        change: Callable[[GuardView, Verdict], RunChange],
+    ) -> Intended | Refused:
+        """Ask the guards and, if they allow it, write the intent, in one transaction.
+
+        ``ask`` gets a view that excludes the asking run. If its verdict allows, ``change`` is written as by
+        :meth:`advance`, and with ``request.first`` a slot is taken, which is never given back.
+        """
+        ...
+
+    async def view(self, run: Run) -> GuardView:
+        """What the guards would see now for this run's rule and target, the run itself excluded."""
+        ...
+
+
+class Controls(Protocol):
+    """What people and rule files steer."""
+
+    async def pause(
+        self, scope: PauseScope, value: str, why: str, who: str, length: timedelta | None
+    ) -> Pause: ...
+
+    async def resume(self, scope: PauseScope, value: str, why: str, who: str) -> int:
+        """Lift the pauses of exactly this scope and value; gives how many were lifted."""
+        ...
+
+    async def pauses(self) -> tuple[Pause, ...]:
+        """The pauses in force now."""
+        ...
+
+    async def quarantines(self) -> tuple[Quarantine, ...]: ...
+
+    async def clear_quarantine(self, target: Target, why: str, who: str) -> bool:
+        """Lift a target's quarantine, with an event that names who and why; ``False`` if there was none."""
+        ...
+
+    async def propose_rulebook(self, files: RuleFiles, *, forced: bool) -> Proposal:
+        """Make these files the active rulebook by compare-and-swap.
+
+        Unforced (at boot), only if the ledger never saw their hash; one that was replaced before is
+        ``DRIFTED`` and changes nothing. Forced (a person asked), always.
+        """
+        ...
+
+    async def active_rulebook(self) -> RulebookRow | None: ...
+
+    async def rulebook(self, hash_: RulebookHash) -> RulebookRow | None: ...
+
+
+class Outbox(Protocol):
+    """Envelopes on their way to people: at least once, in order per (channel, thread)."""
+
+    async def post(self, envelopes: Sequence[Envelope], events: Sequence[Event] = ()) -> None:
+        """Put envelopes (and events that belong to them) into the ledger."""
+        ...
+
+    async def due_envelopes(self, lane: Lane, limit: int, claim: timedelta) -> list[OutboxItem]:
+        """The first unsent envelope of each (channel, thread) of the lane, if its time has come."""
+        ...
+
+    async def sent(self, item: OutboxItem, ref: str) -> None:
+        """Mark as delivered.
+
+        The thread's first ref becomes its head, and ``ref`` what the envelope's key was last delivered
+        as. An envelope that was replaced while it was on its way stays due, in its new form.
+        """
+        ...
+
+    async def delay(self, item: OutboxItem, wait: timedelta, error: str) -> None:
+        """Try again after ``wait``; those behind it in its thread wait too."""
+        ...
+
+    async def park(self, item: OutboxItem, error: str) -> None:
+        """Give one up for good, with an event; those behind it go on."""
+        ...
+
+
+class Views(Protocol):
+    """Reading, for people."""
+
+    async def history(self, wanted: RunFilter) -> list[Run]: ...
+
+    async def run_row(self, prefix: str) -> list[RunRow]:
+        """The run of that id, or those whose ids begin with ``prefix`` (at most 5), each with its story."""
+        ...
+
+    async def decisions(self, limit: int, before: int | None = None) -> list[DecisionRow]:
+        """The latest decisions, newest first."""
+        ...
+
+    async def events(self, after: int, limit: int) -> list[Event]:
+        """Events with ids greater than ``after``, oldest first."""
+        ...
+
+    async def backlog(self) -> Backlog: ...
+
+
+class Store(Inbox, Runs, Controls, Outbox, Views, Protocol):
+    """The whole ledger."""
+
+    async def open(self) -> None:
+        """Connect and bring the schema up to date; a ledger of a newer version is refused."""
+        ...
+
+    async def close(self) -> None: ...
+
+    async def now(self) -> datetime:
+        """The store's time."""
+        ...
+
+    async def check(self) -> None:
+        """Prove that a write would be durable now.
+
+        Raises:
+            StoreUnavailableError: it would not.
+        """
+        ...
+
+    async def record(self, events: Sequence[Event]) -> None: ...
+
+    async def wait(self, topic: Topic, timeout: timedelta) -> None:
+        """Return when work of this topic may have come, or after ``timeout``; may return early."""
+        ...

@@ -1,0 +1,71 @@
+"""Why something was decided: one enum, one metric label, one documented line each."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """The single reason that every decision and every stop of a run carries."""
+
+    MATCHED = "matched"
+    JOINED = "joined"
+    JOINED_LATE = "joined_late"
+    FIRING_FOR = "firing_for"
+    PARALLEL = "parallel"
+    NO_RULE = "no_rule"
+    PAGE_ONLY = "page_only"
+    RESOLVED = "resolved"
+    SUPERSEDED = "superseded"
+    TARGET_INVALID = "target_invalid"
+    FACT_ERROR = "fact_error"
+    EXPIRED = "expired"
+    PAUSED = "paused"
+    SCOPE = "scope"
+    PROTECTED = "protected"
+    QUARANTINED = "quarantined"
+    COOLDOWN = "cooldown"
+    RATE = "rate"
+    TARGETS = "targets"
+    BRAKE = "brake"
+    FREEZE = "freeze"
+    APPROVAL = "approval"
+    MODE = "mode"
+    LEASE = "lease"
+    RULE_GONE = "rule_gone"
+    CLOCK = "clock"
+
+    @property
+    def meaning(self) -> str:
+        """One line for people: what this reason says."""
+        return _MEANINGS[self]
+
+
+_MEANINGS: dict[Reason, str] = {
+    Reason.MATCHED: "the rule's matchers and facts hold, and every guard allows it",
+    Reason.JOINED: "a run of the same rule on the same target is already under way",
+    Reason.JOINED_LATE: "the alert began before the last run on this target ended, so that run covers it",
+    Reason.FIRING_FOR: "the alert has not fired for as long as the rule asks",
+    Reason.PARALLEL: "as many runs as the brake allows in parallel are under way",
+    Reason.NO_RULE: "no rule's matchers and facts hold for this alert",
+    Reason.PAGE_ONLY: "the rule has no steps: it tells people and changes nothing",
+    Reason.RESOLVED: "the alert resolved before anything was begun",
+    Reason.SUPERSEDED: "a newer episode of the same alert took its place",
+    Reason.TARGET_INVALID: "the rule's target can't be made from this alert's labels",
+    Reason.FACT_ERROR: "a check that the rule depends on could not be answered",
+    Reason.EXPIRED: "it could not begin before its deadline",
+    Reason.PAUSED: "a person paused the automation",
+    Reason.SCOPE: "the target lies outside the rulebook's scope",
+    Reason.PROTECTED: "the target is protected",
+    Reason.QUARANTINED: "an earlier attempt on the target is not proven either way",
+    Reason.COOLDOWN: "the rule acted on this target a short while ago, and the repair did not last",
+    Reason.RATE: "the rule acted on this target as often as its rate allows",
+    Reason.TARGETS: "the rule acted on as many distinct targets as it may",
+    Reason.BRAKE: "too many targets or failures at once: this is an outage, not a fault",
+    Reason.FREEZE: "a change freeze is in force",
+    Reason.APPROVAL: "nobody approved it in time, or somebody denied it",
+    Reason.MODE: "the daemon or the rule is not live",
+    Reason.LEASE: "the target is held by another run",
+    Reason.RULE_GONE: "the active rulebook no longer has this rule",
+    Reason.CLOCK: "the clock jumped, and acting waits until leases taken before have expired",
+}

@@ -1,0 +1,223 @@
+"""Rules and the rulebook: what SREs wrote, as frozen values.
+
+`remediator.rulebook` reads files into these; everything below it knows rules only in this form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import IntEnum, StrEnum
+from fnmatch import fnmatchcase
+
+from remediator.core.ids import RulebookHash
+from remediator.core.matchers import Matcher
+from remediator.core.targets import Target
+from remediator.core.templates import TargetTemplate
+
+DEFAULT_COOLDOWN = timedelta(minutes=15)
+DEFAULT_DEADLINE = timedelta(minutes=15)
+DEFAULT_STEP_TIMEOUT = timedelta(seconds=60)
+DEFAULT_SEVERITY = "P3"
+
+
+class Mode(IntEnum):
+    """How far automation may go; of several, the lowest holds."""
+
+    OBSERVE = 0
+    APPROVE = 1
+    LIVE = 2
+
+    @property
+    def word(self) -> str:
+        return self.name.lower()
+
+
+class Expect(StrEnum):
+    """The answer that a fact has to have."""
+
+    YES = "yes"
+    NO = "no"
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most ``count`` within ``window``."""
+
+    count: int
+    window: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class AlertTrigger:
+    """Fires on alerts that all ``matchers`` hold for, once they have fired for ``firing_for``."""
+
+    matchers: tuple[Matcher, ...]
+    firing_for: timedelta = timedelta(0)
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        return all(matcher.matches(labels) for matcher in self.matchers)
+
+
+@dataclass(frozen=True, slots=True)
+class OtherTrigger:
+    """A schedule or a manual trigger: no alert ever matches it."""
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A check with its parameters; in ``only_if`` with the answer that it has to have.
+
+    A parameter that is text is a template; everything else is taken as it is written.
+    """
+
+    check: str
+    params: Mapping[str, object] = field(default_factory=dict)
+    expect: Expect = Expect.YES
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One action: ``id`` is unique within the rule, ``retry`` counts further tries after a proven failure."""
+
+    id: str
+    action: str
+    params: Mapping[str, object] = field(default_factory=dict)
+    timeout: timedelta = DEFAULT_STEP_TIMEOUT
+    retry: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """The proof: all ``checks`` say yes for ``stable_for`` without a break, before ``within`` is over."""
+
+    checks: tuple[Condition, ...]
+    within: timedelta
+    stable_for: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of one rule: ``cooldown`` and ``rate`` per target, ``targets`` over distinct ones."""
+
+    cooldown: timedelta = DEFAULT_COOLDOWN
+    rate: tuple[Rate, ...] = ()
+    targets: Rate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Trigger, target, guards, steps, proof.
+
+    ``unbuilt`` names keys that this version loads but does not act on: such a rule only observes.
+    """
+
+    name: str
+    trigger: AlertTrigger | OtherTrigger
+    target: TargetTemplate
+    summary: str = ""
+    was: tuple[str, ...] = ()
+    severity: str | None = None
+    only_if: tuple[Condition, ...] = ()
+    limits: Limits = Limits()
+    deadline: timedelta = DEFAULT_DEADLINE
+    steps: tuple[Step, ...] = ()
+    verify: Verify | None = None
+    on_failure: tuple[Step, ...] = ()
+    escalate: tuple[str, ...] = ()
+    report: tuple[str, ...] = ()
+    mode: Mode = Mode.OBSERVE
+    goes_on: bool = False
+    unbuilt: tuple[str, ...] = ()
+
+    def effective_mode(self, daemon: Mode) -> Mode:
+        """The lower of the daemon's and the rule's; a rule with unbuilt keys only observes."""
+        return Mode.OBSERVE if self.unbuilt else min(self.mode, daemon)
+
+
+@dataclass(frozen=True, slots=True)
+class Brake:
+    """What may happen at once, over all rules (law 8)."""
+
+    targets: Rate = Rate(5, timedelta(minutes=10))
+    parallel: int = 3
+    failures: Rate = Rate(3, timedelta(hours=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Targets by kind, namespace and name; each list of shell patterns, an empty one holds for all."""
+
+    namespaces: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+
+    def covers(self, target: Target) -> bool:
+        return (
+            _any_of(self.namespaces, _namespace_of(target))
+            and _any_of(self.kinds, target.kind)
+            and _any_of(self.names, target.name)
+        )
+
+
+def _namespace_of(target: Target) -> str:
+    return target.name if target.kind == "namespace" else target.namespace
+
+
+def _any_of(patterns: tuple[str, ...], text: str) -> bool:
+    return not patterns or any(fnmatchcase(text, pattern) for pattern in patterns)
+
+
+#: Never acted on, whatever a rulebook says.
+ALWAYS_PROTECTED = (Selection(namespaces=("kube-system", "kube-public", "kube-node-lease")),)
+
+
+@dataclass(frozen=True, slots=True)
+class Severity:
+    """A level of urgency, and the alerts that have it unless their rule says otherwise."""
+
+    name: str
+    matchers: tuple[Matcher, ...] = ()
+    respond_within: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rulebook:
+    """All rules, in order, and the policy, as one value with a hash.
+
+    ``scope`` is ``None`` when nothing but the protected is out of bounds.
+    ``warnings`` are what a person should know about it, each as ``file:line:column: text``.
+    """
+
+    hash: RulebookHash
+    rules: tuple[Rule, ...]
+    brake: Brake = Brake()
+    per_target: Limits | None = None
+    scope: Selection | None = None
+    protect: tuple[Selection, ...] = ()
+    severities: tuple[Severity, ...] = ()
+    default_report: tuple[str, ...] = ("slack:#incidents",)
+    warnings: tuple[str, ...] = ()
+
+    def rule(self, name: str) -> Rule | None:
+        """The rule of that name, by its present or an earlier one."""
+        for rule in self.rules:
+            if rule.name == name or name in rule.was:
+                return rule
+        return None
+
+    def severity_of(self, rule: Rule | None, labels: Mapping[str, str]) -> str:
+        """The rule's own severity, else the first of the policy whose matchers hold, else P3."""
+        if rule is not None and rule.severity is not None:
+            return rule.severity
+        for severity in self.severities:
+            if severity.matchers and all(matcher.matches(labels) for matcher in severity.matchers):
+                return severity.name
+        return DEFAULT_SEVERITY
+
+    def report_to(self, rule: Rule | None) -> tuple[str, ...]:
+        """The channels that hear of a rule's runs."""
+        return rule.report if rule is not None and rule.report else self.default_report

@@ -1,0 +1,211 @@
+"""Templates over hostile labels (law 10): expressions and listed filters, over attribute-free mappings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined, TemplateSyntaxError, nodes
+from jinja2 import TemplateError as JinjaError
+from jinja2.exceptions import SecurityError
+from jinja2.sandbox import SandboxedEnvironment
+
+from remediator.core.targets import KINDS, Target, target_of
+
+#: The filters that a template may use; all are Jinja's own.
+FILTERS = (
+    "default",
+    "d",
+    "lower",
+    "upper",
+    "trim",
+    "replace",
+    "int",
+    "float",
+    "round",
+    "first",
+    "last",
+    "length",
+    "join",
+)
+#: The names that a template may use.
+NAMES = ("labels", "annotations", "fingerprint", "starts_at", "group", "steps")
+_LONGEST_RESULT = 10_000
+
+
+class TemplateError(ValueError):
+    """The template can't be read, or can't be rendered with these values."""
+
+
+class _Values(SandboxedEnvironment):
+    """Looks names up in mappings alone: no value's attributes can be reached."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        return self.getitem(obj, attribute)
+
+    def getitem(self, obj: Any, argument: str | Any) -> Any:
+        if isinstance(obj, Mapping):
+            if argument in obj:
+                return obj[argument]
+            return self.undefined(obj=None, name=f"{argument}")
+        if isinstance(obj, (list, tuple)) and isinstance(argument, int):
+            return obj[argument] if -len(obj) <= argument < len(obj) else self.undefined(name=str(argument))
+        return self.undefined(obj=None, name=f"{argument}")
+
+    def call(self, *_args: Any, **_kwargs: Any) -> Any:
+        message = "a template can't call anything"
+        raise SecurityError(message)
+
+
+def _environment() -> Environment:
+    environment = _Values(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
+    environment.filters = {name: environment.filters[name] for name in FILTERS}
+    environment.tests = {name: environment.tests[name] for name in ("defined", "undefined")}
+    environment.globals = {}
+    return environment
+
+
+_ENVIRONMENT = _environment()
+_STATEMENT = re.compile(r"\{%|\{#")
+_EXPRESSION = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+_FORBIDDEN = (nodes.Call, nodes.Mul, nodes.Pow, nodes.Mod, nodes.Slice)
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """Text with ``{{ expressions }}``; made by :func:`template`, so it is known to be readable."""
+
+    source: str
+
+    @property
+    def is_constant(self) -> bool:
+        return "{{" not in self.source
+
+    def render(self, values: Mapping[str, object]) -> str:
+        """Fill in the values.
+
+        Raises:
+            TemplateError: a name is undefined, or the result is unreasonably long.
+        """
+        if self.is_constant:
+            return self.source
+        try:
+            text = _ENVIRONMENT.from_string(self.source).render(values)
+        except (JinjaError, ArithmeticError, TypeError, ValueError, LookupError) as error:
+            message = f"{_shown(self.source)}: {_shown(str(error))}"
+            raise TemplateError(message) from None
+        if len(text) > _LONGEST_RESULT:
+            message = f"{_shown(self.source)}: the result is longer than {_LONGEST_RESULT} characters"
+            raise TemplateError(message)
+        return text
+
+
+def template(source: str) -> Template:
+    """Read a template.
+
+    Raises:
+        TemplateError: it does not parse, uses ``{% %}``, an unlisted name or filter, or calls something.
+    """
+    if _STATEMENT.search(source):
+        message = f"{_shown(source)}: only {{{{ expressions }}}} are allowed, no {{% %}} and no {{# #}}"
+        raise TemplateError(message)
+    try:
+        tree = _ENVIRONMENT.parse(source)
+        _ENVIRONMENT.from_string(source)
+    except (TemplateSyntaxError, JinjaError) as error:
+        message = f"{_shown(source)}: {error.message or error}"
+        raise TemplateError(message) from None
+    for problem in _problems(tree):
+        message = f"{_shown(source)}: {problem}"
+        raise TemplateError(message)
+    return Template(source)
+
+
+def _problems(tree: nodes.Template) -> Iterator[str]:
+    for name in tree.find_all(nodes.Name):
+        if name.name not in NAMES:
+            yield f"{name.name!r} is no known name; there are {', '.join(NAMES)}"
+    for used in tree.find_all(nodes.Filter):
+        if used.name not in FILTERS:
+            yield f"{used.name!r} is no listed filter; there are {', '.join(FILTERS)}"
+    for node in tree.find_all(_FORBIDDEN):
+        yield f"{type(node).__name__.lower()} is not allowed in a template"
+
+
+@dataclass(frozen=True, slots=True)
+class TargetTemplate:
+    """A target's template: split on ``/`` before rendering, so that no label can add a segment."""
+
+    segments: tuple[Template, ...]
+
+    def __str__(self) -> str:
+        return "/".join(segment.source for segment in self.segments)
+
+    def render(self, values: Mapping[str, object]) -> Target:
+        """Render each segment and validate it.
+
+        Raises:
+            TemplateError: a label that the template names is absent.
+            TargetError: a segment is no Kubernetes name.
+        """
+        return target_of([segment.render(values) for segment in self.segments])
+
+    @property
+    def kind(self) -> str | None:
+        """The kind when it is written out, else ``None``."""
+        for segment in self.segments[:2]:
+            if segment.source in KINDS:
+                return segment.source
+        return None
+
+
+def target_template(source: str) -> TargetTemplate:
+    """Read a target's template such as ``deployment/{{ labels.namespace }}/{{ labels.job }}``.
+
+    Raises:
+        TemplateError: a segment does not parse, or there are not two to four of them.
+    """
+    segments = tuple(template(part.strip()) for part in _split(source))
+    if not 2 <= len(segments) <= 4:
+        message = f"{_shown(source)}: write [cluster/]kind/[namespace/]name"
+        raise TemplateError(message)
+    return TargetTemplate(segments)
+
+
+def _split(source: str) -> list[str]:
+    """Split on ``/``, but not inside an expression (a default may hold one)."""
+    held: list[str] = []
+
+    def hold(found: re.Match[str]) -> str:
+        held.append(found[0])
+        return f"\0{len(held) - 1}\0"
+
+    parts = _EXPRESSION.sub(hold, source.replace("\0", "")).split("/")
+    return [re.sub("\0(\\d+)\0", lambda found: held[int(found[1])], part) for part in parts]
+
+
+def scope_of(
+    *,
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str],
+    fingerprint: str,
+    starts_at: datetime,
+    group: Mapping[str, str],
+    steps: Mapping[str, Mapping[str, object]] | None = None,
+) -> dict[str, object]:
+    """The values that templates see; ``starts_at`` is RFC 3339 text."""
+    return {
+        "labels": dict(labels),
+        "annotations": dict(annotations),
+        "fingerprint": fingerprint,
+        "starts_at": starts_at.isoformat(),
+        "group": dict(group),
+        "steps": dict(steps or {}),
+    }
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= 120 else text[:117] + "..."
