@@ -8,24 +8,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-type_of_bound = Literal["ratio", "value"]
+SIGNS = {"at least": "≥", "at most": "≤", "exactly": "="}
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
     """A bound on the ratio (ours / theirs) or on our own value."""
 
-    sense: Literal["at least", "at most"]
+    sense: Literal["at least", "at most", "exactly"]
     bound: float
-    on: type_of_bound = "ratio"
+    on: Literal["ratio", "value"] = "ratio"
 
     def met(self, value: float) -> bool:
         """Whether `value` keeps the bound; a NaN never does."""
-        return value >= self.bound if self.sense == "at least" else value <= self.bound
+        match self.sense:
+            case "at least":
+                return value >= self.bound
+            case "at most":
+                return value <= self.bound
+            case "exactly":
+                return value == self.bound
 
     def __str__(self) -> str:
-        sign = "≥" if self.sense == "at least" else "≤"
-        return f"{sign} {figure(self.bound)}{'x' if self.on == 'ratio' else ''}"
+        return f"{SIGNS[self.sense]} {figure(self.bound)}{'x' if self.on == 'ratio' else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +49,15 @@ class Finding:
     goal: Goal | None = None
     note: str = ""
 
+    @classmethod
+    def unmeasured(cls, row: str) -> Finding:
+        """What stands in the table for a row that could not be measured: a FAIL without a number."""
+        return cls(row, f"{row}: could not be measured", "", (), goal=Goal("at least", 0, "value"))
+
     @property
     def median(self) -> float:
-        """Our median over the rounds, in `unit`."""
-        return statistics.median(self.ours)
+        """Our median over the rounds, in `unit`; NaN when nothing was measured."""
+        return statistics.median(self.ours) if self.ours else math.nan
 
     @property
     def their_median(self) -> float | None:

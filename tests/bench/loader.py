@@ -1,4 +1,4 @@
-"""Our own client: posts at a steady pace or as fast as they are taken, and notes when each began and was answered."""
+"""Our own client: posts at a steady pace or as fast as they are taken, noting when each began and ended."""
 
 from __future__ import annotations
 

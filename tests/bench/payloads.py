@@ -24,7 +24,7 @@ def deployment(index: int) -> str:
 
 
 def fingerprint(index: int) -> str:
-    """Sixteen hex digits, distinct for each alert, as Alertmanager's are; their derivation is opaque to receivers."""
+    """Sixteen hex digits, distinct for each alert, as Alertmanager's are, and as opaque to receivers."""
     return blake2b(index.to_bytes(8, "big"), digest_size=8).hexdigest()
 
 
@@ -46,8 +46,8 @@ def alert(index: int, *, names: int = RULES, started: datetime | None = None) ->
         },
         "annotations": {
             "summary": f"{workload} in {NAMESPACE} answers too many requests with an error",
-            "description": f"{workload} has answered more than 5 % of its requests with 5xx for the last ten minutes;"
-            " the share of a healthy week is below 0.1 %.",
+            "description": f"{workload} has answered more than 5 % of its requests with 5xx for the last ten"
+            " minutes; the share of a healthy week is below 0.1 %.",
             "runbook_url": f"https://runbooks.example.org/platform/{name.lower()}#what-to-do-first",
         },
         "startsAt": started.isoformat(timespec="milliseconds").replace("+00:00", "Z"),

@@ -82,6 +82,13 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
     return kept | dict(extra)
 
 
+def write(folder: Path, files: Mapping[str, str]) -> None:
+    """Make `folder` if need be, and these files in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+
+
 @contextlib.asynccontextmanager
 async def running(
     name: str,
@@ -91,8 +98,7 @@ async def running(
     env: Mapping[str, str] | None = None,
     stdout: int | None = None,
 ) -> AsyncIterator[Running]:
-    """A process in `folder`, its output in `NAME.log` there (`stdout` may be PIPE instead); SIGTERM at the end."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """A process in `folder`, its output in `NAME.log` there, or `stdout` in a PIPE; SIGTERM at the end."""
     output = folder / f"{name}.log"
     with output.open("ab") as log:
         spawned = time.perf_counter()
@@ -134,5 +140,7 @@ async def output_of(*argv: str | Path, cwd: Path | None = None, env: Mapping[str
     )
     out, err = await process.communicate()
     if process.returncode:
-        raise Gone(f"{' '.join(map(str, argv))} ended with {process.returncode}:\n{(out + err).decode()[-2000:]}")
+        raise Gone(
+            f"{' '.join(map(str, argv))} ended with {process.returncode}:\n{(out + err).decode()[-2000:]}"
+        )
     return out.decode()

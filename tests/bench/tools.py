@@ -1,7 +1,8 @@
 """The programs that the bench needs beside the checkout, in a cache folder that can be thrown away.
 
-`REMEDIATOR_BENCH_CACHE` names the folder; else it is `remediator-bench` in the user's cache directory. Nothing
-is installed into the system: Debian packages are unpacked, and the Python peer has a virtual environment there.
+`REMEDIATOR_BENCH_CACHE` names the folder; else it is `remediator-bench` in the user's cache directory.
+Nothing is installed into the system: Debian packages are unpacked there, and the Python peer has a virtual
+environment there.
 """
 
 from __future__ import annotations
@@ -43,11 +44,15 @@ async def debian_program(name: str) -> Program:
     if found := shutil.which(name):
         return Program(Path(found), {})
     root = cache_folder() / "debian" / name
-    program = Program(root / "usr/bin" / name, {"LD_LIBRARY_PATH": ":".join(map(str, _library_folders(root)))})
+    program = Program(
+        root / "usr/bin" / name, {"LD_LIBRARY_PATH": ":".join(map(str, _library_folders(root)))}
+    )
     if program.path.exists():
         return program
     if not shutil.which("apt-get"):
-        raise Gone(f"{name} is not installed, and there is no apt-get to download it with: put {name} on PATH")
+        raise Gone(
+            f"{name} is not installed, and there is no apt-get to download it with: put {name} on PATH"
+        )
     downloads = root / "packages"
     downloads.mkdir(parents=True, exist_ok=True)
     await output_of("apt-get", "download", *DEBIAN[name], cwd=downloads)

@@ -1,4 +1,4 @@
-"""wrk as the load of the ingest rows: one thread pinned to the last CPU, 32 connections, bodies from a file."""
+"""wrk as the load of the ingest rows: one thread pinned to the last CPU, 32 connections, bodies of a file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONNECTIONS = 32
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What wrk counted: answers a second, their p99 in milliseconds, and answers that were no 2xx or never came."""
+    """What wrk counted: 2xx a second, their p99 in milliseconds, and posts refused or never answered."""
 
     rate: float
     p99: float

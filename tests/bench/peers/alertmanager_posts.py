@@ -1,7 +1,7 @@
 """An event source for ansible-rulebook: serves POST /alertmanager and puts each alert of a post as one event.
 
-Like the collection's own source it answers once all alerts of the post are queued. It is loaded by ansible-rulebook
-in its own environment, by path, and imports nothing of this project.
+Like the collection's own source it answers once all alerts of the post are queued. ansible-rulebook loads it
+by path, in an environment of its own, so it imports nothing of this project.
 """
 
 from __future__ import annotations

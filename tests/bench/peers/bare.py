@@ -1,8 +1,8 @@
 """The least that could take a post: aiohttp, uvloop and msgspec, and nothing kept.
 
-Run as a process: `python -m tests.bench.peers.bare PORT [RULES]`. With RULES it also looks each alert up in an
-index of so many rules and starts a task for each match, which notes the wall clock: our path without a store.
-`GET /` tells the notes as `{fingerprint: seconds}`.
+Run as a process: `python -m tests.bench.peers.bare PORT [RULES]`. With RULES it also looks each alert up in
+an index of so many rules and starts a task for each match, which notes the wall clock: our path without a
+store. `GET /` tells the notes as `{fingerprint: seconds}`.
 """
 
 from __future__ import annotations
@@ -27,31 +27,31 @@ from tests.bench.processes import Running, free_port, running
 ROOT = Path(__file__).parents[3]
 
 
-class Alert(msgspec.Struct):
+class Alert(msgspec.Struct, rename="camel"):
     """An alert as the wire has it; undecoded keys are skipped."""
 
     status: str
     labels: dict[str, str]
     annotations: dict[str, str]
-    startsAt: str
-    endsAt: str
-    generatorURL: str
+    starts_at: str
+    ends_at: str
     fingerprint: str
+    generator_url: str = msgspec.field(name="generatorURL")
 
 
-class Post(msgspec.Struct):
+class Post(msgspec.Struct, rename="camel"):
     """A v4 post."""
 
     version: str
-    groupKey: str
+    group_key: str
     status: str
     receiver: str
-    groupLabels: dict[str, str]
-    commonLabels: dict[str, str]
-    commonAnnotations: dict[str, str]
-    externalURL: str
+    group_labels: dict[str, str]
+    common_labels: dict[str, str]
+    common_annotations: dict[str, str]
     alerts: list[Alert]
-    truncatedAlerts: int = 0
+    external_url: str = msgspec.field(name="externalURL")
+    truncated_alerts: int = 0
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""ansible-rulebook as a peer: the same rules as conditions, `print_event` as the action, read from its stdout."""
+"""ansible-rulebook as a peer: the same rules as conditions, and `print_event`, read from its stdout."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ import aiohttp
 import yaml
 
 from tests.bench import loader, payloads
-from tests.bench.processes import Gone, Running, free_port, running
+from tests.bench.processes import Gone, Running, free_port, running, write
 
 SOURCE = Path(__file__).with_name("alertmanager_posts.py")
+INVENTORY = "all: {hosts: {localhost: {ansible_connection: local}}}\n"
 PRINTED = re.compile(rb"'fingerprint': '([0-9a-f]{16})'")
 
 
@@ -86,10 +87,16 @@ def rules(count: int, port: int) -> str:
 async def ansible_rulebook(programs: Path, folder: Path, *, count: int) -> AsyncIterator[AnsibleRulebook]:
     """ansible-rulebook with `count` rules; wait for `first_action` before measuring."""
     port = free_port()
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "rulebook.yml").write_text(rules(count, port))
-    (folder / "inventory.yml").write_text("all: {hosts: {localhost: {ansible_connection: local}}}\n")
-    argv = (programs / "ansible-rulebook", "--rulebook", "rulebook.yml", "-i", "inventory.yml", "-S", SOURCE.parent)
+    write(folder, {"rulebook.yml": rules(count, port), "inventory.yml": INVENTORY})
+    argv = (
+        programs / "ansible-rulebook",
+        "--rulebook",
+        "rulebook.yml",
+        "-i",
+        "inventory.yml",
+        "-S",
+        SOURCE.parent,
+    )
     path = {"PATH": f"{programs}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
     pipe = asyncio.subprocess.PIPE
     async with running("ansible-rulebook", argv, folder=folder, env=path, stdout=pipe) as process:

@@ -1,0 +1,57 @@
+"""What every row is given: how many rounds, a folder on a disk, and the fsync paces taken along the way."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from rich.console import Console
+
+from tests.bench import machine
+from tests.bench.findings import Finding
+from tests.bench.machine import Pace
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Bench:
+    """One run of the bench."""
+
+    rounds: int
+    work: Path
+    console: Console
+    paces: dict[str, list[Pace]] = field(default_factory=dict)
+    _numbers: itertools.count[int] = field(default_factory=itertools.count)
+
+    def folder(self, name: str, *, under: Path | None = None) -> Path:
+        """A new, empty folder in the work folder, or under another one."""
+        path = (under or self.work) / f"{next(self._numbers):03d}-{name}"
+        path.mkdir(parents=True)
+        return path
+
+    def pace(self, row: str) -> None:
+        """Take the disk's own pace now, beside a row that waits for it."""
+        self.paces.setdefault(row, []).append(machine.fsync_pace(self.work))
+
+    async def interleaved(self, sides: Mapping[str, Callable[[Path], Awaitable[T]]]) -> dict[str, list[T]]:
+        """Measure every side once a round, beginning each round with another one; a fresh folder each time.
+
+        The machine's mood changes within minutes: what is compared is taken side by side.
+        """
+        results: dict[str, list[T]] = {name: [] for name in sides}
+        names = list(sides)
+        for turn in range(self.rounds):
+            for name in names[turn % len(names) :] + names[: turn % len(names)]:
+                folder = self.folder(name)
+                results[name].append(await sides[name](folder))
+                self.console.log(f"round {turn + 1}: {name}: {results[name][-1]}")
+                shutil.rmtree(folder)
+        return results
+
+
+Row = Callable[[Bench], Awaitable[Sequence[Finding]]]

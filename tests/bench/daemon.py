@@ -1,0 +1,141 @@
+"""Remediator as users run it: `remediator serve` in a process, rules in files, everything else over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.bench import payloads
+from tests.bench.processes import Gone, Running, free_port, running, write
+
+PROGRAM = Path(sys.prefix) / "bin/remediator"
+TOKEN = "bench-viewer"
+DECISIONS = "remediator_decisions"
+POLL = 0.05
+"""Seconds between two looks at /metrics: the resolution of what is read from there."""
+
+
+@dataclass(slots=True)
+class Daemon:
+    """A serving daemon; `listening` is the seconds from its start to its first answer."""
+
+    process: Running
+    url: str
+    session: aiohttp.ClientSession
+    listening: float
+
+    @property
+    def alertmanager(self) -> str:
+        """Where alerts are posted."""
+        return f"{self.url}/alertmanager"
+
+    async def decisions(self) -> dict[tuple[str, str], int]:
+        """How many decisions of each (kind, reason) the daemon counted so far."""
+        async with self.session.get(f"{self.url}/metrics") as response:
+            text = await response.text()
+        lines = "\n".join(line for line in text.splitlines() if DECISIONS in line)
+        return {
+            (sample.labels["kind"], sample.labels["reason"]): int(sample.value)
+            for family in text_string_to_metric_families(lines + "\n")
+            for sample in family.samples
+            if sample.name == f"{DECISIONS}_total"
+        }
+
+    async def decided(self, count: int, *, within: float) -> float:
+        """Wait until so many episodes have a final decision; the wall clock when it was seen. Raises Gone."""
+        deadline, seen = time.monotonic() + within, 0
+        while time.monotonic() < deadline:
+            self.process.check()
+            seen = settled(await self.decisions())
+            if seen >= count:
+                return time.time()
+            await asyncio.sleep(POLL)
+        raise Gone(f"{seen} of {count} alerts decided within {within} s; see {self.process.output}")
+
+    async def get(self, path: str, **query: str) -> Any:
+        """A document of /api/v1. Raises Gone on anything but 200."""
+        async with self.session.get(f"{self.url}/api/v1{path}", params=query) as response:
+            if response.status != 200:
+                raise Gone(f"GET /api/v1{path} answered {response.status}: {await response.text()}")
+            return await response.json()
+
+
+def settled(decisions: Mapping[tuple[str, str], int]) -> int:
+    """How many decisions are more than a promise to look again."""
+    return sum(count for (kind, _), count in decisions.items() if kind != "defer")
+
+
+def instant(text: str) -> float:
+    """An RFC 3339 instant as seconds since the epoch."""
+    return datetime.fromisoformat(text).timestamp()
+
+
+def rulebook(count: int, *, acting: bool, names: int | None = None) -> str:
+    """A rule file of `count` rules; those beyond `names` match no alert of the bench.
+
+    `acting` rules restart the alert's own Deployment, proven by its roll-out; others only page.
+    """
+    return HEAD + "".join(_rules(count, acting=acting, names=names or count))
+
+
+HEAD = """version: 1
+brake: {targets: 1000000/10m, parallel: 100000, failures: 1000000/1h}
+rules:
+"""
+RULE = """  - name: bench-{index:05d}
+    summary: Restart a workload that answers with errors
+    when: {{matchers: ['alertname="{name}"', 'severity!="none"', 'cluster=~"bench|perf"']}}
+    target: deployment/{{{{ labels.namespace }}}}/{{{{ labels.deployment }}}}
+    mode: live
+"""
+PAGES = "    steps: []\n"
+ACTS = """    steps: [{action: kubernetes.rollout_restart}]
+    verify: {within: 5m, checks: [{check: kubernetes.rolled_out}]}
+"""
+
+
+def _rules(count: int, *, acting: bool, names: int) -> Iterator[str]:
+    for index in range(count):
+        name = payloads.alert_name(index) if index < names else f"Unheard{index:05d}"
+        yield RULE.format(index=index, name=name) + (ACTS if acting else PAGES)
+
+
+@contextlib.asynccontextmanager
+async def daemon(
+    folder: Path,
+    rules: str,
+    *,
+    mode: str = "observe",
+    store: Path | None = None,
+    kubeconfig: Path | None = None,
+    extra: Mapping[str, str] | None = None,
+) -> AsyncIterator[Daemon]:
+    """A daemon with a fresh ledger in `store` (default: `folder`), ready to take posts."""
+    port = free_port()
+    write(folder, {"rules.yaml": rules})
+    env = {
+        "REMEDIATOR_LISTEN": f"127.0.0.1:{port}",
+        "REMEDIATOR_STORE": f"sqlite:///{(store or folder).resolve() / 'ledger.db'}",
+        "REMEDIATOR_RULES": str(folder / "rules.yaml"),
+        "REMEDIATOR_MODE": mode,
+        "REMEDIATOR_VIEWER_TOKEN": TOKEN,
+        "REMEDIATOR_LOG_FORMAT": "json",
+        "KUBECONFIG": str(kubeconfig or folder / "no-cluster.yaml"),
+        **(extra or {}),
+    }
+    async with running("remediator", (PROGRAM, "serve"), folder=folder, env=env) as process:
+        url = f"http://127.0.0.1:{port}"
+        listening = await process.answers(f"{url}/health")
+        await process.answers(f"{url}/ready")
+        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as session:
+            yield Daemon(process, url, session, listening)
