@@ -1,4 +1,4 @@
-"""A real Alertmanager on loopback (Debian's `prometheus-alertmanager`, or `alertmanager`), fed by its own API."""
+"""A real Alertmanager on loopback (the Debian package `prometheus-alertmanager`), fed by its API."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ async def running_alertmanager(config: str, directory: Path) -> AsyncIterator[Al
     configuration = directory / "alertmanager.yml"
     configuration.write_text(config)
     address = f"127.0.0.1:{free_port()}"
-    argv = [
+    argv: list[str | Path] = [
         binary, "--config.file", configuration, "--storage.path", directory / "alertmanager",
         "--web.listen-address", address, "--cluster.listen-address=",
     ]  # fmt: skip

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast, overload
 
 T = TypeVar("T")
 
@@ -26,25 +26,27 @@ class DeadlinePassed(AssertionError):
     """A condition did not come true in time; the message says which, and what was seen last."""
 
 
-class ProcessDied(AssertionError):
-    """A server ended although the test needs it; the message carries the end of its log."""
+class ProcessDied(RuntimeError):
+    """A server ended although the test needs it; the message ends with its log. No wait outlasts it."""
 
 
-async def eventually(
-    condition: Callable[[], Awaitable[T]] | Callable[[], T], what: str, *, within: float = 10.0
-) -> T:
+@overload
+async def eventually(condition: Callable[[], Awaitable[T]], what: str, *, within: float = 10.0) -> T: ...
+@overload
+async def eventually(condition: Callable[[], T], what: str, *, within: float = 10.0) -> T: ...
+async def eventually(condition: Callable[[], Any], what: str, *, within: float = 10.0) -> Any:
     """Wait until `condition`, plain or async, answers something truthy, and hand that back.
 
     An AssertionError inside it counts as "not yet". After `within` seconds: `DeadlinePassed`.
     """
     deadline = time.monotonic() + within
     while True:
-        seen: object
         try:
-            answer = condition()
-            seen = value = cast("T", await answer if inspect.isawaitable(answer) else answer)
-            if value:
-                return value
+            seen = condition()
+            if inspect.isawaitable(seen):
+                seen = await seen
+            if seen:
+                return seen
         except AssertionError as not_yet:
             seen = not_yet
         _still_time(deadline, what, within, seen)
@@ -138,20 +140,15 @@ class ManagedProcess:
 
     def wait_until(self, condition: Callable[[], T], what: str, *, within: float = 30.0) -> T:
         """Wait like `wait_until`, but give up at once, showing the log, when the process dies."""
-        died = False
 
-        def alive_and_true() -> T | bool:
-            nonlocal died
-            died = not self.running
-            return died or condition()
+        def holds() -> T:
+            self.require_running()
+            return condition()
 
         try:
-            answer = wait_until(alive_and_true, f"{self.name}: {what}", within=within)
+            return wait_until(holds, f"{self.name}: {what}", within=within)
         except DeadlinePassed as late:
             raise DeadlinePassed(f"{late}; the log of {self.name} ends:\n{self.tail()}") from None
-        if died:
-            self.require_running()
-        return cast("T", answer)
 
     def send(self, which: signal.Signals) -> None:
         """Send a signal, by the process's own id, if it still runs."""
