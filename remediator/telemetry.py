@@ -1,0 +1,285 @@
+"""What the daemon tells about itself: logs as key and value, and the metrics at ``/metrics``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, TextIO
+from urllib.parse import quote
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from remediator.core.changes import Backlog
+from remediator.core.decide import DecisionKind
+from remediator.core.episodes import Sighting
+from remediator.core.ports.channels import Delivered, Delivery, TryAgain
+from remediator.core.reasons import Reason
+from remediator.core.runs import Attempt, Run
+
+__all__ = ["LogFormat", "Metrics", "Redaction", "WebhookResult", "configure_logging"]
+
+MASK = "***"
+#: Shorter values are not masked wherever they occur: they would tear up every log line, and guard nothing.
+SHORTEST_SECRET = 4
+_SECRET_KEY = re.compile(
+    r"(?i)(?:token|secret|password|passphrase|authorization|cookie|api_?key|routing_key)$"
+)
+#: Fencing tokens are numbers that people must be able to compare.
+_PLAIN = (bool, int, float, type(None))
+
+
+class LogFormat(StrEnum):
+    """How log lines look."""
+
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class Redaction:
+    """Keeps secrets out of log lines (law 12): by the names of keys, and by the secrets' own text."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        shapes = {shape for secret in secrets if len(secret) >= SHORTEST_SECRET for shape in _shapes(secret)}
+        longest_first = sorted(shapes, key=len, reverse=True)
+        self._secrets = re.compile("|".join(map(re.escape, longest_first))) if shapes else None
+
+    def keys(self, _: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        """Mask the values of keys that are named like a secret, at any depth."""
+        return {key: _masked(key, value) for key, value in event.items()}
+
+    def line(self, _: WrappedLogger, __: str, rendered: Any) -> str:
+        """Mask every known secret in a finished line, tracebacks included."""
+        text = rendered.decode() if isinstance(rendered, bytes) else str(rendered)
+        return text if self._secrets is None else self._secrets.sub(MASK, text)
+
+
+def _shapes(secret: str) -> tuple[str, ...]:
+    """A secret as it may appear in a line: plain, JSON-escaped, in a repr, percent-encoded."""
+    return secret, json.dumps(secret)[1:-1], repr(secret)[1:-1], quote(secret, safe="")
+
+
+def _masked(key: object, value: object) -> object:
+    if isinstance(key, str) and _SECRET_KEY.search(key) and not isinstance(value, _PLAIN):
+        return MASK
+    if isinstance(value, Mapping):
+        return {inner: _masked(inner, item) for inner, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_masked(None, item) for item in value]
+    return value
+
+
+def configure_logging(form: LogFormat, secrets: Iterable[str] = (), stream: TextIO | None = None) -> None:
+    """Send structlog's and the standard library's logs to ``stream`` (stderr), one line per event.
+
+    Console lines have colours on a terminal. Levels are INFO and up, for other people's loggers WARNING
+    and up; aiohttp's access log is off.
+    """
+    stream = stream or sys.stderr
+    redaction = Redaction(secrets)
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        redaction.keys,
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *_renderers(form, stream),
+                redaction.line,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("remediator").setLevel(logging.INFO)
+    logging.getLogger("aiohttp.access").disabled = True
+
+
+def _renderers(form: LogFormat, stream: TextIO) -> list[Processor]:
+    if form is LogFormat.JSON:
+        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(sort_keys=False)]
+    # Tracebacks without local variables: those hold whatever was being worked on.
+    plain = structlog.dev.plain_traceback
+    return [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain)]
+
+
+class WebhookResult(StrEnum):
+    """What became of one post to ``/alertmanager``."""
+
+    STORED = "stored"
+    UNAUTHORIZED = "unauthorized"
+    TOO_LARGE = "too_large"
+    NOT_JSON = "not_json"
+    INCOMPLETE = "incomplete"
+    UNAVAILABLE = "unavailable"
+
+
+_ACTION_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+_INTENT_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics:
+    """All ``remediator_*`` metrics, in a registry of their own.
+
+    Labels are bounded: enums, the rulebook's rules, actions, channel schemes and routes.
+    """
+
+    def __init__(self, version: str) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+
+        def counter(name: str, what: str, *labels: str) -> Counter:
+            return Counter(f"remediator_{name}", what, labels, registry=registry)
+
+        def gauge(name: str, what: str, *labels: str) -> Gauge:
+            return Gauge(f"remediator_{name}", what, labels, registry=registry)
+
+        gauge("build_info", "The running version.", "version").labels(version).set(1)
+        webhooks = counter("webhooks", "Posts to /alertmanager, by what became of them.", "result")
+        self._webhooks = {result: webhooks.labels(result.value) for result in WebhookResult}
+        sightings = counter(
+            "webhook_alerts", "Alerts in webhooks, by what they turned out to be.", "sighting"
+        )
+        self._sightings = {sighting: sightings.labels(sighting.value) for sighting in Sighting}
+        self._quarantined = counter("webhooks_quarantined", "Stored posts that were JSON but no v4 payload.")
+        self._decisions = counter("decisions", "Decisions, by kind and reason.", "kind", "reason")
+        self._runs = counter("runs", "Runs that ended, by rule and final state.", "rule", "outcome")
+        self._attempts = counter("attempts", "Attempts, by action and outcome.", "action", "outcome")
+        self._action_seconds = Histogram(
+            "remediator_action_seconds",
+            "From an attempt's intent to its outcome.",
+            ["action"],
+            buckets=_ACTION_BUCKETS,
+            registry=registry,
+        )
+        self._to_intent = Histogram(
+            "remediator_alert_to_intent_seconds",
+            "From an alert's receipt to its run's first intent, waits that its rule asks for included.",
+            buckets=_INTENT_BUCKETS,
+            registry=registry,
+        )
+        self._notices = counter(
+            "notices", "Deliveries to channels, by scheme and result.", "channel", "result"
+        )
+        self._lease_lost = counter("lease_lost", "Writes refused because the run's lease was no longer held.")
+        self._auth_refused = counter("auth_refused", "Requests with a wrong or missing token.", "route")
+        self._store_errors = counter("store_errors", "Calls that the store could not serve.")
+        self._store_up = gauge("store_up", "1 while the store would keep a write.")
+        self._rulebook = gauge("rulebook_info", "The rulebook in force.", "hash")
+        self._rules = gauge("rules", "Rules in the rulebook in force.")
+        self._pauses = gauge("pauses", "Pauses in force.")
+        self._undecided_age = gauge("undecided_age_seconds", "Age of the oldest episode to be decided.")
+        self._outbox_age = gauge("outbox_age_seconds", "Age of the oldest notice to be sent.")
+        self._undecided_webhooks = gauge("undecided_webhooks", "Webhooks stored and not taken apart yet.")
+        self._undecided_episodes = gauge("undecided_episodes", "Episodes waiting for a decision.")
+        self._unsent_notices = gauge("unsent_notices", "Notices waiting to be sent.")
+        self._parked_notices = gauge("parked_notices", "Notices given up for good.")
+        self._quarantined_targets = gauge("quarantined_targets", "Targets in quarantine.")
+        self._unfinished_runs = gauge("unfinished_runs", "Runs that have not ended.")
+
+    def webhook(self, result: WebhookResult) -> None:
+        """Count one post to ``/alertmanager``."""
+        self._webhooks[result].inc()
+
+    def webhook_quarantined(self) -> None:
+        """Count a stored post that turned out to be no v4 payload."""
+        self._quarantined.inc()
+
+    def alerts_seen(self, sighting: Sighting, count: int = 1) -> None:
+        """Count alerts by what intake made of them."""
+        self._sightings[sighting].inc(count)
+
+    def decided(self, kind: DecisionKind, reason: Reason) -> None:
+        """Count one recorded decision."""
+        self._decisions.labels(kind.value, reason.value).inc()
+
+    def run_ended(self, run: Run) -> None:
+        """Count a run that is in a final state."""
+        self._runs.labels(run.rule, run.state.value).inc()
+
+    def attempt_ended(self, attempt: Attempt) -> None:
+        """Count an attempt that has its outcome, and how long it took."""
+        if attempt.outcome is not None:
+            self._attempts.labels(attempt.action, attempt.outcome.value).inc()
+        if attempt.ended_at is not None:
+            took = (attempt.ended_at - attempt.intended_at).total_seconds()
+            self._action_seconds.labels(attempt.action).observe(max(took, 0.0))
+
+    def intended(self, after: timedelta) -> None:
+        """Note how long after an alert's receipt the first intent of its run was durable."""
+        self._to_intent.observe(max(after.total_seconds(), 0.0))
+
+    def notice(self, channel: str, delivery: Delivery) -> None:
+        """Count what a channel (``slack:#incidents``) made of one notice."""
+        scheme = channel.partition(":")[0]
+        self._notices.labels(scheme, _delivery_word(delivery)).inc()
+
+    def lease_lost(self) -> None:
+        """Count a write that was refused for want of a live lease."""
+        self._lease_lost.inc()
+
+    def auth_refused(self, route: str) -> None:
+        """Count a request to a route (its pattern, never its path) that was not let in."""
+        self._auth_refused.labels(route).inc()
+
+    def store_failed(self) -> None:
+        """Count a call that the store could not serve."""
+        self._store_errors.inc()
+
+    def store_up(self, up: bool) -> None:  # noqa: FBT001 - the gauge's one value
+        """Note whether the store would keep a write."""
+        self._store_up.set(up)
+
+    def rulebook(self, hash_: str, rules: int) -> None:
+        """Note which rulebook is in force."""
+        self._rulebook.clear()
+        self._rulebook.labels(hash_).set(1)
+        self._rules.set(rules)
+
+    def pauses(self, count: int) -> None:
+        """Note how many pauses are in force."""
+        self._pauses.set(count)
+
+    def backlog(self, backlog: Backlog, now: datetime) -> None:
+        """Note how far behind the daemon is; ``now`` is the store's time."""
+        self._undecided_age.set(_age(backlog.oldest_undecided, now))
+        self._outbox_age.set(_age(backlog.oldest_unsent, now))
+        self._undecided_webhooks.set(backlog.webhooks)
+        self._undecided_episodes.set(backlog.episodes)
+        self._unsent_notices.set(backlog.outbox)
+        self._parked_notices.set(backlog.parked_notices)
+        self._quarantined_targets.set(backlog.quarantined)
+        self._unfinished_runs.set(backlog.unfinished_runs)
+
+
+def _age(since: datetime | None, now: datetime) -> float:
+    return 0.0 if since is None else max((now - since).total_seconds(), 0.0)
+
+
+def _delivery_word(delivery: Delivery) -> str:
+    if isinstance(delivery, Delivered):
+        return "delivered"
+    return "delayed" if isinstance(delivery, TryAgain) else "rejected"
