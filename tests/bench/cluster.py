@@ -42,7 +42,7 @@ async def serve(kubeconfig: Path, workloads: int) -> None:
     """Serve until cancelled."""
     async with StandIn() as standin:
         for index in range(workloads):
-            standin.deploy(payloads.NAMESPACE, payloads.deployment(index), IMAGE, replicas=1)
+            standin.deploy(payloads.namespace(index), payloads.deployment(index), IMAGE, replicas=1)
         await standin.settled(ROLLED_OUT_WITHIN)
         standin.kubeconfig(kubeconfig.with_suffix(".part")).rename(kubeconfig)
         await asyncio.Event().wait()

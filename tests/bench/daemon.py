@@ -83,7 +83,7 @@ def instant(text: str) -> float:
 def rulebook(count: int, *, acting: bool, names: int | None = None) -> str:
     """A rule file of `count` rules; those beyond `names` match no alert of the bench.
 
-    `acting` rules restart the alert's own Deployment, proven by its roll-out; others only page.
+    `acting` rules scale the alert's own Deployment up, proven by its pods; others only page.
     """
     return HEAD + "".join(_rules(count, acting=acting, names=names or count))
 
@@ -93,13 +93,13 @@ brake: {targets: 1000000/10m, parallel: 100000, failures: 1000000/1h}
 rules:
 """
 RULE = """  - name: bench-{index:05d}
-    summary: Restart a workload that answers with errors
+    summary: Give a workload that answers with errors a second pod
     when: {{matchers: ['alertname="{name}"', 'severity!="none"', 'cluster=~"bench|perf"']}}
     target: deployment/{{{{ labels.namespace }}}}/{{{{ labels.deployment }}}}
     mode: live
 """
 PAGES = "    steps: []\n"
-ACTS = """    steps: [{action: kubernetes.rollout_restart}]
+ACTS = """    steps: [{action: kubernetes.scale, with: {replicas: 2}}]
     verify: {within: 5m, checks: [{check: kubernetes.rolled_out}]}
 """
 

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
 
-NAMESPACE = "bench"
 RULES = 100
 """How many different alert names the alerts go round, one for each rule of the usual rulebook."""
 
@@ -21,6 +20,11 @@ def alert_name(index: int) -> str:
 def deployment(index: int) -> str:
     """The Deployment that the alert with this index is about: one each, so one target each."""
     return f"workload-{index:06d}"
+
+
+def namespace(index: int) -> str:
+    """The namespace of that Deployment, its own too: the stand-in looks through the whole of a namespace."""
+    return f"shop-{index:06d}"
 
 
 def fingerprint(index: int) -> str:
@@ -37,7 +41,7 @@ def alert(index: int, *, names: int = RULES, started: datetime | None = None) ->
         "labels": {
             "alertname": name,
             "cluster": "bench",
-            "namespace": NAMESPACE,
+            "namespace": namespace(index),
             "deployment": workload,
             "instance": f"10.0.{index // 250 % 250}.{index % 250}:9102",
             "job": "workload-metrics",
@@ -45,7 +49,7 @@ def alert(index: int, *, names: int = RULES, started: datetime | None = None) ->
             "team": "platform-engineering",
         },
         "annotations": {
-            "summary": f"{workload} in {NAMESPACE} answers too many requests with an error",
+            "summary": f"{workload} answers too many requests with an error",
             "description": f"{workload} has answered more than 5 % of its requests with 5xx for the last ten"
             " minutes; the share of a healthy week is below 0.1 %.",
             "runbook_url": f"https://runbooks.example.org/platform/{name.lower()}#what-to-do-first",
@@ -66,7 +70,7 @@ def post(first: int, size: int, *, names: int = RULES) -> bytes:
         "status": "firing",
         "alerts": alerts,
         "groupLabels": {"cluster": "bench"},
-        "commonLabels": {"cluster": "bench", "namespace": NAMESPACE, "severity": "critical"},
+        "commonLabels": {"cluster": "bench", "severity": "critical"},
         "commonAnnotations": {},
         "externalURL": "http://alertmanager.example.org:9093",
         "version": "4",
