@@ -24,10 +24,13 @@ def find_binary() -> Path | None:
     return Path(found) if found else None
 
 
-def shipped_config(webhook_url: str, token_file: Path, *, group_wait: str = "100ms") -> str:
+def shipped_config(
+    webhook_url: str, token_file: Path, *, group_wait: str = "100ms", group_interval: str = "1s"
+) -> str:
     """The routes and the webhook of deploy/alertmanager, as YAML, posting to `webhook_url`.
 
-    The receivers of people lead nowhere, and the wait of Remediator's own route is `group_wait`.
+    The receivers of people lead nowhere. Remediator's routes wait `group_wait` before a group's first post
+    and `group_interval` before each further one, so that tests needn't wait as long as production does.
     """
     config: dict[str, Any] = yaml.safe_load(SHIPPED_CONFIG.read_text())
     config["global"].pop("slack_api_url_file")
@@ -39,7 +42,7 @@ def shipped_config(webhook_url: str, token_file: Path, *, group_wait: str = "100
             receiver.pop(of_people, None)
     for route in config["route"]["routes"]:
         if route["receiver"] == "remediator":
-            route["group_wait"] = group_wait
+            route |= {"group_wait": group_wait, "group_interval": group_interval}
     return yaml.safe_dump(config, sort_keys=False)
 
 
