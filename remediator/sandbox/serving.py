@@ -1,0 +1,81 @@
+"""One HTTP server on a loopback port, which can go away and come back as a real peer does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+LOOPBACK = "127.0.0.1"
+SHUTDOWN_SECONDS = 1.0
+LARGEST_BODY = 32 * 1024 * 1024
+
+
+class LoopbackServer:
+    """Serves one handler on `127.0.0.1`; the port stays the same from the first start on.
+
+    `closing` is set before the server stops, so that a handler which hangs on purpose can let go.
+    """
+
+    def __init__(self, handler: Handler, port: int = 0) -> None:
+        self.closing = asyncio.Event()
+        self._handler = handler
+        self._port = port
+        self._runner: web.ServerRunner | None = None
+
+    @property
+    def port(self) -> int:
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """The base URL, without a trailing slash."""
+        return f"http://{LOOPBACK}:{self._port}"
+
+    async def up(self) -> None:
+        """Start listening; does nothing when it already does."""
+        if self._runner is not None:
+            return
+        self.closing.clear()
+        server = web.Server(self._handler, request_factory=_request)
+        runner = web.ServerRunner(server, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+        await runner.setup()
+        site = web.TCPSite(runner, LOOPBACK, self._port, reuse_address=True)
+        await site.start()
+        self._port = int(runner.addresses[0][1])
+        self._runner = runner
+
+    async def down(self) -> None:
+        """Stop listening and drop every connection, so that clients are refused; `up` brings it back."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            self.closing.set()
+            await runner.cleanup()
+
+    async def __aenter__(self) -> Self:
+        await self.up()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.down()
+
+
+def _request(*parts: object) -> web.BaseRequest:
+    # web.Server builds requests with aiohttp's 1 MiB limit, and offers no other way to raise it
+    message, payload, protocol, writer, task = parts
+    return web.BaseRequest(
+        message,  # type: ignore[arg-type]  # the factory's parts are untyped in aiohttp too
+        payload,  # type: ignore[arg-type]
+        protocol,  # type: ignore[arg-type]
+        writer,  # type: ignore[arg-type]
+        task,  # type: ignore[arg-type]
+        asyncio.get_running_loop(),
+        client_max_size=LARGEST_BODY,
+    )
