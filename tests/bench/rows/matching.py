@@ -26,10 +26,8 @@ async def measure(bench: Bench) -> Sequence[Finding]:
     warm = list(payloads.posts(ALERTS // 10, SIZE, names=NAMES))
 
     async def index(folder: Path, rules: int) -> float:
-        path = folder / "rules.yaml"
-        path.write_text(daemon.rulebook(rules, acting=False, names=FEW))
-        argv = (sys.executable, "-m", "tests.bench.index", path, str(NAMES))
-        return float(await output_of(*argv, env={"PYTHONPATH": str(ROOT)}))
+        argv = (sys.executable, "-m", "tests.bench.index", *map(str, (rules, FEW, NAMES)))
+        return float(await output_of(*argv, cwd=folder, env={"PYTHONPATH": str(ROOT)}))
 
     async def whole(folder: Path, rules: int) -> float:
         async with daemon.daemon(folder, daemon.rulebook(rules, acting=False, names=FEW)) as subject:
