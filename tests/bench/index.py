@@ -1,7 +1,7 @@
-"""The index of rules alone, in a process that only matches: `python -m tests.bench.index RULES MATCHING NAMES`.
+"""The index of rules alone, in a process that only matches: `python -m tests.bench.index RULES HEARD NAMES`.
 
-Of RULES rules the first MATCHING ask for an alert name that the alerts carry; alerts go round NAMES names. Prints
-the processor time of matching one alert, in nanoseconds: the median of five passes over 30,000 alerts.
+Of RULES rules the first HEARD ask for an alert name that alerts carry; alerts go round NAMES names. Prints the
+processor time of matching one alert, in nanoseconds: the median of five passes over 30,000 alerts.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ def nanoseconds(index: RuleIndex, alerts: Sequence[Mapping[str, str]]) -> float:
     return (time.process_time_ns() - began) / len(alerts)
 
 
-def main(rules: int, matching: int, names: int) -> None:
+def main(rules: int, heard: int, names: int) -> None:
     """Measure and print."""
-    index = RuleIndex([rule(i, payloads.alert_name(i if i < matching else names + i)) for i in range(rules)])
+    index = RuleIndex([rule(i, payloads.alert_name(i if i < heard else names + i)) for i in range(rules)])
     alerts = [payloads.alert(i, names=names)["labels"] for i in range(ALERTS)]
     hits = sum(len(index.matching(labels)) for labels in alerts)
-    if hits != ALERTS * matching // names:
-        raise SystemExit(f"{hits} matches instead of one for {matching} of {names} alerts")
+    if hits != ALERTS * heard // names:
+        raise SystemExit(f"{hits} matches instead of one for {heard} of {names} alerts")
     gc.collect()
     gc.freeze()
     sys.stdout.write(f"{statistics.median(nanoseconds(index, alerts) for _ in range(PASSES))}\n")
