@@ -38,14 +38,17 @@ class Bench:
         """Take the disk's own pace now, beside a row that waits for it."""
         self.paces.setdefault(row, []).append(machine.fsync_pace(self.work))
 
-    async def interleaved(self, sides: Mapping[str, Callable[[Path], Awaitable[T]]]) -> dict[str, list[T]]:
+    async def interleaved(
+        self, sides: Mapping[str, Callable[[Path], Awaitable[T]]], *, times: int = 1
+    ) -> dict[str, list[T]]:
         """Measure every side once a round, beginning each round with another one; a fresh folder each time.
 
-        The machine's mood changes within minutes: what is compared is taken side by side.
+        The machine's mood changes within minutes: what is compared is taken side by side. `times` multiplies
+        the rounds for what varies much and takes little.
         """
         results: dict[str, list[T]] = {name: [] for name in sides}
         names = list(sides)
-        for turn in range(self.rounds):
+        for turn in range(self.rounds * times):
             for name in names[turn % len(names) :] + names[: turn % len(names)]:
                 folder = self.folder(name)
                 results[name].append(await sides[name](folder))

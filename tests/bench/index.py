@@ -1,7 +1,7 @@
 """The index of rules alone, in a process that only matches: `python -m tests.bench.index RULES HEARD NAMES`.
 
-Of RULES rules the first HEARD ask for an alert name that alerts carry; alerts go round NAMES names. Prints the
-processor time of matching one alert, in nanoseconds: the median of five passes over 30,000 alerts.
+Of RULES rules the first HEARD ask for an alert name that alerts carry; alerts go round NAMES names. Prints
+the processor time of matching one alert, in nanoseconds: the median of five passes over 30,000 alerts.
 """
 
 from __future__ import annotations
