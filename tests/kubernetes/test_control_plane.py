@@ -39,10 +39,10 @@ async def test_a_rollout_completes_with_good_pods_and_stalls_with_broken_ones(
         ]
         return counts
 
-    async with PodStatusWriter(control_plane, cluster_namespace):
+    async with PodStatusWriter(control_plane, cluster_namespace, broken=["web:2"]):
         deploy(control_plane, cluster_namespace, "web:1")
         await eventually(lambda: status().get("availableReplicas") == 2, "two pods available")
-        deploy(control_plane, cluster_namespace, "web:broken")
+        deploy(control_plane, cluster_namespace, "web:2")
         await eventually(lambda: status().get("unavailableReplicas"), "a pod that does not get ready")
         deploy(control_plane, cluster_namespace, "web:3")
         done = {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}
@@ -52,16 +52,14 @@ async def test_a_rollout_completes_with_good_pods_and_stalls_with_broken_ones(
 async def test_pods_judged_anew_lose_their_readiness(
     control_plane: ControlPlane, cluster_namespace: str
 ) -> None:
-    broken: set[str] = set()
-
     def ready() -> int:
         found = control_plane.request("GET", f"{deployments(cluster_namespace)}/web")
         return int(found["status"].get("readyReplicas", 0))
 
-    async with PodStatusWriter(control_plane, cluster_namespace, broken=broken.__contains__) as writer:
+    async with PodStatusWriter(control_plane, cluster_namespace) as writer:
         deploy(control_plane, cluster_namespace, "web:1")
         await eventually(lambda: ready() == 2, "two pods ready")
-        broken.add("web:1")
+        writer.broken.add("web:1")
         await writer.reconsider()
         await eventually(lambda: ready() == 0, "no pod ready")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from types import TracebackType
@@ -15,32 +15,27 @@ import aiohttp
 from tests.support.control_plane import ControlPlane
 
 
-def broken_by_name(image: str) -> bool:
-    """The suite's convention: an image whose reference says `broken` never becomes ready."""
-    return "broken" in image
-
-
 class PodStatusWriter:
-    """While entered, reports each pod of a namespace as Ready, or in CrashLoopBackOff if its image is broken.
+    """While entered, reports each pod of a namespace Ready, or in CrashLoopBackOff if its image is `broken`.
 
-    `broken` judges an image; whoever changes its answer for pods already reported calls `reconsider`.
-    Pods of no node are deleted by the API server at once, so that a rollout needs nothing more than this.
+    Whoever changes `broken` for pods that were reported already calls `reconsider`. Pods of no node are
+    deleted by the API server at once, so that a rollout needs nothing more than this.
     """
 
-    def __init__(
-        self, control_plane: ControlPlane, namespace: str, *, broken: Callable[[str], bool] = broken_by_name
-    ) -> None:
+    def __init__(self, control_plane: ControlPlane, namespace: str, *, broken: Iterable[str] = ()) -> None:
+        self.broken = set(broken)
         self._control_plane = control_plane
         self._pods = f"/api/v1/namespaces/{namespace}/pods"
-        self._broken = broken
         self._session: aiohttp.ClientSession
+        self._connector: aiohttp.TCPConnector
         self._task: asyncio.Task[None]
 
     async def __aenter__(self) -> Self:
+        self._connector = aiohttp.TCPConnector(ssl=self._control_plane.tls)
         self._session = aiohttp.ClientSession(
             self._control_plane.url,
             headers={"Authorization": f"Bearer {self._control_plane.admin_token}"},
-            connector=aiohttp.TCPConnector(ssl=self._control_plane.tls),
+            connector=self._connector,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
         )
         self._task = asyncio.create_task(self._follow(), name="pod status writer")
@@ -50,11 +45,11 @@ class PodStatusWriter:
         self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._task.cancel()
-        try:
-            with suppress(asyncio.CancelledError):
-                await self._task  # a writer that died of an error fails the test here
-        finally:
-            await self._session.close()
+        # before the cancelled watch lets go of its connection: a TLS farewell would outlive the event loop
+        await self._connector.close(abort_ssl=True)
+        await self._session.close()
+        with suppress(asyncio.CancelledError):
+            await self._task  # a writer that died of an error fails the test here
 
     async def reconsider(self) -> None:
         """Judge every pod of the namespace again, now."""
@@ -84,7 +79,7 @@ class PodStatusWriter:
                 yield json.loads(line)
 
     async def _report(self, pod: Mapping[str, Any]) -> None:
-        ready = not any(self._broken(container["image"]) for container in pod["spec"]["containers"])
+        ready = not any(container["image"] in self.broken for container in pod["spec"]["containers"])
         if "deletionTimestamp" in pod["metadata"] or _reported_ready(pod) is ready:
             return
         async with self._session.patch(
