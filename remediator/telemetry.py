@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 from urllib.parse import quote
 
 import structlog
@@ -35,11 +35,8 @@ _SECRET_KEY = re.compile(
 _PLAIN = (bool, int, float, type(None))
 
 
-class LogFormat(StrEnum):
-    """How log lines look."""
-
-    CONSOLE = "console"
-    JSON = "json"
+#: How log lines look.
+LogFormat = Literal["console", "json"]
 
 
 class Redaction:
@@ -103,7 +100,7 @@ def configure_logging(form: LogFormat, secrets: Iterable[str] = (), stream: Text
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 *_renderers(form, stream),
@@ -119,7 +116,7 @@ def configure_logging(form: LogFormat, secrets: Iterable[str] = (), stream: Text
 
 
 def _renderers(form: LogFormat, stream: TextIO) -> list[Processor]:
-    if form is LogFormat.JSON:
+    if form == "json":
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(sort_keys=False)]
     # Tracebacks without local variables: those hold whatever was being worked on.
     plain = structlog.dev.plain_traceback
