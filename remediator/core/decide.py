@@ -10,7 +10,7 @@ from remediator.core.episodes import Episode
 from remediator.core.guards import Answer, GuardAnswer, GuardView, PastRun, Question, ask_at_decision
 from remediator.core.ids import RunId
 from remediator.core.reasons import Reason
-from remediator.core.rules import AlertTrigger, Mode
+from remediator.core.rules import AlertTrigger, Mode, Rule
 from remediator.core.runs import RunState
 
 #: How long a deferred decision waits before it is taken up again, at most.
@@ -81,7 +81,7 @@ def decide(episode: Episode, question: Question | Obstacle, view: GuardView) -> 
     if isinstance(question, Obstacle):
         return skip(question.reason, question.detail)
     expires = episode.first_seen + question.rule.deadline
-    early = _too_early(episode, question, view.now)
+    early = too_early(episode, question.rule, view.now)
     if early is not None:
         return _defer(Reason.FIRING_FOR, "", early, expires=early + question.rule.deadline)
     if not question.rule.steps:
@@ -92,8 +92,9 @@ def decide(episode: Episode, question: Question | Obstacle, view: GuardView) -> 
     return _ask_guards(question, view, expires)
 
 
-def _too_early(episode: Episode, question: Question, now: datetime) -> datetime | None:
-    trigger = question.rule.trigger
+def too_early(episode: Episode, rule: Rule, now: datetime) -> datetime | None:
+    """When the episode will have fired for as long as the rule asks, or ``None`` if it has."""
+    trigger = rule.trigger
     if not isinstance(trigger, AlertTrigger) or not trigger.firing_for:
         return None
     # A startsAt that lies ahead of the receipt is another machine's clock, and is not believed.

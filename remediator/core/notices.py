@@ -64,7 +64,8 @@ class Envelope:
 
     ``channel`` is ``slack:#name``, ``log`` or the like. Within one ``(channel, thread)`` order is kept.
     With a ``key``, a later envelope of the same channel, thread and key replaces an unsent one
-    (``count`` adds up) and updates a sent one in place where the channel can.
+    (``count`` adds up) and updates a sent one in place where the channel can; a ``standalone`` one also
+    replaces unsent ones, but once sent it stays as it is, and nothing is threaded below it.
     """
 
     channel: str
@@ -72,3 +73,4 @@ class Envelope:
     notice: Notice
     key: str = ""
     lane: Lane = Lane.REPORTS
+    standalone: bool = False

@@ -87,6 +87,7 @@ TRANSITIONS: Mapping[tuple[RunState, Move], RunState] = {
     (_S.READY, _M.REFUSE): _S.REFUSED,
     (_S.READY, _M.EXPIRE): _S.EXPIRED,
     (_S.READY, _M.INTEND): _S.ACTING,
+    (_S.READY, _M.MISS): _S.READY,
     (_S.READY, _M.FALL_BACK): _S.READY,
     (_S.READY, _M.FAIL): _S.FAILED,
     (_S.READY, _M.VERIFY): _S.VERIFYING,

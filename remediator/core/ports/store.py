@@ -112,7 +112,7 @@ class Runs(Protocol):
     """Runs, leases and fencing tokens."""
 
     async def runnable(self, limit: int) -> list[RunId]:
-        """Runs that have not ended and whose target no live lease of a run covers, oldest first."""
+        """Runs that have not ended and that nobody drives: none of their own leases is live. Oldest first."""
         ...
 
     async def run(self, run: RunId) -> Run | None: ...

@@ -1,0 +1,108 @@
+"""Acting: planning, applying and probing one step's action, with everything that may go wrong as a value."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+import structlog
+
+from remediator.core.durations import format_duration
+from remediator.core.ids import AttemptId, Token, attempt_id
+from remediator.core.ports.actions import (
+    Action,
+    ActionContext,
+    ParameterError,
+    Plan,
+    Probe,
+    Refusal,
+    Result,
+    Sighting,
+)
+from remediator.core.rules import Step
+from remediator.core.runs import Attempt, Outcome, Phase, Run
+from remediator.core.templates import TemplateError
+from remediator.engine.facts import render
+
+_log = structlog.get_logger(__name__)
+_LOOK_TIMEOUT = 20.0
+
+
+class Acting:
+    """Calls actions. Nothing but cancellation leaves it as an exception."""
+
+    def __init__(self, actions: Mapping[str, Action]) -> None:
+        self._actions = actions
+
+    async def plan(
+        self, run: Run, step: Step, values: Mapping[str, object], token: Token, now: datetime
+    ) -> tuple[Plan | Refusal, Mapping[str, object]]:
+        """What the step would do, with its rendered parameters."""
+        try:
+            params = render(step.params, values)
+            context = self._context(run, step_key(run, step), step.action, params, token, now, step.timeout)
+        except (TemplateError, ParameterError) as error:
+            return Refusal(f"parameters of {step.id}: {error}"), {}
+        except KeyError:
+            return Refusal(f"this daemon has no action {step.action}"), {}
+        try:
+            async with asyncio.timeout(_LOOK_TIMEOUT):
+                return await self._actions[step.action].plan(context), params
+        except TimeoutError:
+            return Refusal(f"no plan within {_LOOK_TIMEOUT:.0f} s", temporary=True), params
+        except Exception as error:  # noqa: BLE001 - an action's bug is an unknown outcome, not the engine's end
+            _log.exception("plan failed", action=step.action, run=run.id)
+            return Refusal(f"{type(error).__name__} while planning {step.action}"), params
+
+    async def apply(self, run: Run, attempt: Attempt, plan: Plan, now: datetime) -> Result:
+        """Do it; what does not answer before the attempt's deadline is unknown."""
+        left = attempt.deadline_at - now
+        context = self._context_of(run, attempt, attempt.token, now)
+        try:
+            async with asyncio.timeout(max(left.total_seconds(), 0)):
+                return await self._actions[attempt.action].apply(context, plan)
+        except TimeoutError:
+            return Result(Outcome.UNKNOWN, f"no answer within {format_duration(left)}")
+        except Exception as error:  # noqa: BLE001 - an action's bug is an unknown outcome, not the engine's end
+            _log.exception("apply failed", action=attempt.action, attempt=attempt.id)
+            return Result(Outcome.UNKNOWN, f"{type(error).__name__} in {attempt.action}")
+
+    async def probe(self, run: Run, attempt: Attempt, token: Token, now: datetime) -> Probe:
+        """Find out whether an attempt happened, with a token newer than the attempt's."""
+        plan = Plan(attempt.summary, attempt.diff, attempt.plan)
+        try:
+            context = self._context_of(run, attempt, token, now)
+            async with asyncio.timeout(_LOOK_TIMEOUT):
+                return await self._actions[attempt.action].probe(context, plan)
+        except TimeoutError:
+            return Probe(Sighting.UNPROVABLE, f"no answer within {_LOOK_TIMEOUT:.0f} s")
+        except (KeyError, ParameterError) as error:
+            return Probe(Sighting.UNPROVABLE, f"{attempt.action} can't be probed: {error}")
+        except Exception as error:  # noqa: BLE001 - an action's bug is an unknown outcome, not the engine's end
+            _log.exception("probe failed", action=attempt.action, attempt=attempt.id)
+            return Probe(Sighting.UNPROVABLE, f"{type(error).__name__} while probing {attempt.action}")
+
+    def _context_of(self, run: Run, attempt: Attempt, token: Token, now: datetime) -> ActionContext:
+        timeout = attempt.deadline_at - attempt.intended_at
+        return self._context(run, attempt.id, attempt.action, attempt.params, token, now, timeout)
+
+    def _context(
+        self,
+        run: Run,
+        attempt: AttemptId,
+        action: str,
+        params: Mapping[str, object],
+        token: Token,
+        now: datetime,
+        timeout: timedelta,
+    ) -> ActionContext:
+        parsed = self._actions[action].spec.parse(params, False)
+        cause = f"remediator {run.id}: {action} for {run.rule}"
+        return ActionContext(run.target, parsed, run.id, attempt, token, cause, now, now + timeout)
+
+
+def step_key(run: Run, step: Step) -> AttemptId:
+    """The id that the step's next attempt will have."""
+    name = step.id if run.phase is Phase.STEPS else f"{run.phase.value}.{step.id}"
+    return attempt_id(run.id, name, run.attempts + 1)

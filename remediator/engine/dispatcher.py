@@ -1,0 +1,251 @@
+"""The dispatcher: episode → rules → facts → decision, in batches, each with its why in the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from remediator.core.changes import Decided, DecisionRequest, EpisodeWork
+from remediator.core.checks import Fact, Said
+from remediator.core.decide import Decision, DecisionKind, Obstacle, decide, too_early
+from remediator.core.episodes import Episode
+from remediator.core.events import Event, EventKind
+from remediator.core.guards import GuardView, Question
+from remediator.core.ids import RunId
+from remediator.core.ports.store import Topic
+from remediator.core.reasons import Reason
+from remediator.core.rules import Rule
+from remediator.core.runs import Run
+from remediator.core.targets import Target, TargetError
+from remediator.core.templates import TemplateError, scope_of
+from remediator.engine.facts import Facts
+from remediator.engine.loops import Loop
+from remediator.engine.parts import EngineParts
+from remediator.engine.rulebooks import Book
+from remediator.engine.telling import Story, tell_decision, tell_run
+
+_BATCH = 200
+_CLAIM = timedelta(seconds=60)
+_AT_ONCE = 20
+#: Crockford's base32, in which no two characters look alike.
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def new_run_id() -> RunId:
+    """Fifty random bits, short enough to be read out over the phone."""
+    return RunId("r-" + "".join(secrets.choice(_ALPHABET) for _ in range(10)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """One rule's claim to an episode, or what stands in its way."""
+
+    question: Question | Obstacle
+    rule: Rule | None = None
+    target: Target | None = None
+    facts: tuple[Fact, ...] = ()
+
+
+class DispatcherLoop(Loop):
+    """From episodes to decisions, oldest first."""
+
+    name = "dispatcher"
+    topic = Topic.EPISODES
+    idle = timedelta(milliseconds=500)
+
+    def __init__(self, parts: EngineParts) -> None:
+        super().__init__(parts.store, parts.metrics)
+        self._parts = parts
+        self._facts = Facts(parts.store, parts.checks)
+        self._gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def work(self) -> bool:
+        works = await self.store.undecided(_BATCH, _CLAIM)
+        if not works:
+            return False
+        book = self._parts.rulebooks.active
+        now = await self.store.now()
+        candidates = [await self._quick_or_slow(work, book, now) for work in works]
+        await self._decide(book, works, await _gathered(candidates))
+        return len(works) == _BATCH
+
+    async def _quick_or_slow(
+        self, work: EpisodeWork, book: Book, now: datetime
+    ) -> list[_Candidate] | asyncio.Task[list[_Candidate]]:
+        """Most episodes need no look at the world; only those that do are worth a task."""
+        rules = book.index.matching(work.episode.labels)
+        if any(rule.only_if for rule in rules):
+            return asyncio.create_task(self._gated_candidates(work, rules, book, now))
+        return await self._candidates(work, rules, book, now)
+
+    async def _gated_candidates(
+        self, work: EpisodeWork, rules: Sequence[Rule], book: Book, now: datetime
+    ) -> list[_Candidate]:
+        async with self._gate:
+            return await self._candidates(work, rules, book, now)
+
+    async def _candidates(
+        self, work: EpisodeWork, rules: Sequence[Rule], book: Book, now: datetime
+    ) -> list[_Candidate]:
+        """The rules that take this episode: the first that holds, and those after it while it says so."""
+        taken: list[_Candidate] = []
+        for rule in rules:
+            if rule.name not in work.decided:
+                candidate = await self._candidate(rule, work.episode, book, now)
+                if candidate is None:
+                    continue
+                taken.append(candidate)
+                if isinstance(candidate.question, Obstacle):
+                    break
+            if not rule.goes_on:
+                break
+        if not taken and not work.decided:
+            taken.append(_Candidate(Obstacle(Reason.NO_RULE, _no_rule(rules))))
+        return taken
+
+    async def _candidate(self, rule: Rule, episode: Episode, book: Book, now: datetime) -> _Candidate | None:
+        values = _values(episode)
+        try:
+            target = rule.target.render(values)
+        except (TemplateError, TargetError) as error:
+            return _Candidate(Obstacle(Reason.TARGET_INVALID, f"{rule.name}: {error}"), rule)
+        question = Question(rule, target, rule.effective_mode(self._parts.mode), (book.rulebook,))
+        if not episode.is_open or too_early(episode, rule, now) is not None:
+            return _Candidate(question, rule, target)
+        facts = await self._facts.gather(rule.only_if, target, (episode,), values)
+        if all(fact.holds for fact in facts):
+            return _Candidate(question, rule, target, facts)
+        if facts[-1].answer.said is Said.ERROR:
+            obstacle = Obstacle(Reason.FACT_ERROR, f"{facts[-1].check}: {facts[-1].answer.detail}")
+            return _Candidate(obstacle, rule, target, facts)
+        return None
+
+    async def _decide(
+        self, book: Book, works: Sequence[EpisodeWork], candidates: Sequence[Sequence[_Candidate]]
+    ) -> None:
+        questions: dict[RunId, _Candidate] = {}
+        requests = []
+        for work, some in zip(works, candidates, strict=True):
+            for position, candidate in enumerate(some):
+                request = _request(work.episode, candidate, book, last=position == len(some) - 1)
+                questions[request.run] = candidate
+                requests.append(request)
+
+        def judge(request: DecisionRequest, view: GuardView) -> Decided:
+            return _judged(request, questions[request.run], view, book)
+
+        for decided in await self.store.decide(requests, judge):
+            self.metrics.decided(decided.decision.kind, decided.decision.reason)
+
+
+async def _gathered(
+    candidates: Iterable[list[_Candidate] | asyncio.Task[list[_Candidate]]],
+) -> list[list[_Candidate]]:
+    return [some if isinstance(some, list) else await some for some in candidates]
+
+
+def _values(episode: Episode) -> dict[str, object]:
+    return scope_of(
+        labels=episode.labels,
+        annotations=episode.annotations,
+        fingerprint=episode.fingerprint,
+        starts_at=episode.starts_at,
+        group=episode.group,
+    )
+
+
+def _no_rule(rules: Sequence[Rule]) -> str:
+    if not rules:
+        return "no rule's matchers hold"
+    names = ", ".join(rule.name for rule in rules)
+    return f"matchers hold for {names}, but not what they ask of the world (only_if)"
+
+
+def _request(episode: Episode, candidate: _Candidate, book: Book, *, last: bool) -> DecisionRequest:
+    return DecisionRequest(
+        episode=episode,
+        rule=candidate.rule.name if candidate.rule else "",
+        target=candidate.target,
+        severity=book.rulebook.severity_of(candidate.rule, episode.labels),
+        rulebook=book.rulebook.hash,
+        run=new_run_id(),
+        facts=candidate.facts,
+        last=last,
+    )
+
+
+def _judged(request: DecisionRequest, candidate: _Candidate, view: GuardView, book: Book) -> Decided:
+    decision = decide(request.episode, candidate.question, view)
+    channels = book.rulebook.report_to(candidate.rule)
+    event = _decision_event(request, decision, view.now)
+    if decision.kind is DecisionKind.RUN and isinstance(candidate.question, Question):
+        run = _new_run(request, candidate.question, decision, view.now)
+        created = Event(
+            EventKind.RUN_CREATED,
+            view.now,
+            {"detail": _created_detail(request), "mode": run.mode.word},
+            episode=request.episode.id,
+            run=run.id,
+            rule=run.rule,
+            target=str(run.target),
+        )
+        story = Story(
+            run,
+            candidate.question.rule.summary,
+            channels,
+            (request.episode,),
+            request.facts,
+            events=(created,),
+        )
+        return Decided(decision, run, (event, created), tell_run(story))
+    envelopes = tell_decision(
+        decision, request.episode, request.rule, str(request.target or ""), request.severity, channels
+    )
+    return Decided(decision, None, (event, *_joined_event(request, decision, view.now)), envelopes)
+
+
+def _created_detail(request: DecisionRequest) -> str:
+    facts = "; ".join(
+        f"{fact.check} {fact.answer.said.value} ({fact.answer.detail})" for fact in request.facts
+    )
+    return f"{request.episode.alertname} matched {request.rule}" + (f"; {facts}" if facts else "")
+
+
+def _new_run(request: DecisionRequest, question: Question, decision: Decision, now: datetime) -> Run:
+    return Run(
+        id=request.run,
+        rule=question.rule.name,
+        target=question.target,
+        severity=request.severity,
+        mode=decision.mode,
+        rulebook=request.rulebook,
+        episode=request.episode.id,
+        created_at=now,
+        deadline_at=now + question.rule.deadline,
+    )
+
+
+def _decision_event(request: DecisionRequest, decision: Decision, now: datetime) -> Event:
+    data: dict[str, object] = {"kind": decision.kind.value, "reason": decision.reason.value}
+    if decision.detail:
+        data["detail"] = decision.detail
+    return Event(
+        EventKind.DECISION_MADE,
+        now,
+        data,
+        episode=request.episode.id,
+        run=request.run if decision.kind is DecisionKind.RUN else decision.run,
+        rule=request.rule or None,
+        target=str(request.target) if request.target else None,
+    )
+
+
+def _joined_event(request: DecisionRequest, decision: Decision, now: datetime) -> tuple[Event, ...]:
+    if decision.kind is not DecisionKind.JOIN:
+        return ()
+    who = request.episode.labels.get("instance") or request.episode.fingerprint
+    data = {"detail": f"{request.episode.alertname} {who}"}
+    return (Event(EventKind.RUN_JOINED, now, data, request.episode.id, decision.run, request.rule),)

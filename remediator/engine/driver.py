@@ -1,0 +1,348 @@
+"""The driver: takes one run from state to state until it ends, is parked, or is lost (laws 3, 4, 7, 9)."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from remediator.core.changes import IntentRequest
+from remediator.core.checks import Fact
+from remediator.core.durations import format_duration
+from remediator.core.episodes import Episode
+from remediator.core.events import EventKind
+from remediator.core.guards import (
+    Answer,
+    GuardAnswer,
+    GuardView,
+    Question,
+    Verdict,
+    ask_at_first_intent,
+    ask_before_step,
+)
+from remediator.core.ids import Token
+from remediator.core.leases import Held
+from remediator.core.ports.actions import Plan, Refusal, Sighting
+from remediator.core.ports.store import Topic
+from remediator.core.reasons import Reason
+from remediator.core.rules import Rule, Rulebook, Step
+from remediator.core.runs import Attempt, Move, Outcome, Phase, Run, RunState
+from remediator.core.templates import scope_of
+from remediator.engine.acting import Acting, step_key
+from remediator.engine.facts import Facts
+from remediator.engine.journal import Journal, LostTheRunError, ended
+from remediator.engine.leases import Holder
+from remediator.engine.parts import EngineParts
+from remediator.engine.proof import Proof
+from remediator.engine.proof import Verdict as Proven
+
+_WAIT = timedelta(seconds=1)
+_LONGEST_PAUSE = 10.0
+#: How long a probe is repeated before the attempt is given up as unknown.
+PROBE_FOR = timedelta(seconds=60)
+
+
+class Driver:
+    """Drives one live run under its lease. Every move goes through the journal; refused, it stops at once."""
+
+    def __init__(
+        self,
+        parts: EngineParts,
+        journal: Journal,
+        rule: Rule,
+        books: tuple[Rulebook, ...],
+        holder: Holder,
+        stopping: asyncio.Event,
+    ) -> None:
+        self._parts = parts
+        self._journal = journal
+        self._rule = rule
+        self._books = books
+        self._holder = holder
+        self._stopping = stopping
+        self._acting = Acting(parts.actions)
+        self._facts = Facts(parts.store, parts.checks)
+        self._doubt_is_ours = False
+        self._handlers: Mapping[RunState, Callable[[], Awaitable[None]]] = {
+            RunState.PENDING: self._begin,
+            RunState.READY: self._go_on,
+            RunState.ACTING: self._take_over,
+            RunState.PROBING: self._probe,
+            RunState.VERIFYING: self._verify,
+        }
+
+    @property
+    def _run(self) -> Run:
+        return self._journal.run
+
+    @property
+    def _token(self) -> Token:
+        if self._holder.lease is None:
+            raise LostTheRunError(self._run.id)
+        return self._holder.lease.token
+
+    async def drive(self) -> None:
+        """Go on until the run has ended or we are asked to stop.
+
+        Raises:
+            LostTheRunError: another holder went on with it.
+        """
+        while not self._run.state.is_final and not self._stopping.is_set():
+            await self._handlers[self._run.state]()
+            await self._journal.refresh()
+
+    async def _begin(self) -> None:
+        await self._journal.move(self._token, Move.LEASE)
+
+    async def _take_over(self) -> None:
+        """An intent without outcome that we did not write: its writer is gone, so look before anything else."""
+        attempt = self._last_attempt()
+        detail = "its holder is gone; looking on the target whether it happened"
+        await self._journal.note(EventKind.ATTEMPT_TAKEN_OVER, attempt.id)
+        await self._journal.move(self._token, Move.LOSE, attempt=attempt, detail=detail)
+
+    async def _go_on(self) -> None:
+        """Between steps: end, fall back, verify, or take the next step."""
+        run, now = self._run, await self._parts.store.now()
+        if now >= run.deadline_at and not run.broken:
+            await self._end_late()
+        elif not run.reached_intent and not any(episode.is_open for episode in self._episodes):
+            await self._journal.move(
+                self._token, Move.CANCEL, reason=Reason.RESOLVED, detail="resolved by itself"
+            )
+        elif run.broken:
+            await self._fall_back_or_fail()
+        elif run.position >= len(self._steps):
+            await self._journal.move(self._token, Move.VERIFY, run=replace(run, verifying_since=now))
+        else:
+            await self._step(self._steps[run.position])
+
+    async def _end_late(self) -> None:
+        length = format_duration(self._rule.deadline)
+        if not self._run.reached_intent:
+            detail = f"could not begin within {length}: {self._run.detail or 'it had to wait'}"
+            await self._journal.move(self._token, Move.EXPIRE, reason=Reason.EXPIRED, detail=detail)
+        else:
+            detail = f"its deadline of {length} is over before it was done"
+            await self._journal.move(
+                self._token, Move.GIVE_UP, reason=Reason.EXPIRED, detail=detail, quarantine=True
+            )
+
+    async def _fall_back_or_fail(self) -> None:
+        run = self._run
+        in_time = await self._parts.store.now() < run.deadline_at
+        if run.phase is Phase.STEPS and self._rule.on_failure and in_time:
+            falling = replace(
+                run,
+                phase=Phase.ON_FAILURE,
+                position=0,
+                tries=0,
+                attempts=0,
+                broken=False,
+                verifying_since=None,
+            )
+            detail = ", ".join(step.action for step in self._rule.on_failure)
+            await self._journal.move(self._token, Move.FALL_BACK, run=falling, detail=detail)
+        else:
+            await self._journal.move(self._token, Move.FAIL, detail=run.detail)
+
+    async def _step(self, step: Step) -> None:
+        if any(book.rule(self._rule.name) is None for book in self._books):
+            detail = f"{self._rule.name} is not in the active rulebook"
+            await self._journal.move(self._token, Move.REFUSE, reason=Reason.RULE_GONE, detail=detail)
+            return
+        verdict = self._ask(await self._parts.store.view(self._run))
+        if verdict.objection is not None:
+            await self._heed(verdict.objection)
+            return
+        now = await self._parts.store.now()
+        plan, params = await self._acting.plan(self._run, step, self._values, self._token, now)
+        if isinstance(plan, Refusal):
+            await self._refused_by_plan(step, plan)
+        else:
+            await self._attempt(step, plan, params)
+
+    def _ask(self, view: GuardView) -> Verdict:
+        ask = ask_before_step if self._run.reached_intent else ask_at_first_intent
+        return ask(self._question(), view)
+
+    def _question(self) -> Question:
+        """Pinned and active rulebook: the stricter mode holds, and each guard asks both."""
+        versions = [book.rule(self._rule.name) for book in self._books]
+        modes = [rule.effective_mode(self._parts.mode) for rule in versions if rule is not None]
+        return Question(self._rule, self._run.target, min(modes), self._books)
+
+    async def _heed(self, objection: GuardAnswer) -> None:
+        if objection.answer is Answer.REFUSES:
+            detail = f"{objection.guard.value}: {objection.detail}"
+            await self._journal.move(self._token, Move.REFUSE, reason=objection.reason, detail=detail)
+            return
+        if self._run.detail != objection.detail:
+            await self._journal.waiting(self._token, objection)
+        await self._parts.store.wait(Topic.RUNS, _WAIT)
+
+    async def _refused_by_plan(self, step: Step, refusal: Refusal) -> None:
+        if refusal.reason is not None:
+            await self._journal.move(self._token, Move.REFUSE, reason=refusal.reason, detail=refusal.detail)
+            return
+        tries = self._run.tries
+        await self._miss(step, refusal.detail, counted=True)
+        if not self._run.broken:
+            await self._pause(tries)
+
+    async def _attempt(self, step: Step, plan: Plan, params: Mapping[str, object]) -> None:
+        token, run = self._token, self._run
+
+        def make(intending: Run, now: datetime) -> Attempt:
+            return Attempt(
+                id=step_key(run, step),
+                run=run.id,
+                step=step.id,
+                phase=run.phase,
+                position=run.position,
+                number=intending.attempts,
+                action=step.action,
+                params=params,
+                token=token,
+                intended_at=now,
+                deadline_at=min(now + step.timeout, run.deadline_at),
+                summary=plan.summary,
+                diff=plan.diff,
+                plan=plan.data,
+            )
+
+        request = IntentRequest(self._question(), first=not run.reached_intent)
+        verdict = await self._journal.intend(token, request, lambda _request, view: self._ask(view), make)
+        if verdict.objection is not None:
+            await self._heed(verdict.objection)
+            return
+        if request.first:
+            self._parts.metrics.intended(self._last_attempt().intended_at - self._episodes[0].first_seen)
+        await self._apply(step, self._last_attempt(), plan)
+
+    async def _apply(self, step: Step, attempt: Attempt, plan: Plan) -> None:
+        result = await self._acting.apply(self._run, attempt, plan, await self._parts.store.now())
+        if result.outcome is Outcome.SUCCEEDED:
+            await self._done(step, attempt, result.detail, result.values)
+        elif result.outcome is Outcome.FAILED:
+            await self._miss(step, result.detail, counted=True, attempt=attempt)
+            if not self._run.broken:
+                await self._pause(self._run.tries)
+        else:
+            self._doubt_is_ours = True
+            await self._journal.move(self._token, Move.LOSE, attempt=attempt, detail=result.detail)
+
+    async def _done(self, step: Step, attempt: Attempt, detail: str, values: Mapping[str, object]) -> None:
+        run = self._run
+        after = replace(
+            run,
+            position=run.position + 1,
+            tries=0,
+            attempts=0,
+            results={**run.results, step.id: dict(values)},
+        )
+        now = await self._parts.store.now()
+        done = ended(attempt, Outcome.SUCCEEDED, detail, now)
+        await self._journal.move(self._token, Move.SUCCEED, run=after, attempt=done, detail=detail)
+        self._parts.metrics.attempt_ended(done)
+
+    async def _miss(self, step: Step, detail: str, *, counted: bool, attempt: Attempt | None = None) -> None:
+        """A try is proven not to have worked; a takeover's is not counted, since it may never have begun."""
+        tries = self._run.tries + counted
+        after = replace(self._run, tries=tries, broken=tries > step.retry)
+        failed = ended(attempt, Outcome.FAILED, detail, await self._parts.store.now()) if attempt else None
+        await self._journal.move(self._token, Move.MISS, run=after, attempt=failed, detail=detail)
+        if failed is not None:
+            self._parts.metrics.attempt_ended(failed)
+
+    async def _probe(self) -> None:
+        """Look on the target, with a token that makes every earlier writer's useless, until it can be told."""
+        attempt, step = self._last_attempt(), self._current_step()
+        if isinstance(await self._holder.acquire(), Held):
+            raise LostTheRunError(self._run.id)
+        until = await self._parts.store.now() + PROBE_FOR
+        for count in itertools.count():
+            now = await self._parts.store.now()
+            probe = await self._acting.probe(self._run, attempt, self._token, now)
+            if probe.sighting is Sighting.HAPPENED:
+                await self._done(step, attempt, f"it did happen: {probe.detail}", probe.values)
+                return
+            if probe.sighting is Sighting.NOT_HAPPENED:
+                detail = f"it did not happen: {probe.detail}"
+                await self._miss(step, detail, counted=self._doubt_is_ours, attempt=attempt)
+                return
+            if now >= until:
+                await self._give_up(attempt, probe.detail)
+                return
+            if self._stopping.is_set():
+                return
+            await self._pause(count)
+
+    async def _give_up(self, attempt: Attempt, detail: str) -> None:
+        unknown = ended(attempt, Outcome.UNKNOWN, detail, await self._parts.store.now())
+        told = f"{attempt.action} may or may not have happened: {detail}"
+        await self._journal.move(self._token, Move.GIVE_UP, attempt=unknown, detail=told, quarantine=True)
+        self._parts.metrics.attempt_ended(unknown)
+
+    async def _verify(self) -> None:
+        verify = self._rule.verify
+        if verify is None:
+            await self._unproven("the rule names nothing that could prove the repair")
+            return
+        proof = Proof(self._parts.store, self._facts, self._tell_answer)
+        finding = await proof.watch(self._run, verify, self._current_episodes, self._values, self._stopping)
+        if finding.verdict is Proven.PROVEN:
+            await self._journal.move(self._token, Move.PROVE, detail=finding.detail)
+        elif finding.verdict is Proven.DISPROVEN:
+            broken = replace(self._run, broken=True)
+            await self._journal.move(self._token, Move.DISPROVE, run=broken, detail=finding.detail)
+        elif finding.verdict is Proven.UNPROVEN:
+            await self._unproven(finding.detail)
+
+    async def _tell_answer(self, fact: Fact) -> None:
+        detail = f"{fact.check} {fact.answer.said.value} ({fact.answer.detail})"
+        await self._journal.note(EventKind.RUN_CHECKED, detail, {"check": fact.check})
+
+    async def _current_episodes(self) -> tuple[Episode, ...]:
+        return await self._parts.store.episodes_of(self._run.id)
+
+    @property
+    def _episodes(self) -> tuple[Episode, ...]:
+        return self._journal.story.episodes
+
+    @property
+    def _steps(self) -> tuple[Step, ...]:
+        return self._rule.steps if self._run.phase is Phase.STEPS else self._rule.on_failure
+
+    def _current_step(self) -> Step:
+        return self._steps[self._run.position]
+
+    def _last_attempt(self) -> Attempt:
+        return self._journal.story.attempts[-1]
+
+    @property
+    def _values(self) -> dict[str, object]:
+        return values_of(self._run, self._episodes)
+
+    async def _pause(self, count: int) -> None:
+        """Wait a little longer each time, but not when we are asked to stop."""
+        try:
+            async with asyncio.timeout(min(0.5 * 2 ** min(count, 10), _LONGEST_PAUSE)):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+
+
+def values_of(run: Run, episodes: tuple[Episode, ...]) -> dict[str, object]:
+    """What the templates of a run's steps see: its first episode, and the results of earlier steps."""
+    first = episodes[0]
+    return scope_of(
+        labels=first.labels,
+        annotations=first.annotations,
+        fingerprint=first.fingerprint,
+        starts_at=first.starts_at,
+        group=first.group,
+        steps=run.results,
+    )

@@ -1,0 +1,119 @@
+"""Gathers facts: asks checks, with a deadline, and turns everything that goes wrong into an error answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+import structlog
+
+from remediator.core.checks import CheckAnswer, CheckContext, Fact, Said
+from remediator.core.episodes import Episode
+from remediator.core.ports.actions import Check, ParameterError
+from remediator.core.ports.store import Store
+from remediator.core.rules import Condition
+from remediator.core.targets import Target
+from remediator.core.templates import TemplateError, template
+
+_log = structlog.get_logger(__name__)
+#: One look may take this long; what does not answer by then is in error.
+LOOK_TIMEOUT = timedelta(seconds=10)
+#: A fact in error is asked again this often before the episode is stopped by it.
+_TRIES = 3
+_BETWEEN_TRIES = 0.5
+
+
+class Facts:
+    """Asks the checks that rules name."""
+
+    def __init__(self, store: Store, checks: Mapping[str, Check]) -> None:
+        self._store = store
+        self._checks = checks
+
+    async def gather(
+        self,
+        conditions: Sequence[Condition],
+        target: Target,
+        episodes: tuple[Episode, ...],
+        values: Mapping[str, object],
+    ) -> tuple[Fact, ...]:
+        """Ask in order, stopping at the first that does not hold: nothing after it can matter."""
+        facts: list[Fact] = []
+        for condition in conditions:
+            fact = await self._insist(condition, target, episodes, values)
+            facts.append(fact)
+            if not fact.holds:
+                break
+        return tuple(facts)
+
+    async def look_at_all(
+        self,
+        conditions: Sequence[Condition],
+        target: Target,
+        episodes: tuple[Episode, ...],
+        values: Mapping[str, object],
+    ) -> tuple[Fact, ...]:
+        """Ask all of them at once, once each."""
+        looks = (self.look(condition, target, episodes, values) for condition in conditions)
+        return tuple(await asyncio.gather(*looks))
+
+    async def _insist(
+        self,
+        condition: Condition,
+        target: Target,
+        episodes: tuple[Episode, ...],
+        values: Mapping[str, object],
+    ) -> Fact:
+        for _ in range(_TRIES - 1):
+            fact = await self.look(condition, target, episodes, values)
+            if fact.answer.said is not Said.ERROR:
+                return fact
+            await asyncio.sleep(_BETWEEN_TRIES)
+        return await self.look(condition, target, episodes, values)
+
+    async def look(
+        self,
+        condition: Condition,
+        target: Target,
+        episodes: tuple[Episode, ...],
+        values: Mapping[str, object],
+    ) -> Fact:
+        """Ask one check once."""
+        now = await self._store.now()
+        params: Mapping[str, object] = condition.params
+        try:
+            params = render(condition.params, values)
+            check = self._checks[condition.check]
+            context = CheckContext(target, check.spec.parse(params, False), episodes, now)
+            async with asyncio.timeout(LOOK_TIMEOUT.total_seconds()):
+                answer = await check.look(context)
+        except (TemplateError, ParameterError) as error:
+            answer = CheckAnswer(Said.ERROR, f"parameters: {error}")
+        except KeyError:
+            answer = CheckAnswer(Said.ERROR, f"this daemon has no check {condition.check}")
+        except TimeoutError:
+            answer = CheckAnswer(Said.ERROR, f"no answer within {LOOK_TIMEOUT.total_seconds():.0f} s")
+        except Exception as error:  # noqa: BLE001 - a check's bug is an error answer, not the engine's end
+            _log.exception("check failed", check=condition.check, target=str(target))
+            answer = CheckAnswer(Said.ERROR, f"{type(error).__name__} in {condition.check}")
+        return Fact(condition.check, params, condition.expect, answer, now)
+
+
+def render(params: Mapping[str, object], values: Mapping[str, object]) -> dict[str, object]:
+    """Fill the templates in parameters, at any depth.
+
+    Raises:
+        TemplateError: a template names something undefined.
+    """
+    return {name: _render(value, values) for name, value in params.items()}
+
+
+def _render(value: object, values: Mapping[str, object]) -> object:
+    if isinstance(value, str):
+        return template(value).render(values)
+    if isinstance(value, Mapping):
+        return {str(name): _render(inner, values) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_render(inner, values) for inner in value]
+    return value

@@ -1,0 +1,79 @@
+"""The outbox: delivers notices at least once, in order, and holds up nothing but itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+
+import structlog
+
+from remediator.core.changes import OutboxItem
+from remediator.core.notices import Lane
+from remediator.core.ports.channels import Delivered, Delivery, Notifier, Rejected, TryAgain
+from remediator.core.ports.store import Store, Topic
+from remediator.engine.alarms import Alarms
+from remediator.engine.loops import Loop
+from remediator.telemetry import Metrics
+
+_log = structlog.get_logger(__name__)
+_BATCH = 10
+#: Longer than any notifier takes, so that a claim never runs out under a delivery.
+_CLAIM = timedelta(seconds=60)
+_DELIVERY_TIMEOUT = 30.0
+_LONGEST_WAIT = timedelta(seconds=60)
+
+
+class OutboxLoop(Loop):
+    """Delivers one lane."""
+
+    topic = Topic.OUTBOX
+
+    def __init__(
+        self, store: Store, metrics: Metrics, notifiers: Mapping[str, Notifier], alarms: Alarms, lane: Lane
+    ) -> None:
+        super().__init__(store, metrics)
+        self._notifiers = notifiers
+        self._alarms = alarms
+        self._lane = lane
+        self.name = f"outbox {lane.value}"
+
+    async def work(self) -> bool:
+        items = await self.store.due_envelopes(self._lane, _BATCH, _CLAIM)
+        if not items:
+            return False
+        await asyncio.gather(*(self._deliver(item) for item in items))
+        return True
+
+    async def _deliver(self, item: OutboxItem) -> None:
+        channel = item.envelope.channel
+        scheme = channel.partition(":")[0]
+        delivery = await self._try(item, self._notifiers.get(scheme))
+        self.metrics.notice(channel, delivery)
+        if isinstance(delivery, Delivered):
+            await self.store.sent(item, delivery.ref)
+        elif isinstance(delivery, TryAgain):
+            wait = delivery.after or _backoff(item.tries)
+            _log.warning("notice not delivered", channel=channel, why=delivery.detail, again_in=str(wait))
+            await self.store.delay(item, wait, delivery.detail)
+        else:
+            _log.error(
+                "notice given up", channel=channel, why=delivery.detail, title=item.envelope.notice.title
+            )
+            await self.store.park(item, delivery.detail)
+
+    async def _try(self, item: OutboxItem, notifier: Notifier | None) -> Delivery:
+        if notifier is None:
+            return Rejected(f"no channel of that kind is set up: {item.envelope.channel}")
+        try:
+            async with asyncio.timeout(_DELIVERY_TIMEOUT):
+                return await notifier.deliver(item.envelope, head=item.head, sent=item.sent)
+        except TimeoutError:
+            return TryAgain(f"no answer within {_DELIVERY_TIMEOUT:.0f} s")
+        except Exception as error:  # noqa: BLE001 - a notifier's bug delays its notice alone
+            _log.exception("notifier failed", channel=item.envelope.channel)
+            return TryAgain(f"{type(error).__name__} in the notifier")
+
+
+def _backoff(tries: int) -> timedelta:
+    return min(timedelta(seconds=2 ** min(tries, 10)), _LONGEST_WAIT)

@@ -1,0 +1,31 @@
+"""What the engine is given: the ledger, the world's actions and checks, and how this replica is set up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from remediator.core.ids import Owner
+from remediator.core.ports.actions import Action, Check
+from remediator.core.ports.store import Store
+from remediator.core.rules import Mode
+from remediator.engine.rulebooks import Rulebooks
+from remediator.telemetry import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class EngineParts:
+    """Everything that deciding and running needs.
+
+    ``lease_ttl`` bounds how long a dead replica holds a target.
+    """
+
+    store: Store
+    rulebooks: Rulebooks
+    actions: Mapping[str, Action]
+    checks: Mapping[str, Check]
+    metrics: Metrics
+    owner: Owner
+    mode: Mode
+    lease_ttl: timedelta

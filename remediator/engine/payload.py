@@ -1,0 +1,69 @@
+"""Alertmanager's webhook, version 4, decoded strictly where it matters and leniently where it grows.
+
+Fields as in Alertmanager's ``template.Data`` (template/template.go); unknown ones are passed over,
+``notification_reason`` and ``routeLabels`` among them.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Literal
+
+import msgspec
+
+from remediator.core.alerts import Alert, fingerprint
+from remediator.core.changes import Intake, RawWebhook
+
+
+class _Alert(msgspec.Struct, rename="camel"):
+    status: Literal["firing", "resolved"]
+    labels: dict[str, str]
+    starts_at: datetime
+    annotations: dict[str, str] = {}
+    ends_at: datetime | None = None
+    fingerprint: str = ""
+
+
+class _Payload(msgspec.Struct, rename="camel"):
+    version: Literal["4"]
+    alerts: list[_Alert]
+    group_labels: dict[str, str] = {}
+    truncated_alerts: int = 0
+
+
+_decoder = msgspec.json.Decoder(_Payload)
+
+
+def take_apart(webhook: RawWebhook) -> Intake:
+    """The alerts of a stored webhook, or why it is no v4 payload."""
+    try:
+        payload = _decoder.decode(webhook.body)
+        alerts = tuple(_alert(webhook.source, alert, payload.group_labels) for alert in payload.alerts)
+    except (msgspec.DecodeError, ValueError, OverflowError) as error:
+        return Intake(webhook.id, quarantine=f"no Alertmanager v4 payload: {error}")
+    return Intake(webhook.id, alerts)
+
+
+def _alert(source: str, alert: _Alert, group: dict[str, str]) -> Alert:
+    return Alert(
+        source=source,
+        fingerprint=alert.fingerprint or fingerprint(alert.labels),
+        firing=alert.status == "firing",
+        labels=alert.labels,
+        annotations=alert.annotations,
+        starts_at=_utc(alert.starts_at),
+        ends_at=_end(alert.ends_at),
+        group=group,
+    )
+
+
+def _end(told: datetime | None) -> datetime | None:
+    """Year 1 is Go's zero time: no end is known."""
+    return None if told is None or told.year == 1 else _utc(told)
+
+
+def _utc(told: datetime) -> datetime:
+    if told.tzinfo is None:
+        message = f"time {told.isoformat()} has no offset"
+        raise ValueError(message)
+    return told.astimezone(UTC)

@@ -1,0 +1,145 @@
+"""The runner: finds runs that nobody drives and drives them, each in a task of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import timedelta
+
+import structlog
+
+from remediator.core.ids import RunId
+from remediator.core.leases import Held
+from remediator.core.ports.store import StoreError, Topic
+from remediator.core.reasons import Reason
+from remediator.core.rules import Mode, Rule, Rulebook
+from remediator.core.runs import Move, RunState
+from remediator.engine.driver import Driver
+from remediator.engine.journal import Journal, LostTheRunError, story_of
+from remediator.engine.leases import Holder, LeaseLostError
+from remediator.engine.loops import Loop
+from remediator.engine.observing import observe
+from remediator.engine.parts import EngineParts
+
+_log = structlog.get_logger(__name__)
+#: Runs driven at once by one replica; the brake bounds the live ones far below.
+_AT_ONCE = 64
+
+
+class RunnerLoop(Loop):
+    """Starts a task for each run that has not ended and that nobody drives."""
+
+    name = "runner"
+    topic = Topic.RUNS
+    idle = timedelta(milliseconds=500)
+
+    def __init__(self, parts: EngineParts) -> None:
+        super().__init__(parts.store, parts.metrics)
+        self._parts = parts
+        self._tasks: dict[RunId, asyncio.Task[None]] = {}
+        self._stopping = asyncio.Event()
+
+    async def work(self) -> bool:
+        room = _AT_ONCE - len(self._tasks)
+        if room <= 0 or self._stopping.is_set():
+            return False
+        for run in await self.store.runnable(_AT_ONCE * 2):
+            if run not in self._tasks and len(self._tasks) < _AT_ONCE:
+                self._tasks[run] = asyncio.create_task(self._drive(run), name=f"run {run}")
+        return False
+
+    async def stop(self, grace: timedelta) -> None:
+        """Begin nothing new, let what acts finish within ``grace``, and leave the rest to be taken over."""
+        self._stopping.set()
+        tasks = set(self._tasks.values())
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=grace.total_seconds())
+        for task in late:
+            task.cancel()
+        if late:
+            _log.warning("runs parked while acting, they will be probed", count=len(late))
+            await asyncio.wait(late, timeout=1)
+
+    async def _drive(self, run: RunId) -> None:
+        try:
+            await self._drive_safely(run)
+        finally:
+            del self._tasks[run]
+
+    async def _drive_safely(self, run: RunId) -> None:
+        try:
+            await self._drive_by_mode(run)
+        except (LostTheRunError, LeaseLostError):
+            _log.info("run left to another holder", run=run)
+        except StoreError as error:
+            self.metrics.store_failed()
+            _log.error("ledger unavailable, run left as it is", run=run, error=str(error))
+            await asyncio.sleep(1)
+        except Exception:  # noqa: BLE001 - one bad run never stops the others
+            _log.exception("run failed to go on", run=run)
+            await asyncio.sleep(1)
+
+    async def _drive_by_mode(self, run: RunId) -> None:
+        journal, books = await self._open(run)
+        if journal.run.state.is_final:
+            return
+        rule = journal.rule
+        if rule is None:
+            await self._end_without_rule(journal)
+        elif journal.run.mode is not Mode.LIVE:
+            await observe(self._parts, journal, rule)
+        else:
+            await self._drive_live(journal, rule, books)
+        if journal.run.state.is_final:
+            self.metrics.run_ended(journal.run)
+            _log.info(
+                "run ended",
+                run=run,
+                rule=journal.run.rule,
+                target=str(journal.run.target),
+                outcome=journal.run.state.value,
+                detail=journal.run.detail,
+            )
+
+    async def _open(self, run: RunId) -> tuple[Journal, tuple[Rulebook, ...]]:
+        row = (await self.store.run_row(run))[0]
+        active = self._parts.rulebooks.active.rulebook
+        pinned = await self._parts.rulebooks.pinned(row.run.rulebook)
+        rule = pinned.rule(row.run.rule) if pinned else None
+        channels = (pinned or active).report_to(rule)
+        books = (active,) if pinned is None or pinned is active else (pinned, active)
+        return Journal(self.store, story_of(row, rule, channels), rule), books
+
+    async def _drive_live(self, journal: Journal, rule: Rule, books: tuple[Rulebook, ...]) -> None:
+        parts = self._parts
+        holder = Holder(self.store, self.metrics, parts.owner, journal.run.id, parts.lease_ttl)
+        held = await holder.acquire()
+        if isinstance(held, Held):
+            await self._while_held(journal, held)
+            return
+        driver = Driver(parts, journal, rule, books, holder, self._stopping)
+        try:
+            await holder.keep_during(driver.drive())
+        finally:
+            with contextlib.suppress(StoreError):
+                await asyncio.shield(holder.release())
+
+    async def _while_held(self, journal: Journal, held: Held) -> None:
+        """A run that can't have its target yet still ends when its time is over or its alerts resolve."""
+        run = journal.run
+        if run.state is not RunState.PENDING:
+            return
+        if await self.store.now() >= run.deadline_at:
+            detail = f"{run.target} was held by {held.run} until the deadline"
+            await journal.move(None, Move.EXPIRE, reason=Reason.LEASE, detail=detail)
+        elif not any(episode.is_open for episode in journal.story.episodes):
+            await journal.move(None, Move.CANCEL, reason=Reason.RESOLVED, detail="resolved by itself")
+
+    async def _end_without_rule(self, journal: Journal) -> None:
+        """A run whose rulebook this version can't read goes no further, and a person hears of it."""
+        if journal.run.state is RunState.PENDING:
+            detail = f"rule {journal.run.rule} of rulebook {journal.run.rulebook[:12]} can't be read any more"
+            await journal.move(None, Move.REFUSE, reason=Reason.RULE_GONE, detail=detail)
+        else:
+            _log.error("run stuck: its rulebook can't be read by this version", run=journal.run.id)
