@@ -97,7 +97,7 @@ class Driver:
         await self._journal.move(self._token, Move.LEASE)
 
     async def _take_over(self) -> None:
-        """An intent without outcome that we did not write: its writer is gone, so look before anything else."""
+        """An intent without outcome that we did not write: its writer is gone, so look before all else."""
         attempt = self._last_attempt()
         detail = "its holder is gone; looking on the target whether it happened"
         await self._journal.note(EventKind.ATTEMPT_TAKEN_OVER, attempt.id)
@@ -121,14 +121,15 @@ class Driver:
 
     async def _end_late(self) -> None:
         length = format_duration(self._rule.deadline)
-        if not self._run.reached_intent:
+        if self._run.reached_intent:
+            await self._unproven(f"its deadline of {length} was over before it was done", Reason.EXPIRED)
+        else:
             detail = f"could not begin within {length}: {self._run.detail or 'it had to wait'}"
             await self._journal.move(self._token, Move.EXPIRE, reason=Reason.EXPIRED, detail=detail)
-        else:
-            detail = f"its deadline of {length} is over before it was done"
-            await self._journal.move(
-                self._token, Move.GIVE_UP, reason=Reason.EXPIRED, detail=detail, quarantine=True
-            )
+
+    async def _unproven(self, detail: str, reason: Reason | None = None) -> None:
+        """Nothing says that the world got better, nor that it did not: quarantine, and a person decides."""
+        await self._journal.move(self._token, Move.GIVE_UP, reason=reason, detail=detail, quarantine=True)
 
     async def _fall_back_or_fail(self) -> None:
         run = self._run
@@ -258,7 +259,7 @@ class Driver:
             self._parts.metrics.attempt_ended(failed)
 
     async def _probe(self) -> None:
-        """Look on the target, with a token that makes every earlier writer's useless, until it can be told."""
+        """Look on the target, with a token that makes every earlier one useless, until it can be told."""
         attempt, step = self._last_attempt(), self._current_step()
         if isinstance(await self._holder.acquire(), Held):
             raise LostTheRunError(self._run.id)
