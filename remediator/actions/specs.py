@@ -99,14 +99,14 @@ ACTIONS: Mapping[str, ActionSpec] = {
             "kubernetes.rollout_restart",
             "Replace a Deployment's pods by new ones of the same template, as its strategy says.",
             NoParameters,
-            WRITE_DEPLOYMENT,
+            WRITE_DEPLOYMENT | READ_REVISIONS,
             _ROLLED_OUT,
         ),
         _action(
             "kubernetes.scale",
             "Set how many replicas a Deployment has.",
             Scale,
-            WRITE_DEPLOYMENT,
+            WRITE_DEPLOYMENT | READ_REVISIONS,
             _ROLLED_OUT,
         ),
     )

@@ -1,0 +1,1 @@
+"""Deployments: undone, restarted, scaled and looked at, by one fenced JSON Patch at a time."""

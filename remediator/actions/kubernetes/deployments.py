@@ -1,0 +1,139 @@
+"""What every action on a Deployment does alike: look, plan; stamp, write; and probe by the attempt's id."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+from remediator.actions.kubernetes.fencing import Barred, Change, stamp, write
+from remediator.actions.kubernetes.objects import (
+    ATTEMPT,
+    PROTECTED,
+    Json,
+    annotations_of,
+    is_paused,
+    is_protected,
+    name_of,
+)
+from remediator.clients.kubernetes import ApiError, KubernetesClient, Problem
+from remediator.core.ids import AttemptId
+from remediator.core.ports.actions import (
+    Action,
+    ActionContext,
+    ActionSpec,
+    Plan,
+    Probe,
+    Refusal,
+    Result,
+    Sighting,
+)
+from remediator.core.reasons import Reason
+from remediator.core.runs import Outcome
+from remediator.core.targets import DEFAULT_CLUSTER, Target
+
+
+def wrong_target(target: Target) -> str | None:
+    """Why this can't be a Deployment of our cluster; None if it can."""
+    if target.kind != "deployment":
+        return f"{target} is no Deployment"
+    if target.cluster != DEFAULT_CLUSTER:
+        return f"no access to the cluster {target.cluster} is configured"
+    return None
+
+
+def trouble(target: Target, error: ApiError) -> str:
+    """What went wrong with looking at the target, for people."""
+    return f"there is no {target}" if error.problem is Problem.NOT_FOUND else f"{target}: {error}"
+
+
+class DeploymentAction(Action, ABC):
+    """An action that changes a Deployment by one fenced JSON Patch.
+
+    Subclasses say what they would do (:meth:`_plan`) and what to write (:meth:`_change`); both may raise
+    :class:`ApiError`. A plan's ``data`` holds the Deployment's ``uid`` besides what its subclass puts there,
+    and digests in place of pod templates, which may hold secrets.
+    """
+
+    def __init__(self, spec: ActionSpec, client: KubernetesClient) -> None:
+        self._spec = spec
+        self._client = client
+
+    @property
+    def spec(self) -> ActionSpec:
+        return self._spec
+
+    async def plan(self, context: ActionContext) -> Plan | Refusal:
+        if (why := wrong_target(context.target)) is not None:
+            return Refusal(why)
+        try:
+            found = await self._client.get_deployment(context.target.namespace, context.target.name)
+            if is_protected(found):
+                why = f"{context.target} is protected by its annotation {PROTECTED}"
+                return Refusal(why, reason=Reason.PROTECTED)
+            return await self._plan(context, found)
+        except ApiError as error:
+            return Refusal(trouble(context.target, error), temporary=error.may_pass)
+
+    async def apply(self, context: ActionContext, plan: Plan) -> Result:
+        try:
+            stamped = await stamp(self._client, context.target, str(plan.data["uid"]), context.token)
+            if isinstance(stamped, Barred):
+                return Result(Outcome.FAILED, stamped.why)
+            if is_protected(stamped):
+                why = f"{context.target} has been protected by annotation {PROTECTED}"
+                return Result(Outcome.FAILED, why)
+            change = await self._change(context, stamped, plan.data)
+        except ApiError as error:
+            # nothing but the token and the mark on the revision fled from can have been written so far
+            return Result(Outcome.FAILED, f"not begun: {trouble(context.target, error)}")
+        if isinstance(change, Barred):
+            return Result(Outcome.FAILED, change.why)
+        return await write(self._client, context, stamped, change)
+
+    async def probe(self, context: ActionContext, plan: Plan) -> Probe:
+        try:
+            stamped = await stamp(self._client, context.target, str(plan.data["uid"]), context.token)
+            if isinstance(stamped, Barred):
+                return Probe(Sighting.UNPROVABLE, stamped.why)
+            where = await self._bearer(stamped, context.attempt)
+        except ApiError as error:
+            return Probe(Sighting.UNPROVABLE, trouble(context.target, error))
+        if where is None:
+            why = f"{context.target} does not bear attempt {context.attempt}, which can no longer arrive"
+            return Probe(Sighting.NOT_HAPPENED, why)
+        return Probe(Sighting.HAPPENED, f"{where} bears attempt {context.attempt}", self._values(plan.data))
+
+    async def _bearer(self, deployment: Json, attempt: AttemptId) -> str | None:
+        """Who bears the attempt: the Deployment, or a ReplicaSet that the controller copied it onto.
+
+        The copy outlives another hand's rewriting of the Deployment's annotations, as `kubectl rollout undo`
+        does it.
+        """
+        if annotations_of(deployment).get(ATTEMPT) == attempt:
+            return f"deployment {name_of(deployment)}"
+        for each in await self._client.list_replica_sets(deployment):
+            if annotations_of(each).get(ATTEMPT) == attempt:
+                return f"ReplicaSet {name_of(each)}"
+        return None
+
+    @abstractmethod
+    async def _plan(self, context: ActionContext, deployment: Json) -> Plan | Refusal: ...
+
+    @abstractmethod
+    async def _change(
+        self, context: ActionContext, stamped: Json, data: Mapping[str, object]
+    ) -> Change | Barred: ...
+
+    def _values(self, data: Mapping[str, object]) -> Mapping[str, object]:
+        """What later steps see of it."""
+        return {key: data[key] for key in self._shown if key in data}
+
+    #: The keys of ``data`` that later steps see.
+    _shown: tuple[str, ...] = ()
+
+
+def paused(target: Target, deployment: Json) -> str | None:
+    """Why a paused Deployment is left alone; None if it isn't paused."""
+    if not is_paused(deployment):
+        return None
+    return f"{target} is paused: its rollout would not begin; resume it with `kubectl rollout resume`"
