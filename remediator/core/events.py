@@ -27,7 +27,6 @@ class EventKind(StrEnum):
     RUN_JOINED = "run.joined"
     RUN_LEASED = "run.leased"
     RUN_WAITING = "run.waiting"
-    RUN_PARKED = "run.parked"
     RUN_PLANNED = "run.planned"
     RUN_VERIFYING = "run.verifying"
     RUN_CHECKED = "run.checked"

@@ -55,7 +55,6 @@ class Move(StrEnum):
     """What takes a run from one state to the next."""
 
     LEASE = "lease"
-    PARK = "park"
     OBSERVE = "observe"
     CANCEL = "cancel"
     REFUSE = "refuse"
@@ -82,7 +81,6 @@ TRANSITIONS: Mapping[tuple[RunState, Move], RunState] = {
     (_S.PENDING, _M.REFUSE): _S.REFUSED,
     (_S.PENDING, _M.EXPIRE): _S.EXPIRED,
     # Between steps, with the lease.
-    (_S.READY, _M.PARK): _S.PENDING,
     (_S.READY, _M.CANCEL): _S.CANCELLED,
     (_S.READY, _M.REFUSE): _S.REFUSED,
     (_S.READY, _M.EXPIRE): _S.EXPIRED,

@@ -18,7 +18,6 @@ from remediator.engine.telling import Story, tell_run
 
 _EVENTS: Mapping[Move, EventKind] = {
     Move.LEASE: EventKind.RUN_LEASED,
-    Move.PARK: EventKind.RUN_PARKED,
     Move.OBSERVE: EventKind.RUN_OBSERVED,
     Move.CANCEL: EventKind.RUN_CANCELLED,
     Move.REFUSE: EventKind.RUN_REFUSED,
@@ -35,7 +34,7 @@ _EVENTS: Mapping[Move, EventKind] = {
     Move.GIVE_UP: EventKind.RUN_UNKNOWN,
 }
 #: Moves that people are not told of at once: they say nothing new.
-_QUIET = frozenset({Move.LEASE, Move.PARK})
+_QUIET = frozenset({Move.LEASE})
 
 
 class LostTheRunError(Exception):

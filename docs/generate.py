@@ -1,0 +1,44 @@
+"""Writes what the documentation takes from the code: run it after changing a state, a reason or a guard."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from remediator.core.diagram import state_diagram
+from remediator.core.events import EventKind
+from remediator.core.reasons import Reason
+
+HERE = Path(__file__).parent
+
+
+def parts() -> dict[str, str]:
+    """Generated text by the name of its marker."""
+    return {
+        "states": f"```mermaid\n{state_diagram()}```\n",
+        "reasons": _table(("reason", "it says that"), [(r.value, r.meaning) for r in Reason]),
+        "events": "\n".join(f"- `{kind.value}`" for kind in EventKind) + "\n",
+    }
+
+
+def filled(text: str) -> str:
+    """A page with each ``<!-- begin NAME -->`` … ``<!-- end NAME -->`` filled anew."""
+    for name, part in parts().items():
+        between = re.compile(rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
+        text = between.sub(lambda found, part=part: f"{found[1]}{part}{found[2]}", text)  # type: ignore[misc]  # mypy can't type a default-bound lambda
+    return text
+
+
+def pages() -> list[Path]:
+    """The pages that hold generated parts."""
+    return [page for page in sorted(HERE.glob("*.md")) if "<!-- begin " in page.read_text()]
+
+
+def _table(head: tuple[str, str], rows: list[tuple[str, str]]) -> str:
+    lines = [f"| {head[0]} | {head[1]} |", "|---|---|", *(f"| `{a}` | {b} |" for a, b in rows)]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    for page in pages():
+        page.write_text(filled(page.read_text()))
