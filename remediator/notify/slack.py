@@ -1,0 +1,72 @@
+"""Notices to Slack: a thread per run with a bot's token, one after the other through an incoming webhook."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from remediator.clients.slack import Missing, Place, SlackBot, SlackWebhook
+from remediator.core.notices import Envelope
+from remediator.core.ports.channels import Delivered, Delivery, Rejected
+from remediator.notify.messages import SlackMessage, render
+
+
+class SlackNotifier:
+    """Delivers to ``slack:#channel``. With both a bot and a webhook, the bot is used.
+
+    With a **bot**, the first envelope of a thread is posted and what follows is posted below it, pages so
+    that the channel sees them too. An envelope whose key was sent before replaces that message in place,
+    which rings nobody: what must ring is sent without a key or ``standalone``. What was to be replaced or
+    answered and is gone is posted anew. Refs are ``CHANNEL-ID:TS``.
+
+    With only a **webhook**, every channel is the webhook's own, and nothing can be replaced or threaded. So
+    of a key's envelopes the first is posted and then only pages and what is final; those in between count as
+    delivered, with the same ref, though nothing is sent: the final one tells the whole story anyway.
+
+    A ``standalone`` envelope is always a message of its own.
+    """
+
+    scheme: Final = "slack"
+
+    def __init__(self, *, bot: SlackBot | None = None, webhook: SlackWebhook | None = None) -> None:
+        if bot is None and webhook is None:
+            raise ValueError("Slack needs a bot's token or an incoming webhook's URL")
+        self._bot = bot
+        self._webhook = webhook
+
+    async def deliver(self, envelope: Envelope, *, head: str, sent: str) -> Delivery:
+        """Deliver one envelope, as :class:`remediator.core.ports.channels.Notifier` describes."""
+        if envelope.standalone:
+            head = sent = ""
+        if self._bot is not None:
+            return await _by_bot(self._bot, envelope, Place.parse(head), Place.parse(sent))
+        if self._webhook is not None and (not sent or envelope.notice.final or envelope.notice.page):
+            message = render(envelope.notice)
+            return await self._webhook.post(message.text, message.blocks)
+        return Delivered(sent)
+
+
+async def _by_bot(bot: SlackBot, envelope: Envelope, head: Place | None, sent: Place | None) -> Delivery:
+    channel = envelope.channel.removeprefix("slack:").strip()
+    if not channel.removeprefix("#"):
+        return Rejected(f"{envelope.channel!r} names no Slack channel: write slack:#name in the rule")
+    message = render(envelope.notice)
+    if sent is not None:
+        updated = await bot.update(message.text, message.blocks, place=sent)
+        if not isinstance(updated, Missing):
+            return updated
+    if head is not None and head != sent:
+        answered = await bot.post(
+            message.text,
+            message.blocks,
+            channel=head.channel,
+            thread=head.ts,
+            broadcast=envelope.notice.page,
+        )
+        if not isinstance(answered, Missing):
+            return answered
+    return await _posted(bot, message, channel)
+
+
+async def _posted(bot: SlackBot, message: SlackMessage, channel: str) -> Delivery:
+    posted = await bot.post(message.text, message.blocks, channel=channel)
+    return Rejected(posted.detail) if isinstance(posted, Missing) else posted
