@@ -33,7 +33,7 @@ def _now() -> datetime:
 
 
 def fingerprint(labels: Mapping[str, str]) -> str:
-    """Prometheus' fingerprint of a label set: FNV-1a over names and values in order of name, as 16 hex digits.
+    """Prometheus' fingerprint of a label set: FNV-1a over names and values by name, in 16 hex digits.
 
     Source: model/signature.go of prometheus/common.
     """

@@ -83,7 +83,10 @@ class Faults(Generic[Request]):
     def add(
         self, matches: Callable[[Request], bool], fault: Fault, *, times: int | None = 1
     ) -> PlannedFault[Request]:
-        """Plan `fault` for the next `times` requests that match; for all of them when `times` is None."""
+        """Plan `fault` for the next `times` requests that match; for all of them when `times` is None.
+
+        An aiohttp client itself repeats a GET or DELETE once when its connection was cut: plan those twice.
+        """
         planned = PlannedFault(matches, fault, times)
         self._planned.append(planned)
         return planned

@@ -1,0 +1,507 @@
+"""The stand-in is a cluster to kubernetes_asyncio: rollouts, revisions, patches, refusals."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes_asyncio import client
+from kubernetes_asyncio.client.exceptions import ApiException
+
+from remediator.sandbox.kubernetes import BROKEN_ANNOTATION, StandIn
+from tests.unit.sandbox.conftest import Api, connect, groups
+
+REVISION = "deployment.kubernetes.io/revision"
+JSON_PATCH = "application/json-patch+json"
+BARE = "the server rejected our request due to an error in our request"
+
+
+def by_revision(cluster: StandIn) -> dict[str, dict[str, Any]]:
+    return {each["metadata"]["annotations"][REVISION]: each for each in cluster.list("replicasets", "shop")}
+
+
+def body_of(error: pytest.ExceptionInfo[ApiException]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(error.value.body or b"")
+    return found
+
+
+async def patch(api: Api, operations: list[dict[str, Any]], name: str = "web") -> Any:
+    return await api.apps.patch_namespaced_deployment(name, "shop", operations, _content_type=JSON_PATCH)
+
+
+async def undo_to(api: Api, cluster: StandIn, revision: str) -> Any:
+    template = by_revision(cluster)[revision]["spec"]["template"]
+    del template["metadata"]["labels"]["pod-template-hash"]
+    return await patch(api, [{"op": "replace", "path": "/spec/template", "value": template}])
+
+
+async def test_a_new_deployment_becomes_available_at_revision_1(api: Api, cluster: StandIn) -> None:
+    cluster.deploy("shop", "web", "web:1", replicas=3)
+    await cluster.settled()
+    found = await api.apps.read_namespaced_deployment("web", "shop")
+    assert found.metadata.annotations == {REVISION: "1"}
+    assert found.metadata.generation == found.status.observed_generation == 1
+    status = found.status
+    assert (status.replicas, status.updated_replicas, status.ready_replicas) == (3, 3, 3)
+    assert (status.available_replicas, status.unavailable_replicas) == (3, None)
+    conditions = {each.type: (each.status, each.reason) for each in status.conditions}
+    assert conditions == {
+        "Available": ("True", "MinimumReplicasAvailable"),
+        "Progressing": ("True", "NewReplicaSetAvailable"),
+    }
+    pods = await api.core.list_namespaced_pod("shop", label_selector="app=web")
+    assert all(pod.status.phase == "Running" and pod.status.pod_ip for pod in pods.items)
+
+
+async def test_an_image_change_makes_a_revision_and_empties_the_old_replica_set(
+    api: Api, cluster: StandIn
+) -> None:
+    cluster.deploy("shop", "web", "web:1")
+    await cluster.settled()
+    cluster.set_image("shop", "web", "web:2")
+    await cluster.settled()
+    found = await api.apps.list_namespaced_replica_set("shop")
+    sizes = {each.metadata.annotations[REVISION]: each.spec.replicas for each in found.items}
+    assert sizes == {"1": 0, "2": 3}
+    pods = await api.core.list_namespaced_pod("shop")
+    assert {pod.spec.containers[0].image for pod in pods.items} == {"web:2"}
+
+
+async def test_undo_reuses_the_old_replica_set_under_a_new_revision(api: Api, cluster: StandIn) -> None:
+    cluster.deploy("shop", "web", "web:1")
+    await cluster.settled()
+    cluster.set_image("shop", "web", "web:2")
+    await cluster.settled()
+    first = by_revision(cluster)["1"]
+    await undo_to(api, cluster, "1")
+    await cluster.settled()
+    now = by_revision(cluster)
+    assert now.keys() == {"2", "3"}
+    assert now["3"]["metadata"]["uid"] == first["metadata"]["uid"]
+    assert now["3"]["metadata"]["annotations"]["deployment.kubernetes.io/revision-history"] == "1"
+    assert cluster.get("deployments", "shop", "web")["metadata"]["annotations"][REVISION] == "3"
+    assert cluster.healthy("shop", "web")
+
+
+async def test_a_broken_release_stops_halfway_and_undoing_it_heals(api: Api, cluster: StandIn) -> None:
+    cluster.deploy("shop", "web", "web:1", replicas=4)
+    await cluster.settled()
+    cluster.break_image("web:2")
+    cluster.set_image("shop", "web", "web:2")
+    await cluster.settled()
+    stuck = await api.apps.read_namespaced_deployment_status("web", "shop")
+    # 4 replicas, 25% each way: 1 pod may be missing and 1 be surplus
+    assert (stuck.status.ready_replicas, stuck.status.updated_replicas, stuck.status.replicas) == (3, 2, 5)
+    pods = await api.core.list_namespaced_pod("shop")
+    waiting = [pod.status.container_statuses[0].state.waiting for pod in pods.items]
+    assert sorted(each.reason for each in waiting if each) == ["CrashLoopBackOff"] * 2
+    assert not cluster.healthy("shop", "web")
+    await undo_to(api, cluster, "1")
+    await cluster.settled()
+    assert cluster.healthy("shop", "web")
+
+
+async def test_available_pods_never_fall_below_the_minimum_during_a_rollout(cluster: StandIn) -> None:
+    cluster.deploy("shop", "web", "web:1", replicas=8)
+    await cluster.settled()
+    seen: list[tuple[int, int]] = []
+
+    def look() -> bool:
+        status = cluster.get("deployments", "shop", "web")["status"]
+        seen.append((status.get("availableReplicas", 0), status["replicas"]))
+        return cluster.healthy("shop", "web") and len(by_revision(cluster)) > 1
+
+    cluster.set_image("shop", "web", "web:2")
+    await cluster.until(look)
+    assert min(available for available, _ in seen) >= 6
+    assert max(total for _, total in seen) <= 10
+
+
+async def test_a_rollout_without_progress_exceeds_its_deadline(cluster: StandIn) -> None:
+    cluster.deploy("shop", "web", "web:1", spec={"progressDeadlineSeconds": 1})
+    await cluster.settled()
+    cluster.break_image("web:2")
+    cluster.set_image("shop", "web", "web:2")
+
+    def overdue() -> bool:
+        conditions = cluster.get("deployments", "shop", "web")["status"].get("conditions", [])
+        return any(each["reason"] == "ProgressDeadlineExceeded" for each in conditions)
+
+    await cluster.until(overdue)
+
+
+async def test_a_paused_deployment_rolls_nothing_out_until_resumed(api: Api, cluster: StandIn) -> None:
+    cluster.deploy("shop", "web", "web:1")
+    await cluster.settled()
+    await patch(api, [{"op": "add", "path": "/spec/paused", "value": True}])
+    cluster.set_image("shop", "web", "web:2")
+    await cluster.settled()
+    assert by_revision(cluster).keys() == {"1"}
+    await patch(api, [{"op": "remove", "path": "/spec/paused"}])
+    await cluster.settled()
+    assert by_revision(cluster).keys() == {"1", "2"}
+
+
+async def test_recreate_starts_new_pods_only_when_the_old_are_gone(cluster: StandIn) -> None:
+    cluster.deploy("shop", "web", "web:1", spec={"strategy": {"type": "Recreate"}})
+    await cluster.settled()
+    mixed: list[set[str]] = []
+
+    def look() -> bool:
+        mixed.append({pod["spec"]["containers"][0]["image"] for pod in cluster.list("pods", "shop")})
+        return cluster.healthy("shop", "web") and mixed[-1] == {"web:2"}
+
+    cluster.set_image("shop", "web", "web:2")
+    await cluster.until(look)
+    assert {"web:1", "web:2"} not in mixed
+
+
+async def test_history_keeps_no_more_old_revisions_than_its_limit(cluster: StandIn) -> None:
+    cluster.deploy("shop", "web", "web:1", spec={"revisionHistoryLimit": 1})
+    for release in range(2, 5):
+        await cluster.settled()
+        cluster.set_image("shop", "web", f"web:{release}")
+    await cluster.settled()
+    assert by_revision(cluster).keys() == {"3", "4"}
+
+
+async def test_the_deployments_annotations_reach_its_replica_set_but_for_the_reserved(
+    cluster: StandIn,
+) -> None:
+    applied = "kubectl.kubernetes.io/last-applied-configuration"
+    cluster.deploy("shop", "web", "web:1", annotations={"team": "a", applied: "{}"})
+    await cluster.settled()
+    cluster.annotate("shop", "web", {"remediator.dev/fencing-token": "7"})
+    await cluster.settled()
+    annotations = by_revision(cluster)["1"]["metadata"]["annotations"]
+    assert annotations["team"] == "a"
+    assert annotations["remediator.dev/fencing-token"] == "7"
+    assert annotations["deployment.kubernetes.io/desired-replicas"] == "3"
+    assert annotations["deployment.kubernetes.io/max-replicas"] == "4"
+    assert applied not in annotations
+
+
+@pytest.mark.parametrize("goal", [0, 1, 5])
+async def test_scale_subresource_resizes_without_a_new_revision(
+    api: Api, cluster: StandIn, goal: int
+) -> None:
+    cluster.deploy("shop", "web", "web:1", replicas=3)
+    await cluster.settled()
+    operations = [{"op": "replace", "path": "/spec/replicas", "value": goal}]
+    scale = await api.apps.patch_namespaced_deployment_scale(
+        "web", "shop", operations, _content_type=JSON_PATCH
+    )
+    assert scale.spec.replicas == goal
+    await cluster.settled()
+    assert len(cluster.list("pods", "shop")) == goal
+    assert by_revision(cluster).keys() == {"1"}
+    assert (await api.apps.read_namespaced_deployment_scale("web", "shop")).status.replicas == goal
+
+
+async def test_scaling_in_mid_rollout_keeps_the_total_within_the_surge(api: Api, cluster: StandIn) -> None:
+    cluster.deploy("shop", "web", "web:1", replicas=4)
+    await cluster.settled()
+    cluster.break_image("web:2")
+    cluster.set_image("shop", "web", "web:2")
+    await cluster.settled()
+    await patch(api, [{"op": "replace", "path": "/spec/replicas", "value": 8}])
+    await cluster.settled()
+    sizes = [each["spec"]["replicas"] for each in cluster.list("replicasets", "shop")]
+    assert len([size for size in sizes if size]) == 2
+    assert 8 <= sum(sizes) <= 10
+    cluster.mend_image("web:2")
+    await cluster.settled()
+    assert cluster.healthy("shop", "web")
+
+
+async def test_generation_moves_with_spec_and_annotations_and_not_with_labels_or_status(
+    api: Api, cluster: StandIn
+) -> None:
+    cluster.deploy("shop", "web", "web:1")
+    await cluster.settled()
+
+    async def generation(operations: list[dict[str, Any]]) -> int:
+        return int((await patch(api, operations)).metadata.generation)
+
+    assert await generation([{"op": "add", "path": "/metadata/labels/x", "value": "y"}]) == 1
+    assert await generation([{"op": "add", "path": "/metadata/annotations/x", "value": "y"}]) == 2
+    assert await generation([{"op": "replace", "path": "/spec/replicas", "value": 2}]) == 3
+    before = cluster.get("deployments", "shop", "web")["metadata"]["resourceVersion"]
+    await cluster.settled()
+    after = cluster.get("deployments", "shop", "web")["metadata"]
+    assert after["generation"] == 3
+    assert int(after["resourceVersion"]) > int(before)
+
+
+async def test_a_patch_that_changes_nothing_keeps_the_resource_version(api: Api, cluster: StandIn) -> None:
+    cluster.deploy("shop", "web", "web:1")
+    await cluster.settled()
+    before = cluster.get("deployments", "shop", "web")
+    await patch(api, [{"op": "replace", "path": "/spec/replicas", "value": 3}])
+    assert cluster.get("deployments", "shop", "web") == before
+
+
+ABSENT = "/metadata/annotations/remediator.dev~1attempt"
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        {"op": "test", "path": ABSENT, "value": None},
+        {"op": "test", "path": "/spec/replicas", "value": 3},
+        {"op": "add", "path": ABSENT, "value": "a-1"},
+        {"op": "add", "path": "/metadata/annotations", "value": {}},
+    ],
+)
+async def test_json_patches_that_the_api_server_takes(
+    api: Api, cluster: StandIn, operation: dict[str, Any]
+) -> None:
+    cluster.deploy("shop", "web", "web:1")
+    await cluster.settled()
+    await patch(api, [operation])
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        {"op": "test", "path": "/spec/replicas", "value": 4},
+        {"op": "test", "path": "/spec/replicas", "value": "3"},
+        {"op": "test", "path": "/spec/replicas", "value": True},
+        {"op": "test", "path": "/metadata/finalizers/0", "value": None},
+        {"op": "test", "path": "/spec/template/spec/containers/7", "value": None},
+        {"op": "test", "path": f"/metadata/annotations/{REVISION.replace('/', '~1')}", "value": None},
+        {"op": "add", "path": "/spec/nothing/here", "value": 1},
+        {"op": "replace", "path": ABSENT, "value": "a-1"},
+        {"op": "remove", "path": ABSENT},
+        {"op": "bogus", "path": "/spec"},
+    ],
+)
+async def test_json_patches_that_do_not_apply_are_a_bare_422(
+    api: Api, cluster: StandIn, operation: dict[str, Any]
+) -> None:
+    cluster.deploy("shop", "web", "web:1")
+    await cluster.settled()
+    before = cluster.get("deployments", "shop", "web")
+    with pytest.raises(ApiException) as refused:
+        await patch(api, [{"op": "replace", "path": "/spec/replicas", "value": 3}, operation])
+    body = body_of(refused)
+    assert (refused.value.status, body["message"], body["reason"], body["details"]) == (
+        422,
+        BARE,
+        "Invalid",
+        {},
+    )
+    assert cluster.get("deployments", "shop", "web") == before
+
+
+async def test_adding_below_a_missing_annotations_map_fails_until_the_map_is_added(
+    api: Api, cluster: StandIn
+) -> None:
+    cluster.deploy("shop", "web", "web:1")
+    body = {"metadata": {"name": "bare", "namespace": "shop"}, "spec": {}}
+    await api.coordination.create_namespaced_lease("shop", body)
+    add = {"op": "add", "path": ABSENT, "value": "a-1"}
+    missing = {"op": "test", "path": ABSENT, "value": None}
+    for operations in ([add], [missing, add]):
+        with pytest.raises(ApiException) as refused:
+            await api.coordination.patch_namespaced_lease(
+                "bare", "shop", operations, _content_type=JSON_PATCH
+            )
+        assert refused.value.status == 422
+    whole = [{"op": "add", "path": "/metadata/annotations", "value": {}}, add]
+    found = await api.coordination.patch_namespaced_lease("bare", "shop", whole, _content_type=JSON_PATCH)
+    assert found.metadata.annotations == {"remediator.dev/attempt": "a-1"}
+
+
+@pytest.mark.parametrize(
+    ("operation", "code", "reason", "said"),
+    [
+        ({"path": "/spec/replicas", "value": -1}, 422, "Invalid", "must be greater than or equal to 0"),
+        ({"path": "/spec/replicas", "value": "x"}, 422, "Invalid", "spec.replicas"),
+        ({"path": "/metadata/annotations", "value": {"n": 5}}, 422, "Invalid", 'metadata.annotations["n"]'),
+        ({"path": "/metadata/uid", "value": "x"}, 422, "Invalid", "field is immutable"),
+        ({"path": "/metadata/name", "value": "x"}, 400, "BadRequest", "does not match the name on the URL"),
+        ({"path": "/metadata/resourceVersion", "value": "1"}, 409, "Conflict", "has been modified"),
+        ({"path": "/spec/selector", "value": {"matchLabels": {"app": "x"}}}, 422, "Invalid", "spec.selector"),
+        ({"path": "/spec/template/metadata/labels/app", "value": "x"}, 422, "Invalid", "`selector`"),
+        ({"path": "/spec/template/spec/containers", "value": []}, 422, "Invalid", "Required value"),
+    ],
+)
+async def test_patches_that_break_the_kinds_rules_are_refused_in_its_words(
+    api: Api, cluster: StandIn, operation: dict[str, Any], code: int, reason: str, said: str
+) -> None:
+    cluster.deploy("shop", "web", "web:1")
+    await cluster.settled()
+    with pytest.raises(ApiException) as refused:
+        await patch(api, [{"op": "replace"} | operation])
+    body = body_of(refused)
+    assert (refused.value.status, body["code"], body["reason"]) == (code, code, reason)
+    assert said in body["message"]
+
+
+async def test_missing_things_are_404_and_existing_ones_409(api: Api) -> None:
+    with pytest.raises(ApiException) as missing:
+        await api.apps.read_namespaced_deployment("web", "shop")
+    assert body_of(missing) == {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": 'deployments.apps "web" not found',
+        "reason": "NotFound",
+        "details": {"name": "web", "group": "apps", "kind": "deployments"},
+        "code": 404,
+    }
+    with pytest.raises(ApiException) as nowhere:
+        await api.core.create_namespaced_config_map("shop", {"metadata": {"name": "c"}})
+    assert body_of(nowhere)["message"] == 'namespaces "shop" not found'
+    with pytest.raises(ApiException) as twice:
+        await api.core.create_namespace({"metadata": {"name": "default"}})
+    assert (twice.value.status, body_of(twice)["reason"]) == (409, "AlreadyExists")
+
+
+async def test_an_update_from_a_stale_read_conflicts(api: Api, cluster: StandIn) -> None:
+    cluster.deploy("shop", "web", "web:1")
+    stale = await api.apps.read_namespaced_deployment("web", "shop")
+    await cluster.settled()
+    stale.spec.replicas = 9
+    with pytest.raises(ApiException) as refused:
+        await api.apps.replace_namespaced_deployment("web", "shop", stale)
+    assert (refused.value.status, body_of(refused)["reason"]) == (409, "Conflict")
+    fresh = await api.apps.read_namespaced_deployment("web", "shop")
+    fresh.spec.replicas = 2
+    await api.apps.replace_namespaced_deployment("web", "shop", fresh)
+    await cluster.settled()
+    assert len(cluster.list("pods", "shop")) == 2
+
+
+async def test_leases_are_taken_by_compare_and_swap(api: Api) -> None:
+    body = {"metadata": {"name": "leader"}, "spec": {"holderIdentity": "a", "leaseDurationSeconds": 15}}
+    taken = await api.coordination.create_namespaced_lease("default", body)
+    with pytest.raises(ApiException) as blind:
+        await api.coordination.replace_namespaced_lease("leader", "default", body)
+    assert "must be specified for an update" in body_of(blind)["message"]
+    taken.spec.holder_identity = "b"
+    renewed = await api.coordination.replace_namespaced_lease("leader", "default", taken)
+    assert renewed.spec.holder_identity == "b"
+    with pytest.raises(ApiException) as lost:
+        await api.coordination.replace_namespaced_lease("leader", "default", taken)
+    assert lost.value.status == 409
+
+
+async def test_deleting_a_deployment_takes_what_it_owns_along(api: Api, cluster: StandIn) -> None:
+    cluster.deploy("shop", "web", "web:1")
+    await cluster.settled()
+    uid = cluster.get("deployments", "shop", "web")["metadata"]["uid"]
+    wrong = client.V1DeleteOptions(preconditions=client.V1Preconditions(uid="another"))
+    with pytest.raises(ApiException) as refused:
+        await api.apps.delete_namespaced_deployment("web", "shop", body=wrong)
+    assert refused.value.status == 409
+    right = client.V1DeleteOptions(preconditions=client.V1Preconditions(uid=uid))
+    assert (await api.apps.delete_namespaced_deployment("web", "shop", body=right)).status == "Success"
+    await cluster.settled()
+    assert not cluster.list("replicasets", "shop")
+    assert not cluster.list("pods", "shop")
+
+
+async def test_an_orphaning_delete_leaves_the_replica_sets(api: Api, cluster: StandIn) -> None:
+    cluster.deploy("shop", "web", "web:1")
+    await cluster.settled()
+    await api.apps.delete_namespaced_deployment("web", "shop", propagation_policy="Orphan")
+    await cluster.settled()
+    assert len(cluster.list("replicasets", "shop")) == 1
+    assert len(cluster.list("pods", "shop")) == 3
+
+
+async def test_a_deleted_pod_is_replaced(api: Api, cluster: StandIn) -> None:
+    cluster.deploy("shop", "web", "web:1", replicas=2)
+    await cluster.settled()
+    before = {pod["metadata"]["name"] for pod in cluster.list("pods", "shop")}
+    await api.core.delete_namespaced_pod(min(before), "shop")
+    await cluster.settled()
+    after = {pod["metadata"]["name"] for pod in cluster.list("pods", "shop")}
+    assert len(after) == 2
+    assert len(after & before) == 1
+
+
+@pytest.mark.parametrize(
+    ("selector", "names"),
+    [
+        ("app=a", ["a"]),
+        ("app==a,tier!=front", []),
+        ("app in (a, b)", ["a", "b"]),
+        ("app notin (a)", ["b", "c"]),
+        ("tier", ["a"]),
+        ("!tier", ["b", "c"]),
+        ("", ["a", "b", "c"]),
+    ],
+)
+async def test_label_selectors(api: Api, selector: str, names: list[str]) -> None:
+    for name, labels in (("a", {"app": "a", "tier": "front"}), ("b", {"app": "b"}), ("c", {})):
+        body = {"metadata": {"name": name, "labels": labels}, "data": {}}
+        await api.core.create_namespaced_config_map("default", body)
+    found = await api.core.list_config_map_for_all_namespaces(label_selector=selector)
+    assert [each.metadata.name for each in found.items] == names
+
+
+async def test_field_selectors_and_unreadable_ones(api: Api, cluster: StandIn) -> None:
+    cluster.deploy("shop", "web", "web:1")
+    found = await api.apps.list_deployment_for_all_namespaces(field_selector="metadata.name=web")
+    assert [each.metadata.name for each in found.items] == ["web"]
+    assert not (await api.apps.list_namespaced_deployment("shop", field_selector="metadata.name!=web")).items
+    for wrong in ({"field_selector": "spec.nope=1"}, {"label_selector": "=="}):
+        with pytest.raises(ApiException) as refused:
+            await api.apps.list_namespaced_deployment("shop", **wrong)
+        assert (refused.value.status, body_of(refused)["reason"]) == (400, "BadRequest")
+
+
+async def test_a_template_can_be_declared_broken_by_annotation(cluster: StandIn) -> None:
+    labels = {"app": "web"}
+    metadata = {"labels": labels, "annotations": {BROKEN_ANNOTATION: "true"}}
+    pod = {"containers": [{"name": "web", "image": "web:1"}]}
+    cluster.deploy("shop", "web", "web:1", spec={"template": {"metadata": metadata, "spec": pod}})
+    await cluster.settled()
+    assert not cluster.healthy("shop", "web")
+
+
+async def test_without_a_kubelet_pod_status_is_the_tests_to_write(tmp_path: Path) -> None:
+    async with StandIn(kubelet=False) as cluster:
+        cluster.deploy("shop", "web", "web:1", replicas=1)
+        await cluster.settled()
+        assert not cluster.healthy("shop", "web")
+        async with await connect(cluster, tmp_path / "config") as connection:
+            core = groups(connection).core
+            (pod,) = cluster.list("pods", "shop")
+            ready = {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}
+            await core.patch_namespaced_pod_status(pod["metadata"]["name"], "shop", ready)
+        await cluster.settled()
+        assert cluster.healthy("shop", "web")
+
+
+async def test_a_dry_run_answers_and_changes_nothing(api: Api, cluster: StandIn) -> None:
+    cluster.deploy("shop", "web", "web:1")
+    await cluster.settled()
+    before = cluster.get("deployments", "shop", "web")
+    operations = [{"op": "replace", "path": "/spec/replicas", "value": 7}]
+    answer = await api.apps.patch_namespaced_deployment(
+        "web", "shop", operations, dry_run="All", _content_type=JSON_PATCH
+    )
+    assert answer.spec.replicas == 7
+    assert cluster.get("deployments", "shop", "web") == before
+
+
+async def test_version_and_tokens(tmp_path: Path) -> None:
+    async with StandIn(users={"s3cret": "system:serviceaccount:remediator:remediator"}) as cluster:
+        async with await connect(cluster, tmp_path / "good") as connection:
+            api = groups(connection)
+            assert (await api.version.get_code()).major == "1"
+            await api.core.list_namespace()
+            assert cluster.audit.entries[-1].user == "system:serviceaccount:remediator:remediator"
+        for token, code, reason in (("", 403, "Forbidden"), ("guess", 401, "Unauthorized")):
+            path = tmp_path / (token or "none")
+            async with await connect(cluster, path, token) as connection:
+                with pytest.raises(ApiException) as refused:
+                    await groups(connection).core.list_namespace()
+                assert (refused.value.status, body_of(refused)["reason"]) == (code, reason)
