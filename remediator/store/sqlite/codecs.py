@@ -1,0 +1,68 @@
+"""Rows to values and back: times as microseconds, JSON as text, targets as people write them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import msgspec
+
+from remediator.core.checks import Fact
+from remediator.core.decide import Decision
+from remediator.core.notices import Envelope
+from remediator.core.targets import Target, parse_target
+
+T = TypeVar("T")
+
+#: One row as SQLite hands it out; its types are those of the schema.
+Row = tuple[Any, ...]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY = 86_400_000_000
+
+
+def micros(at: datetime) -> int:
+    """Microseconds since 1970 in UTC, exact."""
+    since = at - _EPOCH
+    return since.days * _DAY + since.seconds * 1_000_000 + since.microseconds
+
+
+def maybe_micros(at: datetime | None) -> int | None:
+    return None if at is None else micros(at)
+
+
+def moment(value: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=value)
+
+
+def maybe_moment(value: int | None) -> datetime | None:
+    return None if value is None else moment(value)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    message = f"a {type(value).__name__} can't be kept in the ledger's JSON"
+    raise TypeError(message)
+
+
+_encode = msgspec.json.Encoder(enc_hook=_plain).encode
+
+strings = msgspec.json.Decoder(dict[str, str]).decode
+objects = msgspec.json.Decoder(dict[str, object]).decode
+results = msgspec.json.Decoder(dict[str, dict[str, object]]).decode
+decision = msgspec.json.Decoder(Decision).decode
+fact = msgspec.json.Decoder(Fact).decode
+envelope = msgspec.json.Decoder(Envelope).decode
+
+
+def as_json(value: object) -> str:
+    """A value of the core as JSON text; the same value always gives the same text."""
+    return _encode(value).decode()
+
+
+@lru_cache(maxsize=4096)
+def target(text: str) -> Target:
+    return parse_target(text)

@@ -1,0 +1,71 @@
+"""Moves of runs: refused unless the lease holds and the run is still where its mover saw it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from remediator.core.changes import Intended, IntentRequest, Refused, RunChange
+from remediator.core.guards import GuardView, Verdict
+from remediator.core.ids import Token
+from remediator.core.ports.store import Ask
+from remediator.core.runs import Run, RunState
+from remediator.store.sqlite.guard_views import around_run
+from remediator.store.sqlite.leases import leased_run
+from remediator.store.sqlite.runs import run_by_id, write_change
+from remediator.store.sqlite.transaction import Transaction
+
+#: Where a pending run may go without a lease, since nothing was or will be touched.
+_UNLEASED = frozenset(
+    {RunState.PENDING, RunState.OBSERVED, RunState.CANCELLED, RunState.REFUSED, RunState.EXPIRED}
+)
+
+
+def advance(transaction: Transaction, token: Token | None, change: RunChange) -> Refused | None:
+    if not _may_move(transaction, token, change):
+        return Refused.LEASE_LOST
+    row = transaction.sql.execute("SELECT state FROM runs WHERE id = ?", (change.run.id,)).fetchone()
+    if row is None or row[0] != change.was.value:
+        return Refused.MOVED
+    write_change(transaction, change)
+    return None
+
+
+def _may_move(transaction: Transaction, token: Token | None, change: RunChange) -> bool:
+    if token is None:
+        return change.was is RunState.PENDING and change.run.state in _UNLEASED
+    return leased_run(transaction, token) == change.run.id
+
+
+def intend(
+    transaction: Transaction,
+    token: Token,
+    request: IntentRequest,
+    ask: Ask,
+    change: Callable[[GuardView, Verdict], RunChange],
+) -> Intended | Refused:
+    leased = leased_run(transaction, token)
+    run = None if leased is None else run_by_id(transaction, leased)
+    if run is None:
+        return Refused.LEASE_LOST
+    view = view_for(transaction, run)
+    verdict = ask(request, view)
+    if not verdict.allows:
+        return Intended(verdict, None)
+    wanted = change(view, verdict)
+    refused = advance(transaction, token, wanted)
+    if refused is not None:
+        return refused
+    if request.first:
+        _take_slot(transaction, run)
+    return Intended(verdict, wanted)
+
+
+def _take_slot(transaction: Transaction, run: Run) -> None:
+    transaction.sql.execute(
+        "INSERT INTO slots (run, rule, target, taken_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (run.id, run.rule, str(run.target), transaction.micros),
+    )
+
+
+def view_for(transaction: Transaction, run: Run) -> GuardView:
+    return around_run(transaction, run).view(run.rule, run.target)

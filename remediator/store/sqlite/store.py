@@ -1,0 +1,237 @@
+"""The Store port on SQLite: each method queues its work for the writer's thread and waits for the commit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+from remediator.core.changes import (
+    Backlog,
+    Decided,
+    DecisionRequest,
+    DecisionRow,
+    EpisodeWork,
+    Intake,
+    Intended,
+    IntentRequest,
+    Observed,
+    OutboxItem,
+    Proposal,
+    RawWebhook,
+    Refused,
+    RulebookRow,
+    RunChange,
+    RunFilter,
+    RunRow,
+)
+from remediator.core.episodes import Episode
+from remediator.core.events import Event
+from remediator.core.guards import GuardView, Pause, PauseScope, Quarantine, Verdict
+from remediator.core.ids import Owner, RulebookHash, RunId, Token
+from remediator.core.leases import Held, Lease
+from remediator.core.notices import Envelope, Lane
+from remediator.core.ports.channels import RuleFiles
+from remediator.core.ports.store import Ask, Fold, Judge, Topic
+from remediator.core.runs import Attempt, Run
+from remediator.core.targets import Target
+from remediator.store.sqlite import (
+    controls,
+    decisions,
+    episodes,
+    events,
+    guard_views,
+    inbox,
+    leases,
+    moves,
+    outbox,
+    runs,
+    views,
+)
+from remediator.store.sqlite.clock import StoreClock
+from remediator.store.sqlite.transaction import Transaction
+from remediator.store.sqlite.wakers import Wakers
+from remediator.store.sqlite.writer import Writer
+
+
+def _wall() -> datetime:
+    return datetime.now(UTC)
+
+
+class SqliteStore:
+    """The ledger in one file, for one process.
+
+    ``jump_wait`` is how long nothing is begun after the wall clock jumped: a lease's time to live.
+    ``clock`` gives aware times, ``monotonic`` seconds; who replaces one replaces both.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        jump_wait: timedelta = timedelta(seconds=15),
+        clock: Callable[[], datetime] = _wall,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._wakers = Wakers()
+        self._clock = StoreClock(clock, monotonic, jump_wait)
+        self._writer = Writer(Path(path), self._clock, self._wakers.wake)
+
+    # The store as a whole.
+
+    async def open(self) -> None:
+        await self._writer.open()
+
+    async def close(self) -> None:
+        await self._writer.close()
+        self._wakers.wake(Topic)
+
+    async def now(self) -> datetime:
+        return await self._writer.submit(_now)
+
+    async def check(self) -> None:
+        await self._writer.submit(_prove_durable)
+
+    async def record(self, events_: Sequence[Event]) -> None:
+        await self._writer.submit(partial(events.append_events, events=events_))
+
+    async def wait(self, topic: Topic, timeout: timedelta) -> None:
+        await self._wakers.wait(topic, timeout)
+
+    # Inbox.
+
+    async def save_webhook(self, source: str, body: bytes) -> None:
+        await self._writer.submit(partial(inbox.save_webhook, source=source, body=body))
+
+    async def untaken_webhooks(self, max_bytes: int) -> list[RawWebhook]:
+        return await self._writer.submit(partial(inbox.untaken_webhooks, max_bytes=max_bytes))
+
+    async def take_webhooks(self, intakes: Sequence[Intake], fold: Fold) -> list[Observed]:
+        return await self._writer.submit(partial(inbox.take_webhooks, intakes=intakes, fold=fold))
+
+    async def undecided(self, limit: int, claim: timedelta) -> list[EpisodeWork]:
+        return await self._writer.submit(partial(decisions.undecided, limit=limit, claim=claim))
+
+    async def decide(self, requests: Sequence[DecisionRequest], judge: Judge) -> list[Decided]:
+        return await self._writer.submit(partial(decisions.decide, requests=requests, judge=judge))
+
+    # Runs.
+
+    async def runnable(self, limit: int) -> list[RunId]:
+        return await self._writer.submit(partial(runs.runnable, limit=limit))
+
+    async def run(self, run: RunId) -> Run | None:
+        return await self._writer.submit(partial(runs.run_by_id, run=run))
+
+    async def attempt_in_doubt(self, run: RunId) -> Attempt | None:
+        return await self._writer.submit(partial(runs.attempt_in_doubt, run=run))
+
+    async def episodes_of(self, run: RunId) -> tuple[Episode, ...]:
+        return await self._writer.submit(partial(episodes.episodes_of_run, run=run))
+
+    async def acquire(self, run: RunId, owner: Owner, ttl: timedelta) -> Lease | Held:
+        return await self._writer.submit(partial(leases.acquire, run=run, owner=owner, ttl=ttl))
+
+    async def renew(self, lease: Lease, ttl: timedelta) -> Lease | None:
+        return await self._writer.submit(partial(leases.renew, lease=lease, ttl=ttl))
+
+    async def release(self, lease: Lease) -> None:
+        await self._writer.submit(partial(leases.release, lease=lease))
+
+    async def advance(self, token: Token | None, change: RunChange) -> Refused | None:
+        return await self._writer.submit(partial(moves.advance, token=token, change=change))
+
+    async def intend(
+        self,
+        token: Token,
+        request: IntentRequest,
+        ask: Ask,
+        change: Callable[[GuardView, Verdict], RunChange],
+    ) -> Intended | Refused:
+        work = partial(moves.intend, token=token, request=request, ask=ask, change=change)
+        return await self._writer.submit(work)
+
+    async def view(self, run: Run) -> GuardView:
+        return await self._writer.submit(partial(moves.view_for, run=run))
+
+    # Controls.
+
+    async def pause(
+        self, scope: PauseScope, value: str, why: str, who: str, length: timedelta | None
+    ) -> Pause:
+        work = partial(controls.pause, scope=scope, value=value, why=why, who=who, length=length)
+        return await self._writer.submit(work)
+
+    async def resume(self, scope: PauseScope, value: str, why: str, who: str) -> int:
+        return await self._writer.submit(partial(controls.resume, scope=scope, value=value, why=why, who=who))
+
+    async def pauses(self) -> tuple[Pause, ...]:
+        return await self._writer.submit(guard_views.pauses_in_force)
+
+    async def quarantines(self) -> tuple[Quarantine, ...]:
+        return await self._writer.submit(controls.quarantines)
+
+    async def clear_quarantine(self, target: Target, why: str, who: str) -> bool:
+        return await self._writer.submit(partial(controls.clear_quarantine, target=target, why=why, who=who))
+
+    async def propose_rulebook(self, files: RuleFiles, *, forced: bool) -> Proposal:
+        return await self._writer.submit(partial(controls.propose_rulebook, proposed=files, forced=forced))
+
+    async def active_rulebook(self) -> RulebookRow | None:
+        return await self._writer.submit(controls.active_rulebook)
+
+    async def rulebook(self, hash_: RulebookHash) -> RulebookRow | None:
+        return await self._writer.submit(partial(controls.rulebook, hash_=hash_))
+
+    # Outbox.
+
+    async def post(self, envelopes: Sequence[Envelope], events: Sequence[Event] = ()) -> None:
+        await self._writer.submit(partial(_post, envelopes=envelopes, new_events=events))
+
+    async def due_envelopes(self, lane: Lane, limit: int, claim: timedelta) -> list[OutboxItem]:
+        return await self._writer.submit(partial(outbox.due_envelopes, lane=lane, limit=limit, claim=claim))
+
+    async def sent(self, item: OutboxItem, ref: str) -> None:
+        await self._writer.submit(partial(outbox.sent, item=item, ref=ref))
+
+    async def delay(self, item: OutboxItem, wait: timedelta, error: str) -> None:
+        await self._writer.submit(partial(outbox.delay, item=item, wait=wait, error=error))
+
+    async def park(self, item: OutboxItem, error: str) -> None:
+        await self._writer.submit(partial(outbox.park, item=item, error=error))
+
+    # Views.
+
+    async def history(self, wanted: RunFilter) -> list[Run]:
+        return await self._writer.submit(partial(views.history, wanted=wanted))
+
+    async def run_row(self, prefix: str) -> list[RunRow]:
+        return await self._writer.submit(partial(views.run_rows, prefix=prefix))
+
+    async def decisions(self, limit: int, before: int | None = None) -> list[DecisionRow]:
+        return await self._writer.submit(partial(decisions.decisions_before, limit=limit, before=before))
+
+    async def events(self, after: int, limit: int) -> list[Event]:
+        return await self._writer.submit(partial(events.events_after, after=after, limit=limit))
+
+    async def backlog(self) -> Backlog:
+        return await self._writer.submit(views.backlog)
+
+
+def _now(transaction: Transaction) -> datetime:
+    return transaction.now
+
+
+def _prove_durable(transaction: Transaction) -> None:
+    transaction.sql.execute(
+        "INSERT INTO meta (key, value) VALUES ('checked', ?)"
+        " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        (transaction.micros,),
+    )
+
+
+def _post(transaction: Transaction, envelopes: Sequence[Envelope], new_events: Sequence[Event]) -> None:
+    outbox.post(transaction, envelopes)
+    events.append_events(transaction, new_events)

@@ -1,0 +1,85 @@
+"""Reading, for people: history, one run's story, and how far behind the daemon is."""
+
+from __future__ import annotations
+
+from remediator.core.changes import Backlog, RunFilter, RunRow
+from remediator.core.notices import Lane
+from remediator.core.runs import Run
+from remediator.store.sqlite.codecs import maybe_moment, micros
+from remediator.store.sqlite.decisions import decisions_of_run
+from remediator.store.sqlite.episodes import episodes_of_run
+from remediator.store.sqlite.events import events_of_run
+from remediator.store.sqlite.runs import COLUMNS, attempts_of, run_from
+from remediator.store.sqlite.transaction import Transaction
+
+_MOST_BY_PREFIX = 5
+
+_WEBHOOKS = "SELECT count(*), min(received_at) FROM webhooks WHERE taken_at IS NULL"
+_EPISODES = "SELECT count(*), min(due_at) FROM episodes WHERE due_at IS NOT NULL AND due_at <= ?"
+_UNSENT = "SELECT lane, count(*), min(created_at) FROM outbox WHERE state = 'unsent' GROUP BY lane"
+_PARKED = "SELECT count(*) FROM outbox WHERE state = 'parked'"
+_QUARANTINED = "SELECT count(*) FROM quarantines"
+_UNFINISHED = "SELECT count(*) FROM runs WHERE final = 0"
+
+
+def history(transaction: Transaction, wanted: RunFilter) -> list[Run]:
+    clauses: list[str] = []
+    values: list[object] = []
+    if wanted.rule is not None:
+        clauses.append("r.rule = ?")
+        values.append(wanted.rule)
+    if wanted.target is not None:
+        clauses.append("r.target = ?")
+        values.append(wanted.target)
+    if wanted.since is not None:
+        clauses.append("r.created_at >= ?")
+        values.append(micros(wanted.since))
+    if wanted.before is not None:
+        clauses.append("r.seq < (SELECT seq FROM runs WHERE id = ?)")
+        values.append(wanted.before)
+    where = f"WHERE {' AND '.join(clauses)}" if clauses else ""
+    found = transaction.sql.execute(
+        f"SELECT {COLUMNS} FROM runs r {where} ORDER BY r.seq DESC LIMIT ?", (*values, wanted.limit)
+    )
+    return [run_from(row) for row in found]
+
+
+def run_rows(transaction: Transaction, prefix: str) -> list[RunRow]:
+    exact = transaction.sql.execute(f"SELECT {COLUMNS} FROM runs r WHERE r.id = ?", (prefix,)).fetchall()
+    rows = (
+        exact
+        or transaction.sql.execute(
+            f"SELECT {COLUMNS} FROM runs r WHERE r.id >= ? AND r.id < ? ORDER BY r.seq DESC LIMIT ?",
+            (prefix, prefix + "\U0010ffff", _MOST_BY_PREFIX),
+        ).fetchall()
+    )
+    return [_story(transaction, run_from(row)) for row in rows]
+
+
+def _story(transaction: Transaction, run: Run) -> RunRow:
+    return RunRow(
+        run=run,
+        episodes=episodes_of_run(transaction, run.id),
+        decisions=decisions_of_run(transaction, run.id),
+        attempts=attempts_of(transaction, run.id),
+        events=events_of_run(transaction, run.id),
+    )
+
+
+def backlog(transaction: Transaction) -> Backlog:
+    sql = transaction.sql
+    webhooks, oldest_webhook = sql.execute(_WEBHOOKS).fetchone()
+    episodes, oldest_due = sql.execute(_EPISODES, (transaction.micros,)).fetchone()
+    unsent = sql.execute(_UNSENT).fetchall()
+    waiting = [at for at in (oldest_webhook, oldest_due) if at is not None]
+    return Backlog(
+        webhooks=webhooks,
+        episodes=episodes,
+        outbox=sum(count for _, count, _ in unsent),
+        parked_notices=sql.execute(_PARKED).fetchone()[0],
+        oldest_undecided=maybe_moment(min(waiting, default=None)),
+        oldest_unsent=maybe_moment(min((at for _, _, at in unsent), default=None)),
+        quarantined=sql.execute(_QUARANTINED).fetchone()[0],
+        unfinished_runs=sql.execute(_UNFINISHED).fetchone()[0],
+        by_lane={Lane(lane): count for lane, count, _ in unsent},
+    )

@@ -1,0 +1,210 @@
+"""The one thread that reads and writes the ledger, and commits what has queued up as one group.
+
+A commit costs a flush of the disk, whatever it holds: callers who wait at the same time share one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from remediator.core.ports.store import StoreError, StoreUnavailableError, Topic
+from remediator.store.sqlite.claims import Claims
+from remediator.store.sqlite.clock import StoreClock
+from remediator.store.sqlite.codecs import micros, moment
+from remediator.store.sqlite.connection import connect, primary_code
+from remediator.store.sqlite.events import append_events
+from remediator.store.sqlite.transaction import Transaction, Work
+
+T = TypeVar("T")
+
+#: How many callers share a commit at most: bounds what the first of them waits for the others.
+GROUP = 256
+
+#: Codes that blame one caller's statement or values, not the file or the disk.
+_CALLERS_FAULT = frozenset(
+    {
+        None,
+        sqlite3.SQLITE_ERROR,
+        sqlite3.SQLITE_CONSTRAINT,
+        sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_MISUSE,
+        sqlite3.SQLITE_RANGE,
+        sqlite3.SQLITE_TOOBIG,
+    }
+)
+
+
+_Job = tuple[Work[Any], "asyncio.Future[Any]"]
+_Outcome = tuple["asyncio.Future[Any]", Any, Exception | None]
+
+
+class Writer:
+    """Runs callers' work in order, each in its savepoint, and answers once the group is durable."""
+
+    def __init__(self, path: Path, clock: StoreClock, wake: Callable[[set[Topic]], None]) -> None:
+        self._path = path
+        self._clock = clock
+        self._wake = wake
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._episode_claims = Claims()
+        self._outbox_claims = Claims()
+
+    async def open(self) -> None:
+        """Start the thread.
+
+        Raises:
+            StoreError: the ledger can't be opened.
+        """
+        self._loop = asyncio.get_running_loop()
+        opened: asyncio.Future[None] = self._loop.create_future()
+        thread = threading.Thread(target=self._main, args=(opened,), name="ledger", daemon=True)
+        thread.start()
+        await opened
+        self._thread = thread
+
+    async def close(self) -> None:
+        """Finish what is queued and close the file; further work is refused."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._jobs.put(None)
+            await asyncio.to_thread(thread.join)
+
+    def submit(self, work: Work[T]) -> asyncio.Future[T]:
+        """Queue work; the future is answered when it is durable.
+
+        Raises:
+            StoreUnavailableError: the ledger is not open.
+        """
+        if self._thread is None or self._loop is None:
+            message = f"the ledger {self._path} is not open"
+            raise StoreUnavailableError(message)
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._jobs.put((work, future))
+        return future
+
+    def _main(self, opened: asyncio.Future[None]) -> None:
+        try:
+            sql = connect(self._path)
+            self._clock.start(_mark(sql))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the one who opens must hear of it
+            self._post([(opened, None, error)], set())
+            return
+        self._post([(opened, None, None)], set())
+        try:
+            while (job := self._jobs.get()) is not None:
+                group, more = self._drain(job)
+                self._run_group(sql, group)
+                if not more:
+                    break
+        finally:
+            sql.close()
+
+    def _drain(self, first: _Job) -> tuple[list[_Job], bool]:
+        group = [first]
+        with suppress(queue.Empty):
+            while len(group) < GROUP:
+                job = self._jobs.get_nowait()
+                if job is None:
+                    return group, False
+                group.append(job)
+        return group, True
+
+    def _run_group(self, sql: sqlite3.Connection, jobs: list[_Job]) -> None:
+        transaction = Transaction(sql, self._clock.now, None, self._episode_claims, self._outbox_claims)
+        try:
+            sql.execute("BEGIN IMMEDIATE")
+            before = sql.total_changes
+            outcomes = [self._run(transaction, work, future) for work, future in jobs]
+            self._keep_time(transaction, written=sql.total_changes != before)
+            sql.execute("COMMIT")
+        except sqlite3.Error as error:
+            _roll_back(sql)
+            self._settle(committed=False)
+            self._post([(future, None, self._unavailable(error)) for _, future in jobs], set())
+        else:
+            self._clock.jumps.clear()
+            self._settle(committed=True)
+            self._post(outcomes, transaction.topics)
+
+    def _run(self, transaction: Transaction, work: Work[Any], future: asyncio.Future[Any]) -> _Outcome:
+        sql = transaction.sql
+        transaction.now = self._clock.read()
+        transaction.acting_from = self._clock.acting_from
+        sql.execute("SAVEPOINT work")
+        try:
+            result = work(transaction)
+        except Exception as error:
+            if isinstance(error, sqlite3.Error):
+                if primary_code(error) not in _CALLERS_FAULT or not sql.in_transaction:
+                    raise
+                error = _refused(error)
+            sql.execute("ROLLBACK TO work")
+            sql.execute("RELEASE work")
+            return future, None, error
+        sql.execute("RELEASE work")
+        return future, result, None
+
+    def _keep_time(self, transaction: Transaction, *, written: bool) -> None:
+        if self._clock.jumps:
+            append_events(transaction, self._clock.jumps)
+        elif not written:
+            return
+        transaction.sql.execute(
+            "INSERT INTO meta (key, value) VALUES ('time', ?)"
+            " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            (micros(self._clock.now),),
+        )
+
+    def _settle(self, *, committed: bool) -> None:
+        self._episode_claims.settle(committed=committed)
+        self._outbox_claims.settle(committed=committed)
+
+    def _unavailable(self, error: sqlite3.Error) -> StoreUnavailableError:
+        failure = StoreUnavailableError(f"the ledger {self._path} can't be written: {error}")
+        failure.__cause__ = error
+        return failure
+
+    def _post(self, outcomes: list[_Outcome], topics: set[Topic]) -> None:
+        assert self._loop is not None  # noqa: S101 - open() sets it before the thread starts
+        # A loop that closed meanwhile has nobody left who waits.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._deliver, outcomes, topics)
+
+    def _deliver(self, outcomes: list[_Outcome], topics: set[Topic]) -> None:
+        for future, result, error in outcomes:
+            if future.done():
+                continue
+            if error is None:
+                future.set_result(result)
+            else:
+                future.set_exception(error)
+        if topics:
+            self._wake(topics)
+
+
+def _mark(sql: sqlite3.Connection) -> datetime | None:
+    row = sql.execute("SELECT value FROM meta WHERE key = 'time'").fetchone()
+    return None if row is None else moment(row[0])
+
+
+def _roll_back(sql: sqlite3.Connection) -> None:
+    # SQLite has rolled back by itself after some errors, a full disk among them.
+    if sql.in_transaction:
+        with suppress(sqlite3.Error):
+            sql.execute("ROLLBACK")
+
+
+def _refused(error: sqlite3.Error) -> StoreError:
+    failure = StoreError(f"the ledger refused a write: {error}")
+    failure.__cause__ = error
+    return failure
