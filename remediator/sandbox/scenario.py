@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
@@ -23,17 +24,23 @@ class BrokenRollout:
 
     Entering the context brings the cluster there and fires ServiceDown for each crashing pod, as Prometheus
     does for `up == 0`; beside it user-profile-service stays healthy at revision 1. Once auth-service is
-    healthy again its alerts end, `resolves_after` seconds later.
+    healthy again its alerts end, `resolves_after` seconds later. They claim to have fired for `firing_for`.
     """
 
     def __init__(
-        self, cluster: StandIn, alertmanager: AlertmanagerStandIn, *, resolves_after: float = 1.0
+        self,
+        cluster: StandIn,
+        alertmanager: AlertmanagerStandIn,
+        *,
+        resolves_after: float = 1.0,
+        firing_for: timedelta = timedelta(0),
     ) -> None:
         self.alerts: tuple[Alert, ...] = ()
         self.over = asyncio.Event()
         self._cluster = cluster
         self._alertmanager = alertmanager
         self._resolves_after = resolves_after
+        self._firing_for = firing_for
         self._watch: asyncio.Task[None] | None = None
 
     @property
@@ -52,7 +59,9 @@ class BrokenRollout:
         cluster.break_image(BROKEN)
         cluster.set_image(NAMESPACE, SERVICE, BROKEN)
         await cluster.settled()
-        self.alerts = tuple(_service_down(pod) for pod in cluster.list("pods", NAMESPACE) if _crashes(pod))
+        self.alerts = tuple(
+            self._service_down(pod) for pod in cluster.list("pods", NAMESPACE) if _crashes(pod)
+        )
         self._alertmanager.fire(self.alerts)
         self._watch = asyncio.create_task(self._resolve_when_healthy(), name="sandbox-scenario")
         return self
@@ -67,13 +76,27 @@ class BrokenRollout:
 
     async def _resolve_when_healthy(self) -> None:
         while not self.over.is_set():
-            await self._cluster.until(
-                lambda: self._cluster.healthy(NAMESPACE, SERVICE), deadline=float("inf")
-            )
+            await self._cluster.until(lambda: self._cluster.healthy(NAMESPACE, SERVICE), deadline=None)
             await asyncio.sleep(self._resolves_after)
             if self._cluster.healthy(NAMESPACE, SERVICE):
                 self._alertmanager.resolve(self.alerts)
                 self.over.set()
+
+    def _service_down(self, pod: dict[str, Any]) -> Alert:
+        labels = {
+            "alertname": "ServiceDown",
+            "namespace": NAMESPACE,
+            "service": SERVICE,
+            "job": SERVICE,
+            "instance": f"{pod['status']['podIP']}:{PORT}",
+            "severity": "critical",
+        }
+        return Alert(
+            labels=labels,
+            annotations={"summary": f"{SERVICE} service is down"},
+            starts_at=datetime.now(UTC) - self._firing_for,
+            generator_url="http://127.0.0.1:9090/graph?g0.expr=up+%3D%3D+0&g0.tab=1",
+        )
 
 
 def _playbook_strategy() -> dict[str, Any]:
@@ -82,19 +105,3 @@ def _playbook_strategy() -> dict[str, Any]:
 
 def _crashes(pod: dict[str, Any]) -> bool:
     return any("waiting" in container["state"] for container in pod["status"].get("containerStatuses", ()))
-
-
-def _service_down(pod: dict[str, Any]) -> Alert:
-    labels = {
-        "alertname": "ServiceDown",
-        "namespace": NAMESPACE,
-        "service": SERVICE,
-        "job": SERVICE,
-        "instance": f"{pod['status']['podIP']}:{PORT}",
-        "severity": "critical",
-    }
-    return Alert(
-        labels=labels,
-        annotations={"summary": f"{SERVICE} service is down"},
-        generator_url="http://127.0.0.1:9090/graph?g0.expr=up+%3D%3D+0&g0.tab=1",
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from aiohttp import web
 
@@ -67,15 +67,7 @@ class LoopbackServer:
         await self.down()
 
 
-def _request(*parts: object) -> web.BaseRequest:
+def _request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
     # web.Server builds requests with aiohttp's 1 MiB limit, and offers no other way to raise it
-    message, payload, protocol, writer, task = parts
-    return web.BaseRequest(
-        message,  # type: ignore[arg-type]  # the factory's parts are untyped in aiohttp too
-        payload,  # type: ignore[arg-type]
-        protocol,  # type: ignore[arg-type]
-        writer,  # type: ignore[arg-type]
-        task,  # type: ignore[arg-type]
-        asyncio.get_running_loop(),
-        client_max_size=LARGEST_BODY,
-    )
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=LARGEST_BODY)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from rich.box import Box
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.rule import Rule
@@ -19,6 +20,8 @@ from rich.text import Text
 BORDER = "grey50"
 _QUIET = "grey62"
 _COLOURS = {"good": "green", "warning": "yellow", "danger": "red"}
+# the coloured bar beside an attachment: a box of which only the left edge is drawn
+_BAR = Box("\n".join(["▌   "] * 8))
 _EMOJI = {
     "rotating_light": "🚨",
     "white_check_mark": "✅",
@@ -123,9 +126,10 @@ def _attachment(attachment: Mapping[str, Any]) -> RenderableType:
             lines.append(render_mrkdwn(str(body)))
         if attachment.get("fields"):
             lines.append(_grid([_titled(each) for each in attachment["fields"]]))
-    barred = Table.grid(padding=(0, 1))
+    barred = Table(box=_BAR, show_header=False, show_edge=True, border_style=style, pad_edge=True)
+    barred.add_column()
     for line in lines:
-        barred.add_row(Text("▌", style=style), line)
+        barred.add_row(line)
     return barred
 
 

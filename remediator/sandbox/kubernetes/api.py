@@ -19,6 +19,8 @@ PATCHES: dict[str, Callable[[Any, Any], Any]] = {
     "application/strategic-merge-patch+json": patches.strategic_merge_patch,
 }
 
+_OTHER_NAMESPACE = "the namespace of the provided object does not match the namespace sent on the request"
+
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
@@ -114,6 +116,8 @@ class ApiServer:
 
     def _create(self, request: ApiRequest) -> ApiReply:
         body = strategy.checked(_decode(request), request.resource.kind)
+        if body.get("metadata", {}).get("namespace", request.namespace) != request.namespace:
+            raise status.bad_request(_OTHER_NAMESPACE)
         created = self._store.create(request.resource, request.namespace, body, dry_run=_dry_run(request))
         return ApiReply(201, created)
 
@@ -179,9 +183,7 @@ class ApiServer:
             request.resource.namespaced
             and metadata.setdefault("namespace", request.namespace) != request.namespace
         ):
-            raise status.bad_request(
-                "the namespace of the provided object does not match the namespace on the URL"
-            )
+            raise status.bad_request(_OTHER_NAMESPACE)
         if request.subresource == "scale":
             body = self._scaled(request, body)
         subresource = "" if request.subresource == "scale" else request.subresource

@@ -67,7 +67,7 @@ class Controllers:
         """Return when nothing is left to do and no pod is starting; TimeoutError after `deadline` seconds."""
         await self.until(lambda: not self._queue and not self._expected, deadline)
 
-    async def until(self, holds: Callable[[], bool], deadline: float) -> None:
+    async def until(self, holds: Callable[[], bool], deadline: float | None) -> None:
         """Return when `holds()`, asked after every change; TimeoutError after `deadline` seconds."""
         async with asyncio.timeout(deadline):
             while not holds():

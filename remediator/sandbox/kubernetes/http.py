@@ -69,9 +69,7 @@ class HttpFront:
         except status.StatusError as refused:
             return web.json_response(refused.body, status=refused.code)
         if self._users and user == _ANONYMOUS:
-            resource, verb = request.resource, request.verb
-            error = status.forbidden(resource, verb, request.name, request.namespace, user)
-            return _answer(self._api.refused(request, error))
+            return self._ordered(request, Answer(403))
         service = Service(
             apply=lambda: _answer(self._api.handle(request)),
             refuse=lambda answer: self._ordered(request, answer),
@@ -88,11 +86,25 @@ class HttpFront:
         return self._users[token]
 
     def _ordered(self, request: ApiRequest, answer: Answer) -> web.Response:
-        reply = self._api.refused(request, status.ordered(answer.code, answer.retry_after))
+        reply = self._api.refused(request, _refusal(request, answer))
         return _answer(reply, retry_after(answer))
 
 
 _ANONYMOUS = "system:anonymous"
+
+
+def _refusal(request: ApiRequest, answer: Answer) -> status.StatusError:
+    """What the API server says to this request when it answers so."""
+    resource, name = request.resource, request.name
+    match answer.code:
+        case 403:
+            return status.forbidden(resource, request.verb, name, request.namespace, request.user)
+        case 404:
+            return status.not_found(resource, name) if name else status.no_such_path()
+        case 409:
+            return status.modified(resource, name)
+        case code:
+            return status.ordered(code, answer.retry_after)
 
 
 def _about_the_server(http: web.BaseRequest) -> web.Response | None:

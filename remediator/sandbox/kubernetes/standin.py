@@ -107,8 +107,8 @@ class StandIn:
         """
         await self._controllers.settled(deadline)
 
-    async def until(self, holds: Callable[[], bool], deadline: float = 10.0) -> None:
-        """Return once `holds()`, which is asked after every change; TimeoutError after `deadline` seconds."""
+    async def until(self, holds: Callable[[], bool], deadline: float | None = 10.0) -> None:
+        """Return once `holds()`, asked after every change; TimeoutError after `deadline` seconds, if any."""
         await self._controllers.until(holds, deadline)
 
     def get(self, plural: str, namespace: str, name: str) -> Object:

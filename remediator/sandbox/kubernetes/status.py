@@ -151,9 +151,6 @@ def unsupported_media_type(accepted: Sequence[str]) -> StatusError:
 
 _ORDERED = {
     401: ("Unauthorized", "Unauthorized"),
-    403: ("Forbidden", "forbidden by order"),
-    404: ("NotFound", "the server could not find the requested resource"),
-    409: ("Conflict", "the server reported a conflict"),
     422: ("Invalid", "the server rejected our request due to an error in our request"),
     429: ("TooManyRequests", "the server has received too many requests and has asked us to try again later"),
     500: ("InternalError", "an error on the server has prevented the request from succeeding"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import aiohttp
@@ -160,3 +161,24 @@ async def test_a_refused_create_counts_as_no_change(api: Api, web: StandIn) -> N
     assert not web.audit.changes()
     await api.core.create_namespace({"metadata": {"name": "new"}})
     assert [entry.name for entry in web.audit.changes()] == ["new"]
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (
+            403,
+            'deployments.apps "web" is forbidden: User "system:anonymous" cannot patch',
+        ),
+        (404, 'deployments.apps "web" not found'),
+        (409, 'Operation cannot be fulfilled on deployments.apps "web": the object has been modified'),
+        (422, "the server rejected our request due to an error in our request"),
+    ],
+)
+async def test_an_answered_fault_is_worded_as_the_api_server_words_it(
+    api: Api, web: StandIn, code: int, message: str
+) -> None:
+    web.faults.add(PATCHES, Answer(code))
+    with pytest.raises(ApiException) as refused:
+        await scale(api, 2)
+    assert json.loads(refused.value.body or b"")["message"].startswith(message)
