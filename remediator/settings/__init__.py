@@ -31,7 +31,6 @@ from remediator.settings.values import (
     Operator,
     Role,
     SettingsError,
-    StoreUrl,
 )
 
 __all__ = [
@@ -45,7 +44,6 @@ __all__ = [
     "Role",
     "Settings",
     "SettingsError",
-    "StoreUrl",
     "load_client_settings",
     "load_settings",
 ]
@@ -84,7 +82,8 @@ class Settings(_Environment):
     listen: Annotated[Address, BeforeValidator(parse.text(parse.address))] = Address("127.0.0.1", 9095)
     tls_cert: Annotated[Path | None, BeforeValidator(parse.text(parse.readable))] = None
     tls_key: Annotated[Path | None, BeforeValidator(parse.text(parse.readable))] = None
-    store: Annotated[StoreUrl, BeforeValidator(parse.text(parse.store))] = StoreUrl(Path("remediator.db"))
+    #: The ledger's URL; a relative path is relative to where the daemon was started.
+    store: Annotated[str, BeforeValidator(parse.text(parse.store))] = "sqlite:///remediator.db"
     #: How long a dead replica holds what it worked on.
     lease_ttl: Annotated[timedelta, BeforeValidator(parse.text(parse.ttl))] = timedelta(seconds=15)
     #: A file, or a folder of ``*.yaml``.

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from remediator.core.durations import parse_duration
 from remediator.core.rules import Mode
-from remediator.settings.values import Address, LogFormat, Operator, StoreUrl
+from remediator.settings.values import Address, LogFormat, Operator
 
 _SHORTEST_TTL, _LONGEST_TTL = timedelta(seconds=1), timedelta(minutes=10)
 _Value = TypeVar("_Value")
@@ -36,14 +36,14 @@ def address(text: str) -> Address:
     return Address(found[1] or found[2] or "0.0.0.0", int(found[3]))  # noqa: S104 - what `:9095` asks for
 
 
-def store(text: str) -> StoreUrl:
-    """Read the ledger's URL."""
+def store(text: str) -> str:
+    """Check the ledger's URL."""
     scheme, _, path = text.partition(":///")
     if scheme != "sqlite" or not path or path.startswith(":memory:"):
         raise ValueError(
             "is no ledger that this version can keep: write sqlite:///relative.db or sqlite:////absolute.db"
         )
-    return StoreUrl(Path(path))
+    return text
 
 
 def ttl(text: str) -> timedelta:

@@ -1,1 +1,18 @@
-"""The HTTP surface: webhook, API, health, metrics and Slack's interactivity."""
+"""The HTTP surface: webhook, API, health and metrics."""
+
+from __future__ import annotations
+
+from remediator.web.app import make_app, serving
+from remediator.web.ports import Alarms, Commands, DependencyHealth, Health, Limits, Probe, WebDeps
+
+__all__ = [
+    "Alarms",
+    "Commands",
+    "DependencyHealth",
+    "Health",
+    "Limits",
+    "Probe",
+    "WebDeps",
+    "make_app",
+    "serving",
+]

@@ -1,0 +1,265 @@
+"""``/api/v1``, ``/health`` and ``/ready``: what each endpoint does, and the table of them."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+import msgspec
+
+from remediator.core.changes import RunFilter
+from remediator.core.durations import parse_duration
+from remediator.core.guards import PauseScope
+from remediator.core.ids import RunId
+from remediator.core.ports.channels import RulebookError
+from remediator.core.targets import Target, TargetError, parse_target
+from remediator.web import models, views
+from remediator.web.endpoints import Access, Answer, Call, Endpoint, ProblemError
+from remediator.web.health import overall
+from remediator.web.ports import Health
+
+_Value = TypeVar("_Value")
+_RUN = re.compile(r"[A-Za-z0-9-]{1,40}")
+
+
+async def _health(call: Call[None, None]) -> dict[str, Any]:
+    known = await call.health.dependencies()
+    head = models.HealthView(
+        status=overall(known), timestamp=models.instant(datetime.now(UTC)), version=call.deps.version
+    )
+    parts = {
+        name: models.DependencyView(status=found.status, detail=found.detail) for name, found in known.items()
+    }
+    return {**parts, **msgspec.structs.asdict(head)}
+
+
+async def _ready(call: Call[None, None]) -> models.ReadyView | Answer:
+    store = await call.health.store()
+    if store.status is Health.HEALTHY:
+        return models.ReadyView(status="ready", detail="")
+    detail = f"the store: {store.detail}"
+    return Answer(HTTPStatus.SERVICE_UNAVAILABLE, models.ReadyView(status="unready", detail=detail))
+
+
+async def _runs(call: Call[models.RunsQuery, None]) -> list[models.RunView]:
+    asked = call.query
+    target = _given(asked.target)
+    before = _given(asked.before)
+    wanted = RunFilter(
+        limit=asked.limit,
+        rule=_given(asked.rule),
+        target=None if target is None else str(_target(target)),
+        since=_given(asked.since),
+        before=None if before is None else RunId(before),
+    )
+    return [views.run(each) for each in await call.deps.store.history(wanted)]
+
+
+async def _run(call: Call[None, None]) -> models.RunStory:
+    prefix = call.path["run"]
+    found = await call.deps.store.run_row(prefix) if _RUN.fullmatch(prefix) else []
+    exact = [row for row in found if row.run.id == prefix] or found
+    if not exact:
+        raise ProblemError(
+            HTTPStatus.NOT_FOUND, f"there is no run {prefix[:60]}", "GET /api/v1/runs lists those there are"
+        )
+    if len(exact) > 1:
+        ids = tuple(str(row.run.id) for row in exact)
+        raise ProblemError(
+            HTTPStatus.CONFLICT,
+            f"several runs begin with {prefix}: {', '.join(ids)}",
+            "write more of the id",
+        )
+    return views.story(exact[0])
+
+
+async def _decisions(call: Call[models.DecisionsQuery, None]) -> list[models.DecisionView]:
+    rows = await call.deps.store.decisions(call.query.limit, _given(call.query.before))
+    return [views.decision(row) for row in rows]
+
+
+async def _events(call: Call[models.EventsQuery, None]) -> list[models.EventView]:
+    return [views.event(each) for each in await call.deps.store.events(call.query.after, call.query.limit)]
+
+
+async def _status(call: Call[None, None]) -> models.StatusView:
+    store = call.deps.store
+    return models.StatusView(
+        version=call.deps.version,
+        mode=call.deps.mode.word,
+        time=models.instant(await store.now()),
+        rulebook=views.rulebook(await store.active_rulebook()),
+        backlog=views.backlog(await store.backlog()),
+        pauses=[views.pause(each) for each in await store.pauses()],
+        quarantines=[views.quarantine(each) for each in await store.quarantines()],
+    )
+
+
+async def _pause(call: Call[None, models.PauseRequest]) -> Answer:
+    asked = call.body
+    length = None if asked.length is None else _length(asked.length)
+    value = _scope_value(call, asked.scope, asked.value)
+    made = await call.deps.commands.pause(asked.scope, value, asked.why, call.who.name, length)
+    return Answer(HTTPStatus.CREATED, views.pause(made))
+
+
+async def _resume(call: Call[None, models.ResumeRequest]) -> models.Resumed:
+    asked = call.body
+    value = _scope_value(call, asked.scope, asked.value)
+    lifted = await call.deps.commands.resume(asked.scope, value, asked.why, call.who.name)
+    if not lifted:
+        raise ProblemError(
+            HTTPStatus.NOT_FOUND,
+            f"there is no pause of scope {asked.scope.value}" + (f" and value {value}" if value else ""),
+            "GET /api/v1/status lists the pauses in force",
+        )
+    return models.Resumed(lifted=lifted)
+
+
+async def _clear(call: Call[None, models.ClearRequest]) -> models.Cleared:
+    target = _own_target(call, call.body.target)
+    if not await call.deps.commands.clear(target, call.body.why, call.who.name):
+        raise ProblemError(
+            HTTPStatus.NOT_FOUND,
+            f"{target} is not in quarantine",
+            "GET /api/v1/status lists the targets that are",
+        )
+    return models.Cleared(target=str(target))
+
+
+async def _reload(call: Call[None, None]) -> models.Reloaded:
+    _everywhere(call, "reload the rulebook")
+    try:
+        proposal = await call.deps.commands.reload(call.who.name)
+    except RulebookError as error:
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "the rule files can't be used; the rulebook that was in force still is",
+            "mend what `problems` lists; `remediator check` finds the same",
+            error.problems,
+        ) from None
+    return models.Reloaded(
+        proposal=proposal, rulebook=views.rulebook(await call.deps.store.active_rulebook())
+    )
+
+
+def _given(value: _Value | msgspec.UnsetType) -> _Value | None:
+    return None if isinstance(value, msgspec.UnsetType) else value
+
+
+def _scope_value(call: Call[Any, Any], scope: PauseScope, value: str) -> str:
+    if scope is PauseScope.TARGET:
+        return str(_own_target(call, value))
+    _everywhere(call, f"pause or resume the scope {scope.value}")
+    if scope is PauseScope.RULE and not value:
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "the scope rule needs a value", "name the rule in `value`"
+        )
+    if scope is PauseScope.ALL and value:
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "the scope all takes no value",
+            "set `scope` to rule or target, or leave `value` out",
+        )
+    return value
+
+
+def _own_target(call: Call[Any, Any], text: str) -> Target:
+    target = _target(text)
+    if not call.who.may_act_on(target):
+        raise _outside(call, f"act on {target}")
+    return target
+
+
+def _everywhere(call: Call[Any, Any], what: str) -> None:
+    if call.who.namespaces:
+        raise _outside(call, what)
+
+
+def _outside(call: Call[Any, Any], what: str) -> ProblemError:
+    allowed = ", ".join(sorted(call.who.namespaces))
+    return ProblemError(
+        HTTPStatus.FORBIDDEN,
+        f"{call.who.name} may not {what}: only act on targets of {allowed}",
+        "ask an operator of REMEDIATOR_OPERATORS_FILE who has no `namespaces`",
+    )
+
+
+def _target(text: str) -> Target:
+    try:
+        return parse_target(text)
+    except TargetError as error:
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            f"the target can't be used: {error}",
+            "write it as kind/namespace/name, such as deployment/shop/cart",
+        ) from None
+
+
+def _length(text: str) -> timedelta:
+    try:
+        length = parse_duration(text)
+    except ValueError as error:
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, f"`for`: {error}", "write it like 2h") from None
+    if not length:
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "`for` is no time at all", "write it like 2h, or leave it out"
+        )
+    return length
+
+
+_V1 = "/api/v1"
+_ID = {"run": "A run's id, or its beginning if no other run's begins so."}
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint(
+        "GET", "/health", "getHealth", "How the daemon and its dependencies do; 200 while it lives.",
+        Access.ANYBODY, _health, {200: models.HealthView}, open_ended=models.DependencyView,
+    ),
+    Endpoint(
+        "GET", "/ready", "getReady", "Whether a webhook would be kept now; 503 only if not.",
+        Access.ANYBODY, _ready, {200: models.ReadyView, 503: models.ReadyView},
+    ),
+    Endpoint(
+        "GET", f"{_V1}/status", "getStatus", "Mode, rulebook, backlog, pauses and quarantines.",
+        Access.VIEWER, _status, {200: models.StatusView},
+    ),
+    Endpoint(
+        "GET", f"{_V1}/runs", "listRuns", "Runs, newest first.",
+        Access.VIEWER, _runs, {200: list[models.RunView]}, query=models.RunsQuery, problems=(422,),
+    ),
+    Endpoint(
+        "GET", f"{_V1}/runs/{{run}}", "getRun", "A run with its alerts, decisions, attempts and events.",
+        Access.VIEWER, _run, {200: models.RunStory}, problems=(404, 409), parameters=_ID,
+    ),
+    Endpoint(
+        "GET", f"{_V1}/decisions", "listDecisions", "Decisions with their facts and guards, newest first.",
+        Access.VIEWER, _decisions, {200: list[models.DecisionView]},
+        query=models.DecisionsQuery, problems=(422,),
+    ),
+    Endpoint(
+        "GET", f"{_V1}/events", "listEvents", "Events after an id, oldest first.",
+        Access.VIEWER, _events, {200: list[models.EventView]}, query=models.EventsQuery, problems=(422,),
+    ),
+    Endpoint(
+        "POST", f"{_V1}/pauses", "pause", "Pause everything, a rule or a target.",
+        Access.OPERATOR, _pause, {201: models.PauseView}, body=models.PauseRequest,
+        problems=(400, 403, 413, 415, 422),
+    ),
+    Endpoint(
+        "POST", f"{_V1}/resume", "resume", "Lift the pauses of a scope.",
+        Access.OPERATOR, _resume, {200: models.Resumed}, body=models.ResumeRequest,
+        problems=(400, 403, 404, 413, 415, 422),
+    ),
+    Endpoint(
+        "POST", f"{_V1}/clear", "clear", "Lift a target's quarantine; needs a person's own token.",
+        Access.PERSON, _clear, {200: models.Cleared}, body=models.ClearRequest,
+        problems=(400, 403, 404, 413, 415, 422),
+    ),
+    Endpoint(
+        "POST", f"{_V1}/rulebook/reload", "reloadRulebook", "Put the rule files as they are now in force.",
+        Access.OPERATOR, _reload, {200: models.Reloaded}, problems=(403, 422),
+    ),
+)  # fmt: skip

@@ -1,0 +1,86 @@
+"""The HTTP surface as one aiohttp application, and the socket that it listens on."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+from typing import Final
+
+import msgspec
+from aiohttp import hdrs, web
+from prometheus_client.exposition import choose_encoder
+
+from remediator.settings import Address
+from remediator.web import webhook
+from remediator.web.api import ENDPOINTS
+from remediator.web.endpoints import JSON, SECURITY_HEADERS, Dispatcher
+from remediator.web.health import HealthBoard
+from remediator.web.openapi import document
+from remediator.web.ports import WebDeps
+
+#: What stands where the library would tell its name and version.
+SERVER: Final = "remediator"
+#: Beyond this, requests that are under way at a shutdown are cut.
+_SHUTDOWN_SECONDS: Final = 3.0
+
+
+def make_app(deps: WebDeps) -> web.Application:
+    """Put the webhook, the API, health, readiness and metrics together."""
+    app = web.Application(client_max_size=deps.limits.webhook_bytes)
+    health = HealthBoard(deps)
+    dispatcher = Dispatcher(deps, health)
+    app.router.add_post(webhook.PATH, webhook.webhook_handler(deps))
+    for endpoint in ENDPOINTS:
+        if endpoint.method == hdrs.METH_GET:
+            app.router.add_get(endpoint.path, dispatcher.handler(endpoint))
+        else:
+            app.router.add_route(endpoint.method, endpoint.path, dispatcher.handler(endpoint))
+    _add_document(app, deps.version)
+    _add_metrics(app, deps, health)
+    app.router.add_route("*", "/api/{rest:.*}", dispatcher.unknown)
+    app.on_response_prepare.append(_hide_server)
+    app.on_cleanup.append(lambda _: health.close())
+    return app
+
+
+def _add_document(app: web.Application, version: str) -> None:
+    body = msgspec.json.encode(document(ENDPOINTS, version))
+
+    async def describe(_: web.Request) -> web.Response:
+        return web.Response(body=body, content_type=JSON, headers=SECURITY_HEADERS)
+
+    app.router.add_get("/api/openapi.json", describe)
+
+
+def _add_metrics(app: web.Application, deps: WebDeps, health: HealthBoard) -> None:
+    async def metrics(request: web.Request) -> web.Response:
+        await health.count()
+        encode, content_type = choose_encoder(request.headers.get(hdrs.ACCEPT, ""))
+        headers = {**SECURITY_HEADERS, hdrs.CONTENT_TYPE: content_type}
+        return web.Response(body=encode(deps.metrics.registry), headers=headers)
+
+    app.router.add_get("/metrics", metrics)
+
+
+async def _hide_server(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers[hdrs.SERVER] = SERVER
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    app: web.Application, address: Address, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Address]:
+    """Listen until the block is left; gives the address with the port that was really taken.
+
+    Raises:
+        OSError: the address can't be listened on.
+    """
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, address.host, address.port, ssl_context=tls)
+        await site.start()
+        yield Address(address.host, int(runner.addresses[0][1]))
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,323 @@
+"""What the API takes and gives, as it is on the wire; ``/api/openapi.json`` is made from these types."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+from remediator.core.changes import Proposal
+from remediator.core.checks import Said
+from remediator.core.decide import DecisionKind
+from remediator.core.episodes import Closed
+from remediator.core.events import EventKind
+from remediator.core.guards import Answer, Guard, PauseScope
+from remediator.core.reasons import Reason
+from remediator.core.rules import Expect
+from remediator.core.runs import Outcome, Phase, RunState
+from remediator.web.ports import Health
+
+Instant = Annotated[
+    str, Meta(description="RFC 3339, in UTC, with microseconds.", extra_json_schema={"format": "date-time"})
+]
+Hash = Annotated[str, Meta(description="SHA-256 over a rulebook's files, in hex.")]
+TargetText = Annotated[
+    str, Meta(description="`[cluster/]kind/[namespace/]name`", examples=["deployment/shop/cart"])
+]
+Why = Annotated[str, Meta(min_length=1, max_length=500, description="What people read later.")]
+Limit = Annotated[int, Meta(ge=1, le=1000)]
+
+
+def instant(at: datetime) -> str:
+    """Write a time as every answer does."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+class _View(Struct, frozen=True):
+    """Something that is told."""
+
+
+class _Asked(Struct, frozen=True, forbid_unknown_fields=True):
+    """Something that is asked; an unknown field is an error, because it is a mistyped one."""
+
+
+class RunView(_View, frozen=True):
+    """A run. `outcome` is its final state, null while it has not ended; `acted` is its first intent."""
+
+    id: str
+    rule: str
+    target: TargetText
+    outcome: RunState | None
+    started: Instant
+    ended: Instant | None
+    state: RunState
+    severity: str
+    mode: str
+    acted: Instant | None
+    deadline: Instant
+    phase: Phase
+    position: int
+    reason: Reason | None
+    detail: str
+    rulebook: Hash
+    episode: int
+
+
+class EpisodeView(_View, frozen=True):
+    """One firing of an alert; `starts_at` and `ended_at` are Alertmanager's times."""
+
+    id: int
+    source: str
+    fingerprint: str
+    alertname: str
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    starts_at: Instant
+    ended_at: Instant | None
+    first_seen: Instant
+    last_seen: Instant
+    closed: Closed | None
+    closed_at: Instant | None
+    repeats: int
+
+
+class FactView(_View, frozen=True):
+    """A check's answer, gathered before the decision. `holds` says whether it was the expected one."""
+
+    check: str
+    params: dict[str, Any] = field(name="with")
+    expect: Expect
+    said: Said
+    holds: bool
+    detail: str
+    evidence: dict[str, Any]
+    at: Instant
+
+
+class GuardView(_View, frozen=True):
+    """What one guard said, with the value that it saw."""
+
+    guard: Guard
+    answer: Answer
+    detail: str
+    reason: Reason | None
+
+
+class DecisionView(_View, frozen=True):
+    """What was decided on an episode by one rule (empty: no rule), and why."""
+
+    id: int
+    episode: int
+    rule: str
+    target: str
+    at: Instant
+    kind: DecisionKind
+    reason: Reason
+    meaning: Annotated[str, Meta(description="The reason, in words.")]
+    detail: str
+    mode: str
+    run: str | None
+    not_before: Instant | None
+    expires: Instant | None
+    rulebook: Hash
+    facts: list[FactView]
+    guards: list[GuardView]
+
+
+class AttemptView(_View, frozen=True):
+    """One try of a step. `diff` is what it was to change; `outcome` is null while nobody knows."""
+
+    id: str
+    step: str
+    phase: Phase
+    number: int
+    action: str
+    params: dict[str, Any] = field(name="with")
+    fencing_token: int
+    intended: Instant
+    deadline: Instant
+    ended: Instant | None
+    outcome: Outcome | None
+    summary: str
+    diff: str
+    detail: str
+
+
+class EventView(_View, frozen=True):
+    """An immutable fact of the ledger."""
+
+    id: int
+    kind: EventKind
+    at: Instant
+    version: int
+    data: dict[str, Any]
+    episode: int | None
+    run: str | None
+    rule: str | None
+    target: str | None
+
+
+class RunStory(RunView, frozen=True):
+    """A run with everything that led to it and came of it."""
+
+    episodes: list[EpisodeView]
+    decisions: list[DecisionView]
+    attempts: list[AttemptView]
+    events: list[EventView]
+
+
+class PauseView(_View, frozen=True):
+    """Automation stopped by a person; `until` is null while it is open-ended."""
+
+    id: int
+    scope: PauseScope
+    value: str
+    why: str
+    who: str
+    at: Instant
+    until: Instant | None
+
+
+class QuarantineView(_View, frozen=True):
+    """A target on which nothing is done until a person, or a probe, knows what happened."""
+
+    target: TargetText
+    run: str
+    attempt: str | None
+    why: str
+    at: Instant
+
+
+class BacklogView(_View, frozen=True):
+    """How far behind the daemon is."""
+
+    webhooks: int
+    episodes: int
+    outbox: int
+    parked_notices: int
+    unfinished_runs: int
+    oldest_undecided: Instant | None
+    oldest_unsent: Instant | None
+
+
+class RulebookView(_View, frozen=True):
+    """A rulebook that the ledger knows."""
+
+    hash: Hash
+    first_seen: Instant
+
+
+class StatusView(_View, frozen=True):
+    """Where the daemon stands. `mode` is this daemon's; a rule's own may be lower."""
+
+    version: str
+    mode: str
+    time: Instant
+    rulebook: RulebookView | None
+    backlog: BacklogView
+    pauses: list[PauseView]
+    quarantines: list[QuarantineView]
+
+
+class Resumed(_View, frozen=True):
+    """How many pauses were lifted."""
+
+    lifted: int
+
+
+class Cleared(_View, frozen=True):
+    """The target whose quarantine was lifted."""
+
+    target: TargetText
+
+
+class Reloaded(_View, frozen=True):
+    """What became of the rule files, and the rulebook that is in force now."""
+
+    proposal: Proposal
+    rulebook: RulebookView | None
+
+
+class DependencyView(_View, frozen=True):
+    """How one dependency is doing."""
+
+    status: Health
+    detail: str
+
+
+class HealthView(_View, frozen=True):
+    """How the daemon is doing; each dependency is a further member, by its name."""
+
+    status: Health
+    timestamp: Instant
+    version: str
+
+
+class ReadyView(_View, frozen=True):
+    """Whether a webhook would be kept now."""
+
+    status: str
+    detail: str
+
+
+class Problem(_View, frozen=True):
+    """What went wrong and what to do about it (RFC 9457)."""
+
+    title: str
+    status: int
+    detail: str
+    remedy: str
+    request_id: str
+    problems: list[str] = field(default_factory=list)
+    type: str = "about:blank"
+
+
+class RunsQuery(_Asked, frozen=True):
+    """Which runs; newest first."""
+
+    limit: Limit = 50
+    rule: str | UnsetType = UNSET
+    target: TargetText | UnsetType = UNSET
+    since: Annotated[datetime, Meta(tz=True)] | UnsetType = UNSET
+    before: Annotated[str, Meta(description="Go on after the run with this id.")] | UnsetType = UNSET
+
+
+class DecisionsQuery(_Asked, frozen=True):
+    """Which decisions; newest first."""
+
+    limit: Limit = 50
+    before: Annotated[int, Meta(ge=1, description="Go on after this decision.")] | UnsetType = UNSET
+
+
+class EventsQuery(_Asked, frozen=True):
+    """Which events; oldest first."""
+
+    after: Annotated[int, Meta(ge=0, description="The last id that you have.")] = 0
+    limit: Limit = 200
+
+
+class PauseRequest(_Asked, frozen=True):
+    """Stop everything (`all`), a rule by its name, or a target; for a while, or until resumed."""
+
+    why: Why
+    scope: PauseScope = PauseScope.ALL
+    value: str = ""
+    length: Annotated[str, Meta(description="Such as `2h`; absent, until resumed.")] | None = field(
+        name="for", default=None
+    )
+
+
+class ResumeRequest(_Asked, frozen=True):
+    """Lift the pauses of exactly this scope and value."""
+
+    why: Why
+    scope: PauseScope = PauseScope.ALL
+    value: str = ""
+
+
+class ClearRequest(_Asked, frozen=True):
+    """Lift a target's quarantine: somebody looked and knows what happened."""
+
+    target: TargetText
+    why: Why

@@ -1,0 +1,104 @@
+"""What the web room is given: the ledger, who may come in, the engine's verbs, and where troubles go."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import Protocol
+
+from remediator.core.changes import Proposal
+from remediator.core.guards import Pause, PauseScope
+from remediator.core.ports.store import Store
+from remediator.core.rules import Mode
+from remediator.core.targets import Target
+from remediator.settings import Credentials
+from remediator.telemetry import Metrics
+
+
+class Commands(Protocol):
+    """The engine's verbs for people. ``who`` is the name under which the ledger keeps them."""
+
+    async def pause(
+        self, scope: PauseScope, value: str, why: str, who: str, length: timedelta | None
+    ) -> Pause: ...
+
+    async def resume(self, scope: PauseScope, value: str, why: str, who: str) -> int:
+        """Lift the pauses of exactly this scope and value; gives how many were lifted."""
+        ...
+
+    async def clear(self, target: Target, why: str, who: str) -> bool:
+        """Lift a target's quarantine; ``False`` if there was none."""
+        ...
+
+    async def reload(self, who: str) -> Proposal:
+        """Propose the rule files as they are now.
+
+        Raises:
+            RulebookError: they can't be used; the old rulebook stays in force.
+        """
+        ...
+
+
+class Alarms(Protocol):
+    """Where trouble at the edge goes."""
+
+    def alarm(self, kind: str, detail: str) -> None:
+        """Note one alarm and return at once; floods are the receiver's to thin out."""
+        ...
+
+
+class Health(StrEnum):
+    """How a dependency, or the whole, is doing."""
+
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    UNHEALTHY = "unhealthy"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class DependencyHealth:
+    """A dependency's answer. ``detail`` is read by anybody who can reach ``/health``: no secrets."""
+
+    status: Health
+    detail: str = ""
+
+
+Probe = Callable[[], Awaitable[DependencyHealth]]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much and how long; times in seconds, sizes in bytes."""
+
+    webhook_bytes: int = 32 * 1024 * 1024
+    request_bytes: int = 64 * 1024
+    #: For a body to arrive whole.
+    arrival: float = 30.0
+    #: For the store to keep a webhook; Alertmanager is then told to come again.
+    persist: float = 5.0
+    #: For an answer of the API.
+    answer: float = 20.0
+    #: For one probe of ``/health``, and for the store to say that it can write.
+    probe: float = 3.0
+    #: How long ``/health`` waits for probes before it answers with what it knew.
+    patience: float = 0.5
+    #: How long what probes found is believed.
+    fresh: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class WebDeps:
+    """Everything that the HTTP surface stands on. ``probes`` are the dependencies beside the store."""
+
+    store: Store
+    commands: Commands
+    alarms: Alarms
+    metrics: Metrics
+    credentials: Credentials
+    version: str
+    mode: Mode
+    probes: Mapping[str, Probe] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
