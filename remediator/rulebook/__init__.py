@@ -1,1 +1,1 @@
-"""Rule files: their format, loading with file:line:column errors, and compilation to core's rules."""
+"""Rule files: read with every error at once and its place, and compiled to frozen `core.rules`."""

@@ -1,0 +1,160 @@
+"""Rule files to a rulebook: every file is read and judged before anything is said about any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+from remediator.core.matchers import Matcher
+from remediator.core.ports.channels import RuleFiles
+from remediator.core.rules import AlertTrigger, Rule, Rulebook
+from remediator.rulebook import models
+from remediator.rulebook.document import Document, Path, read
+from remediator.rulebook.policy import Policy
+from remediator.rulebook.problems import Findings, Place, Problem, Reporter, shown
+from remediator.rulebook.rule import compile_rule
+from remediator.rulebook.validation import Validated, validate
+
+_MOST_COMPARED = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What was found; there is a rulebook if and only if there are no errors. ``rules`` counts all rules."""
+
+    rulebook: Rulebook | None
+    errors: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+    rules: int
+    files: int
+
+
+@dataclass(slots=True)
+class _Judge:
+    findings: Findings = field(default_factory=Findings)
+    policy: Policy = field(default_factory=Policy)
+    entries: list[tuple[Validated[models.Rule], Reporter]] = field(default_factory=list)
+    rules: list[tuple[Rule, Reporter]] = field(default_factory=list)
+
+    def read(self, file: str, text: str) -> None:
+        document = read(text)
+        reporter = Reporter(file, document, self.findings)
+        for each in document.complaints:
+            self.findings.errors.append(Problem(Place(file, each.line, each.column), each.message))
+        if document.data is not None:
+            self._take(document, reporter)
+
+    def _take(self, document: Document, reporter: Reporter) -> None:
+        data = document.data
+        if not isinstance(data, dict):
+            known = ", ".join(models.RuleFile.model_fields)
+            reporter.error((), f"a rule file is a mapping of {known}: put rules in a list below `rules:`")
+            return
+        if data.get("version", 1) != 1:
+            message = f"format version {shown(data['version'])} is not known to this Remediator: write 1"
+            reporter.error(("version",), message)
+            return
+        rules = data.get("rules")
+        rest: dict[str, Any] = {key: value for key, value in data.items() if key != "rules"}
+        if not isinstance(rules, list | None):
+            rest["rules"] = rules
+        self.policy.take(validate(models.RuleFile, rest, reporter), rest, reporter)
+        for index, raw in enumerate(rules if isinstance(rules, list) else ()):
+            place = reporter.below("rules", index)
+            self.entries.append((validate(models.Rule, raw, place), place))
+
+    def judge(self) -> tuple[str, ...]:
+        """Judge everything that was read, and return the channels that hear of runs by default."""
+        self.policy.report()
+        self.policy.check_default_escalate()
+        for validated, reporter in self.entries:
+            before = len(self.findings.warnings)
+            rule = compile_rule(validated, self.policy, reporter)
+            if not validated.whole:
+                del self.findings.warnings[before:]  # they may stem from what was left out
+            elif rule is not None:
+                self.rules.append((rule, reporter))
+        self._check_names()
+        self._check_scope()
+        self._check_reach()
+        return self.policy.default_report()
+
+    def _check_names(self) -> None:
+        taken: dict[str, Place] = {}
+        for name, reporter, path in self._names():
+            if name in taken:
+                message = f"{name!r} is a rule's name already, in {taken[name]}: write another"
+                reporter.error(path, message)
+            else:
+                taken[name] = reporter.place(path)
+
+    def _names(self) -> Iterator[tuple[str, Reporter, Path]]:
+        """Every name that a rule has, and then every one that it had."""
+        sound = [(each.model, place) for each, place in self.entries if each.model and each.sound("name")]
+        for model, reporter in sound:
+            yield model.name, reporter, ("name",)
+        for model, reporter in sound:
+            for index, name in enumerate(model.was):
+                yield name, reporter, ("was", index)
+
+    def _check_scope(self) -> None:
+        acting = [reporter for rule, reporter in self.rules if rule.steps]
+        if acting and "scope" not in self.policy.reporters:
+            message = (
+                "no file has a `scope`: rules may act on all targets but the protected; list namespaces in it"
+            )
+            self.findings.warnings.append(Problem(Place(acting[0].file, 1, 1), message))
+
+    def _check_reach(self) -> None:
+        """Warn of rules that an earlier one takes every alert from."""
+        greedy: dict[frozenset[Matcher], Rule] = {}
+        for rule, reporter in self.rules:
+            if not isinstance(rule.trigger, AlertTrigger):
+                continue
+            matchers = frozenset(rule.trigger.matchers)
+            first = next((greedy[each] for each in _subsets(matchers) if each in greedy), None)
+            if first is not None:
+                message = f"{rule.name!r} is never asked: {first.name!r}, before it, takes all its alerts"
+                reporter.warn(("name",), message, key=False)
+            elif not (rule.only_if or rule.goes_on):
+                greedy[matchers] = rule
+
+
+def _subsets(matchers: frozenset[Matcher]) -> Iterator[frozenset[Matcher]]:
+    if len(matchers) <= _MOST_COMPARED:
+        for size in range(len(matchers) + 1):
+            yield from map(frozenset, combinations(matchers, size))
+
+
+def judge(files: RuleFiles) -> Judgement:
+    """Compile rule files, and say everything that is wrong with them; the same files give an equal result."""
+    judge = _Judge()
+    for file in sorted(files.texts):
+        judge.read(file, files.texts[file])
+    report = judge.judge()
+    if not judge.entries:
+        place = Place(min(files.texts), 1, 1) if files.texts else Place(".")
+        judge.findings.warnings.append(Problem(place, "no rules here: nothing will be repaired"))
+    errors = tuple(sorted(set(judge.findings.errors)))
+    warnings = tuple(sorted(set(judge.findings.warnings)))
+    rulebook = None if errors else _rulebook(files, judge, report, warnings)
+    return Judgement(rulebook, errors, warnings, len(judge.entries), len(files.texts))
+
+
+def _rulebook(
+    files: RuleFiles, judge: _Judge, report: tuple[str, ...], warnings: tuple[Problem, ...]
+) -> Rulebook:
+    policy = judge.policy
+    return Rulebook(
+        hash=files.hash,
+        rules=tuple(rule for rule, _ in judge.rules),
+        brake=policy.brake,
+        per_target=policy.per_target,
+        scope=policy.scope,
+        protect=policy.protect,
+        severities=policy.severities,
+        default_report=report,
+        warnings=tuple(map(str, warnings)),
+    )

@@ -1,0 +1,302 @@
+"""The types of values in rule files: each is read once, into its core value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from functools import lru_cache
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from pydantic import BeforeValidator, PlainValidator, WithJsonSchema
+
+from remediator.core.durations import parse_duration
+from remediator.core.matchers import Matcher as CoreMatcher
+from remediator.core.matchers import parse_matcher
+from remediator.core.rules import Expect as CoreExpect
+from remediator.core.rules import Mode as CoreMode
+from remediator.core.rules import Rate as CoreRate
+from remediator.core.targets import KINDS
+from remediator.core.templates import TargetTemplate, Template, target_template, template
+from remediator.rulebook.problems import nearest, shown
+
+#: The channels that a report may go to, by what stands before the colon.
+CHANNEL_SCHEMES = ("slack", "log")
+
+_RATE = re.compile(r"(\d{1,6})\s*/\s*(\S+)")
+_PERCENTAGE = re.compile(r"(\d{1,3})\s*%")
+_RULE_NAME = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_.]{0,99}")
+_STEP_ID = re.compile(r"[a-z][a-z0-9_]{0,39}")
+# Slack's names for channels, and its ids: https://api.slack.com/methods/conversations.create
+_SLACK = re.compile(r"#[^\s#@,:A-Z]{1,80}|[CGDU][A-Z0-9]{5,20}")
+_LOG = re.compile(r"[-\w.]{0,60}")
+_CRON_RANGES = (("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 7))
+_CRON_PART = re.compile(r"(?:\*|(\d{1,2})(?:-(\d{1,2}))?)(?:/([1-9]\d?))?")
+
+
+def _text(value: object, what: str) -> str:
+    if not isinstance(value, str):
+        message = f"write {what}, as text"
+        raise ValueError(message)  # noqa: TRY004  # pydantic makes an error of the field out of a ValueError alone
+    return value
+
+
+def _duration(value: object) -> timedelta:
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value == 0:
+            return timedelta(0)
+        message = f"{value} has no unit: write a duration such as {value}s or {value}m"
+        raise ValueError(message)
+    return parse_duration(_text(value, "a duration such as 30s, 8m, 1h30m or 7d"))
+
+
+def _positive_duration(value: object) -> timedelta:
+    length = _duration(value)
+    if not length:
+        message = "must be longer than 0"
+        raise ValueError(message)
+    return length
+
+
+def _rate(value: object) -> CoreRate:
+    written = _text(value, "a rate such as 3/1h")
+    found = _RATE.fullmatch(written)
+    try:
+        rate = CoreRate(int(found[1]), _positive_duration(found[2])) if found else None
+    except ValueError:
+        rate = None
+    if rate is None or rate.count == 0:
+        message = f"{shown(written)} is no rate: write how many, at least 1, in how long, such as 3/1h"
+        raise ValueError(message)
+    return rate
+
+
+def _percentage(value: object) -> int:
+    found = _PERCENTAGE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None or not 1 <= int(found[1]) <= 100:
+        message = f"{shown(value)} is no percentage: write one from 1% to 100%, such as 30%"
+        raise ValueError(message)
+    return int(found[1])
+
+
+def _matcher(value: object) -> CoreMatcher:
+    return parse_matcher(_text(value, "a matcher such as 'alertname=\"ServiceDown\"'"))
+
+
+# Rules share most of their templates, and reading one costs far more than anything else here.
+@lru_cache(maxsize=4096)
+def cached_template(source: str) -> Template:
+    """As :func:`remediator.core.templates.template`, once for each text."""
+    return template(source)
+
+
+@lru_cache(maxsize=4096)
+def _cached_target(source: str) -> TargetTemplate:
+    return target_template(source)
+
+
+def _target(value: object) -> TargetTemplate:
+    return _cached_target(_text(value, "a target such as deployment/{{ labels.namespace }}/{{ labels.job }}"))
+
+
+def _expect(value: object) -> CoreExpect:
+    if isinstance(value, bool):
+        return CoreExpect.YES if value else CoreExpect.NO
+    if value in tuple(CoreExpect):
+        return CoreExpect(str(value))
+    message = f"{shown(value)} is no answer of a check: write yes or no"
+    raise ValueError(message)
+
+
+def _flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    if value in ("yes", "no"):
+        return value == "yes"
+    message = f"{shown(value)} is neither true nor false: write one of them"
+    raise ValueError(message)
+
+
+def _whole(lowest: int, highest: int) -> Callable[[object], int]:
+    def read(value: object) -> int:
+        if isinstance(value, int) and not isinstance(value, bool) and lowest <= value <= highest:
+            return value
+        message = f"{shown(value)} does not fit: write a whole number from {lowest} to {highest}"
+        raise ValueError(message)
+
+    return read
+
+
+class StandIn(str):
+    """A name in place of one that is reported already, so that what is around it can still be judged."""
+
+    __slots__ = ()
+
+
+def one_of(what: str, known: Iterable[str]) -> Callable[[object], str]:
+    """A reader that takes the known words alone."""
+    words = tuple(known)
+
+    def read(value: object) -> str:
+        written = _text(value, f"the name of one {what}")
+        if written not in words and not isinstance(value, StandIn):
+            message = f"unknown {what} {shown(written)}: {nearest(written, words)}"
+            raise ValueError(message)
+        return written
+
+    return read
+
+
+_mode_word = one_of("mode", (mode.word for mode in CoreMode))
+
+
+def _mode(value: object) -> CoreMode:
+    return CoreMode[_mode_word(value).upper()]
+
+
+def _named(pattern: re.Pattern[str], what: str, rule: str) -> Callable[[object], str]:
+    def read(value: object) -> str:
+        written = _text(value, what)
+        if pattern.fullmatch(written) is None:
+            message = f"{shown(written)} can't be {what}: {rule}"
+            raise ValueError(message)
+        return written
+
+    return read
+
+
+def channel(value: str) -> str:
+    """Read a channel such as ``slack:#incidents``.
+
+    Raises:
+        ValueError: its scheme is unknown, or what follows is nothing that the scheme knows.
+    """
+    scheme, _, rest = value.partition(":")
+    if scheme not in CHANNEL_SCHEMES or (scheme == "slack" and ":" not in value):
+        example = f"slack:{value}" if value.startswith("#") else "slack:#incidents"
+        message = f"{shown(value)} is no channel: write it as {example}, or log"
+        raise ValueError(message)
+    if scheme == "slack" and _SLACK.fullmatch(rest) is None:
+        message = f"{shown(rest)} is no Slack channel: write slack:#name in lower case, or slack: and its id"
+        raise ValueError(message)
+    if scheme == "log" and _LOG.fullmatch(rest) is None:
+        message = f"{shown(value)} is no channel: write log alone, or log:word"
+        raise ValueError(message)
+    return value
+
+
+def _channel(value: object) -> str:
+    return channel(_text(value, "a channel such as slack:#incidents"))
+
+
+def _cron(value: object) -> str:
+    written = _text(value, "a schedule of five fields such as 0 2 * * *")
+    fields = written.split()
+    if len(fields) != len(_CRON_RANGES):
+        message = (
+            f"{shown(written)} has {len(fields)} fields: "
+            "write five (minute hour day month weekday), such as 0 2 * * *"
+        )
+        raise ValueError(message)
+    for text, (name, lowest, highest) in zip(fields, _CRON_RANGES, strict=True):
+        if not all(_fits_cron(part, lowest, highest) for part in text.split(",")):
+            message = (
+                f"{name} {shown(text)} does not fit: "
+                f"write *, */5, 1-5 or 1,3 with numbers from {lowest} to {highest}"
+            )
+            raise ValueError(message)
+    return " ".join(fields)
+
+
+def _fits_cron(part: str, lowest: int, highest: int) -> bool:
+    found = _CRON_PART.fullmatch(part)
+    if found is None:
+        return False
+    bounds = [int(bound) for bound in (found[1], found[2]) if bound is not None]
+    return all(lowest <= bound <= highest for bound in bounds) and bounds == sorted(bounds)
+
+
+def _timezone(value: object) -> str:
+    written = _text(value, "a timezone such as Europe/London")
+    try:
+        ZoneInfo(written)
+    except (ValueError, LookupError, OSError):
+        from zoneinfo import available_timezones
+
+        message = f"unknown timezone {shown(written)}: {nearest(written, sorted(available_timezones()))}"
+        raise ValueError(message) from None
+    return written
+
+
+def _several(value: object) -> object:
+    return [value] if isinstance(value, (str, int, float)) else value
+
+
+def _nothing_is_empty(value: object) -> object:
+    return {} if value is None else value
+
+
+def _json(kind: str, *examples: object, **more: object) -> WithJsonSchema:
+    return WithJsonSchema({"type": kind, **({"examples": list(examples)} if examples else {}), **more})
+
+
+_DURATION_PATTERN = r"^([0-9]+(w|d|h|ms|m|s))+$|^0$"
+_DURATION_SCHEMA = _json("string", "30s", "8m", "1h30m", pattern=_DURATION_PATTERN)
+
+#: Lets a lone value stand for a list of one.
+Listed = BeforeValidator(_several)
+#: Lets a key without a value stand for an empty mapping.
+OrEmpty = BeforeValidator(_nothing_is_empty)
+
+Duration = Annotated[timedelta, PlainValidator(_duration), _DURATION_SCHEMA]
+PositiveDuration = Annotated[timedelta, PlainValidator(_positive_duration), _DURATION_SCHEMA]
+Rate = Annotated[
+    CoreRate,
+    PlainValidator(_rate),
+    _json("string", "3/1h", "5/10m", pattern=r"^[0-9]+\s*/\s*([0-9]+(w|d|h|ms|m|s))+$"),
+]
+Percentage = Annotated[int, PlainValidator(_percentage), _json("string", "30%", pattern=r"^[0-9]{1,3}\s*%$")]
+Matcher = Annotated[
+    CoreMatcher, PlainValidator(_matcher), _json("string", 'alertname="ServiceDown"', 'job=~"auth-.+"')
+]
+Target = Annotated[
+    TargetTemplate,
+    PlainValidator(_target),
+    _json("string", 'deployment/{{ labels.namespace | default("shop") }}/{{ labels.job }}', pattern="/"),
+]
+Expect = Annotated[
+    CoreExpect,
+    PlainValidator(_expect),
+    WithJsonSchema({"enum": ["yes", "no", True, False], "examples": ["no"]}),
+]
+Flag = Annotated[bool, PlainValidator(_flag), _json("boolean")]
+Mode = Annotated[CoreMode, PlainValidator(_mode), WithJsonSchema({"enum": [mode.word for mode in CoreMode]})]
+Kind = Annotated[str, PlainValidator(one_of("kind", sorted(KINDS))), WithJsonSchema({"enum": sorted(KINDS)})]
+RuleName = Annotated[
+    str,
+    PlainValidator(
+        _named(
+            _RULE_NAME,
+            "a rule's name",
+            "use letters, digits, `-`, `_` and `.`, 100 at most, the first no sign",
+        )
+    ),
+    _json("string", "service-down-rollback", pattern=f"^{_RULE_NAME.pattern}$"),
+]
+StepId = Annotated[
+    str,
+    PlainValidator(_named(_STEP_ID, "a step's id", "use a-z, digits and `_`, 40 at most, a letter first")),
+    _json("string", "undo", pattern=f"^{_STEP_ID.pattern}$"),
+]
+Channel = Annotated[str, PlainValidator(_channel), _json("string", "slack:#incidents", "log")]
+Cron = Annotated[str, PlainValidator(_cron), _json("string", "0 2 * * *")]
+Timezone = Annotated[str, PlainValidator(_timezone), _json("string", "Europe/London")]
+Retries = Annotated[int, PlainValidator(_whole(0, 10)), _json("integer", 2, minimum=0, maximum=10)]
+Count = Annotated[int, PlainValidator(_whole(1, 10_000)), _json("integer", 3, minimum=1, maximum=10_000)]
+FormatVersion = Annotated[
+    int,
+    PlainValidator(_whole(1, 1)),
+    WithJsonSchema({"const": 1}),
+]
+Anything = Mapping[str, Any]

@@ -1,0 +1,157 @@
+"""The policy: what is said once for all rules, gathered from whichever file says it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+
+from remediator.core.rules import Brake, Limits, Selection, Severity
+from remediator.rulebook import models
+from remediator.rulebook.fields import channel
+from remediator.rulebook.problems import Reporter, nearest, shown
+from remediator.rulebook.validation import Validated
+
+#: The severities of which there is no need to say anything; a rule may name them in any rulebook.
+SEVERITIES = ("P0", "P1", "P2", "P3")
+DEFAULT_REPORT = ("slack:#incidents",)
+
+_OF_EACH_FILE = ("version", "rules")
+_NOT_BUILT = ("databases", "backups")
+_BRAKES_NOT_BUILT = ("targets", "failures", "share", "minimum_healthy", "namespaces")
+
+
+@dataclass(slots=True)
+class Policy:
+    """The policy as it was written: values by key, and who reports on each key."""
+
+    said: models.RuleFile = field(default_factory=models.RuleFile)
+    reporters: dict[str, Reporter] = field(default_factory=dict)
+    broken: set[str | int] = field(default_factory=set)
+
+    def take(self, validated: Validated[models.RuleFile], keys: Iterable[str], reporter: Reporter) -> None:
+        """Add what one file says under these keys; a key that another file has too is an error."""
+        taken = {}
+        for key in keys:
+            if key in _OF_EACH_FILE or key not in models.RuleFile.model_fields:
+                continue
+            if (earlier := self.reporters.get(key)) is not None:
+                place = earlier.place((key,), key=True)
+                reporter.error((key,), f"{key!r} is given in {place} already: keep it in one file", key=True)
+                continue
+            self.reporters[key] = reporter
+            if validated.model is not None:
+                taken[key] = getattr(validated.model, key)
+        self.broken |= {path[0] for path in validated.left_out if path}
+        self.said = self.said.model_copy(update=taken)
+
+    @property
+    def unbuilt(self) -> tuple[str, ...]:
+        """Guards that would say no if they were built: with them, no rule may act."""
+        present = (
+            ("limits.per_target", self.said.limits.per_target is not None),
+            ("freezes", bool(self.said.freezes)),
+        )
+        return tuple(name for name, given in present if given)
+
+    @property
+    def severity_names(self) -> list[str]:
+        return [*SEVERITIES, *(name for name in self.said.severities if name not in SEVERITIES)]
+
+    @property
+    def contacts(self) -> frozenset[str] | None:
+        """Who can be named; ``None`` if no file says."""
+        return frozenset(self.said.contacts) if "contacts" in self.reporters else None
+
+    def sound(self, *keys: str) -> bool:
+        """Whether nothing was left out of these keys, so that errors can be judged by them."""
+        return self.broken.isdisjoint(keys)
+
+    def channels(self, written: tuple[str, ...], key: str, reporter: Reporter) -> tuple[str, ...]:
+        """Channels, with the policy's short names replaced; bad ones are reported below ``key``."""
+        found = []
+        for index, each in enumerate(written):
+            try:
+                found.append(self.said.channels.get(each) or channel(each))
+            except ValueError as error:
+                if self.sound("channels"):
+                    reporter.error((key, index), _with_names(str(error), each, self.said.channels))
+        return tuple(found)
+
+    def people(self, written: tuple[str, ...], key: str, reporter: Reporter) -> tuple[str, ...]:
+        """Check that these are contacts."""
+        for index, name in enumerate(written):
+            if self.contacts is None:
+                message = f"nobody says who {shown(name)} is: list it in `contacts`"
+                reporter.warn((key, index), message, key=False)
+            elif name not in self.contacts and self.sound("contacts"):
+                message = f"unknown contact {shown(name)}: {nearest(name, sorted(self.contacts))}"
+                reporter.error((key, index), message)
+        return written
+
+    def report(self) -> None:
+        """Report what this version loads but does not act on yet, and what is wrong between the keys."""
+        for name in self.unbuilt:
+            reporter = self.reporters[name.partition(".")[0]]
+            message = f"`{name}` is not enforced by this version yet: until it is, every rule only observes"
+            reporter.warn(tuple(name.split(".")), message)
+        for name in _NOT_BUILT:
+            if getattr(self.said, name):
+                self.reporters[name].warn((name,), f"`{name}` is not acted on by this version yet")
+        for name in _BRAKES_NOT_BUILT:
+            if "brake" in self.reporters and name in self.said.brake.model_fields_set:
+                message = f"`brake.{name}` does not stop anything in this version yet; `brake.parallel` does"
+                self.reporters["brake"].warn(("brake", name), message)
+        self._report_selections()
+
+    def _report_selections(self) -> None:
+        for index, each in enumerate(self.said.protect):
+            if not (each.namespaces or each.kinds or each.names) and self.sound("protect"):
+                message = "this protects everything: name namespaces, kinds or names"
+                self.reporters["protect"].error(("protect", index), message)
+
+    @property
+    def brake(self) -> Brake:
+        written = self.said.brake
+        usual = Brake()
+        return Brake(
+            targets=written.targets or usual.targets,
+            parallel=written.parallel,
+            failures=written.failures or usual.failures,
+        )
+
+    @property
+    def per_target(self) -> Limits | None:
+        written = self.said.limits.per_target
+        return None if written is None else Limits(cooldown=written.cooldown, rate=written.rate)
+
+    @property
+    def scope(self) -> Selection | None:
+        return None if self.said.scope is None else _selection(self.said.scope)
+
+    @property
+    def protect(self) -> tuple[Selection, ...]:
+        return tuple(_selection(each) for each in self.said.protect)
+
+    @property
+    def severities(self) -> tuple[Severity, ...]:
+        return tuple(
+            Severity(name, each.matchers, each.respond_within) for name, each in self.said.severities.items()
+        )
+
+    def default_report(self) -> tuple[str, ...]:
+        written = self.said.defaults.report
+        if written is None:
+            return DEFAULT_REPORT
+        return self.channels(written, "report", self.reporters["defaults"].below("defaults"))
+
+    def check_default_escalate(self) -> None:
+        if written := self.said.defaults.escalate:
+            self.people(written, "escalate", self.reporters["defaults"].below("defaults"))
+
+
+def _selection(written: models.Selection) -> Selection:
+    return Selection(**{each.name: getattr(written, each.name) for each in fields(Selection)})
+
+
+def _with_names(message: str, written: str, names: Mapping[str, str]) -> str:
+    return f"{message}; or {nearest(written, names)}" if names and ":" not in written else message

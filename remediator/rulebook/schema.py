@@ -1,0 +1,47 @@
+"""The JSON Schema of rule files, for editors: every key described, and every action's parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema
+
+from remediator.actions.specs import ACTIONS, CHECKS
+from remediator.core.ports.actions import ActionSpec, CheckSpec
+from remediator.rulebook.models import RuleFile
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+class _NoTitles(GenerateJsonSchema):
+    """Titles made from field names say nothing that the names don't."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002  # the base's signature
+        return False
+
+
+def json_schema() -> dict[str, Any]:
+    """The format's JSON Schema, in draft 2020-12."""
+    described = RuleFile.model_json_schema(schema_generator=_NoTitles)
+    parts = described["$defs"]
+    for name, key, specs in (
+        ("StepUse", "action", ACTIONS),
+        ("CheckUse", "check", CHECKS),
+        ("FactUse", "check", CHECKS),
+    ):
+        parts[name]["allOf"] = [_parameters(key, spec) for spec in specs.values()]
+    return {"$schema": DIALECT, **described, "title": "Remediator rule file"}
+
+
+def _parameters(key: str, spec: ActionSpec | CheckSpec) -> dict[str, Any]:
+    needed = ["with"] if spec.schema.get("required") else []
+    then: dict[str, Any] = {"properties": {"with": _within(spec.schema)}}
+    if needed:
+        then["required"] = needed
+    return {"if": {"properties": {key: {"const": spec.name}}, "required": [key]}, "then": then}
+
+
+def _within(parameters: Mapping[str, object]) -> dict[str, Any]:
+    """A key without a value stands for no parameters."""
+    return dict(parameters) if parameters.get("required") else {"anyOf": [dict(parameters), {"type": "null"}]}

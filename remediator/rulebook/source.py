@@ -1,0 +1,131 @@
+"""Rule files from a file or folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from remediator.core.ids import RulebookHash
+from remediator.core.ports.channels import RulebookError, RuleFiles
+from remediator.core.rules import Rulebook
+from remediator.rulebook.compile import judge
+from remediator.rulebook.document import MOST_CHARACTERS
+from remediator.rulebook.problems import Place, Problem
+
+SUFFIX = ".yaml"
+_MISNAMED = ".yml"
+_TESTS = "tests"
+_MOST_BYTES = 4 * MOST_CHARACTERS
+
+
+class UnreadableRules(RulebookError):
+    """Rule files can't be read; ``found`` holds each problem with its place, its path as it was given."""
+
+    def __init__(self, *found: Problem) -> None:
+        super().__init__(tuple(map(str, found)))
+        self.found = found
+
+
+class FileRules:
+    """A file, or a folder's ``*.yaml`` recursively.
+
+    Folders named ``tests`` are left out, and so is what begins with a dot: a mounted ConfigMap keeps the
+    same files once more in ``..data``. Links are followed, each folder once.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> RuleFiles:
+        """Read the files as they are now; paths are relative to the folder, a lone file goes by its name.
+
+        Raises:
+            RulebookError: they can't be read; every problem is named at once.
+        """
+        texts: dict[str, str] = {}
+        problems: list[Problem] = []
+        for name, path in sorted(self._paths().items()):
+            try:
+                texts[name] = _text(path)
+            except OSError as error:
+                problems.append(Problem(Place(str(path)), f"can't be read: {error.strerror or error}"))
+            except UnicodeDecodeError as error:
+                place = Place(str(path), *_position(error))
+                problems.append(Problem(place, "not UTF-8: save the file as UTF-8"))
+        if problems:
+            raise UnreadableRules(*problems)
+        return RuleFiles(texts, rulebook_hash(texts))
+
+    def compile(self, files: RuleFiles) -> Rulebook:
+        """As the port says; it looks at nothing but ``files``."""
+        judgement = judge(files)
+        if judgement.rulebook is None:
+            raise RulebookError(tuple(map(str, judgement.errors)))
+        return judgement.rulebook
+
+    def misnamed(self) -> list[str]:
+        """Files that look like rules but are not read, because their name ends in ``.yml``."""
+        return sorted(_walk(self._path, _MISNAMED)) if self._path.is_dir() else []
+
+    def _paths(self) -> Mapping[str, Path]:
+        try:
+            if self._path.is_dir():
+                return _walk(self._path, SUFFIX)
+            self._path.stat()
+        except (OSError, ValueError):
+            message = "no such file or folder: name that of the rules in REMEDIATOR_RULES"
+            raise UnreadableRules(Problem(Place(str(self._path)), message)) from None
+        return {self._path.name: self._path}
+
+
+def rulebook_hash(texts: Mapping[str, str]) -> RulebookHash:
+    """SHA-256 over paths and texts, in order of path, each preceded by its length: none can pose as two."""
+    digest = hashlib.sha256()
+    for name in sorted(texts):
+        for part in (name, texts[name]):
+            content = part.encode(errors="surrogatepass")
+            digest.update(b"%d:" % len(content) + content)
+    return RulebookHash(digest.hexdigest())
+
+
+def _walk(folder: Path, suffix: str) -> dict[str, Path]:
+    return {
+        path.relative_to(folder).as_posix(): path for path in _files(folder, set()) if path.suffix == suffix
+    }
+
+
+def _files(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
+    """Every file below a folder that may hold rules; a folder that can't be listed raises UnreadableRules."""
+    try:
+        status = folder.stat()
+        if (identity := (status.st_dev, status.st_ino)) in seen:
+            return
+        seen.add(identity)
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        message = f"can't be listed: {error.strerror or error}"
+        raise UnreadableRules(Problem(Place(str(folder)), message)) from None
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            if entry.name != _TESTS:
+                yield from _files(Path(entry.path), seen)
+        elif entry.is_file() or entry.is_symlink():
+            yield Path(entry.path)
+
+
+def _text(path: Path) -> str:
+    with path.open("rb") as file:
+        content = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise OSError(f"longer than {_MOST_BYTES} bytes")
+    return content.decode("utf-8-sig")
+
+
+def _position(error: UnicodeDecodeError) -> tuple[int, int]:
+    before = error.object[: error.start]
+    line_start = before.rfind(b"\n") + 1
+    return before.count(b"\n") + 1, len(before[line_start:].decode(errors="replace")) + 1
