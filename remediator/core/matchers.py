@@ -10,6 +10,9 @@ from typing import Protocol
 
 import re2
 
+_QUIET = re2.Options()
+_QUIET.log_errors = False  # else RE2 writes to stderr what is raised anyway
+
 
 class MatcherError(ValueError):
     """The text is no matcher; the message says what is wrong with it."""
@@ -84,7 +87,7 @@ def matcher(name: str, operator: Operator, value: str) -> Matcher:
     if operator in (Operator.EQUAL, Operator.NOT_EQUAL):
         return Matcher(name, operator, value)
     try:
-        pattern = re2.compile(value)
+        pattern = re2.compile(value, _QUIET)
     except re2.error as error:
         message = f"{value!r} is no RE2 regular expression: {_reason(error)}"
         raise MatcherError(message) from None
