@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from remediator.core.changes import Proposal
 from remediator.core.guards import Pause, PauseScope
 from remediator.core.ports.store import Store
-from remediator.core.targets import TargetError, parse_target
+from remediator.core.targets import Target, TargetError, parse_target
 from remediator.engine.rulebooks import Rulebooks
 
 
@@ -41,36 +41,19 @@ class Commands:
         return await self.store.pause(scope, self._checked(scope, value), why.strip(), who, length)
 
     async def resume(self, scope: PauseScope, value: str, why: str, who: str) -> int:
-        """Lift the pauses of this scope and value; gives how many there were.
+        """Lift the pauses of exactly this scope and value; gives how many there were."""
+        return await self.store.resume(scope, value, why.strip(), who)
+
+    async def clear(self, target: Target, why: str, who: str) -> bool:
+        """Lift a target's quarantine in a person's name; ``False`` if there was none.
 
         Raises:
-            CommandError: nothing of the kind is paused; the message says what is.
-        """
-        text = str(parse_target(value)) if scope is PauseScope.TARGET and _is_target(value) else value
-        lifted = await self.store.resume(scope, text, why.strip(), who)
-        if not lifted:
-            paused = [f"{one.scope.value} {one.value}".strip() for one in await self.store.pauses()]
-            message = f"nothing like that is paused; paused are: {', '.join(paused) or 'nothing'}"
-            raise CommandError(message)
-        return lifted
-
-    async def clear(self, target: str, why: str, who: str) -> None:
-        """Lift a target's quarantine in a person's name.
-
-        Raises:
-            CommandError: the target is none, is not quarantined, or no reason is given.
+            CommandError: no reason is given.
         """
         if not why.strip():
             message = "say why: what proves that the target is in order?"
             raise CommandError(message)
-        try:
-            cleared = await self.store.clear_quarantine(parse_target(target), why.strip(), who)
-        except TargetError as error:
-            raise CommandError(str(error)) from None
-        if not cleared:
-            held = ", ".join(str(one.target) for one in await self.store.quarantines())
-            message = f"{target} is not quarantined; quarantined are: {held or 'none'}"
-            raise CommandError(message)
+        return await self.store.clear_quarantine(target, why.strip(), who)
 
     async def reload(self, who: str) -> Proposal:
         """Put the rule files as they are now in force.
@@ -95,11 +78,3 @@ class Commands:
             message = f"there is no rule {value!r}{meant}"
             raise CommandError(message)
         return value
-
-
-def _is_target(text: str) -> bool:
-    try:
-        parse_target(text)
-    except TargetError:
-        return False
-    return True

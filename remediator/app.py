@@ -1,0 +1,244 @@
+"""The composition root: the only place that picks adapters, and that starts and stops what runs."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import secrets
+import signal
+import socket
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from aiohttp import web
+
+from remediator import __version__
+from remediator.actions.registry import build_actions, build_checks
+from remediator.clients.alertmanager import AlertmanagerClient, Silent
+from remediator.clients.kubernetes import ApiError, KubernetesClient
+from remediator.clients.slack import SlackBot, SlackWebhook
+from remediator.core.ids import Owner
+from remediator.core.ports.channels import Notifier, RulebookError
+from remediator.core.ports.store import Store, StoreError
+from remediator.core.rules import Rulebook
+from remediator.engine.alarms import Alarms
+from remediator.engine.commands import Commands
+from remediator.engine.engine import Engine
+from remediator.engine.parts import EngineParts
+from remediator.engine.rulebooks import Rulebooks
+from remediator.notify.log import LogNotifier
+from remediator.notify.slack import SlackNotifier
+from remediator.rulebook.source import FileRules
+from remediator.settings import Settings
+from remediator.store import store_from_url
+from remediator.telemetry import Metrics
+from remediator.web import make_app
+from remediator.web.ports import DependencyHealth, Health, Probe, WebDeps
+
+_log = structlog.get_logger(__name__)
+#: Of the ten seconds that SIGTERM leaves: for runs to finish or park, and for open requests.
+_GRACE_FOR_RUNS = timedelta(seconds=6)
+_GRACE_FOR_REQUESTS = 1.5
+_BACKLOG = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """Connections to the outside; nothing is opened, and no SDK imported, before it is used."""
+
+    kubernetes: KubernetesClient
+    alertmanagers: AlertmanagerClient
+
+    async def close(self) -> None:
+        """Close what was opened."""
+        await self.kubernetes.close()
+        await self.alertmanagers.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """A running daemon: where it listens, its ledger, and its verbs."""
+
+    url: str
+    store: Store
+    commands: Commands
+
+
+@asynccontextmanager
+async def running(settings: Settings, *, kubeconfig: str | None) -> AsyncIterator[Daemon]:
+    """Run a whole daemon; leaving parks what runs and closes everything within ten seconds.
+
+    Raises:
+        StoreError: the ledger can't be opened.
+        RulebookError: the rule files can't be used, and the ledger holds no rulebook to go on with.
+        OSError: it can't listen.
+    """
+    store = store_from_url(settings.store, jump_wait=settings.lease_ttl)
+    await store.open()
+    clients = Clients(KubernetesClient(kubeconfig), AlertmanagerClient(settings.alertmanager_url))
+    try:
+        rulebooks = Rulebooks(store, FileRules(settings.rules))
+        await rulebooks.boot()
+        async with _serving(settings, store, clients, rulebooks) as daemon:
+            yield daemon
+    finally:
+        await clients.close()
+        await store.close()
+
+
+@asynccontextmanager
+async def _serving(
+    settings: Settings, store: Store, clients: Clients, rulebooks: Rulebooks
+) -> AsyncIterator[Daemon]:
+    metrics = Metrics(__version__)
+    alarms = Alarms(store, rulebooks.active.rulebook.default_report)
+    parts = EngineParts(
+        store=store,
+        rulebooks=rulebooks,
+        actions=build_actions(clients.kubernetes),
+        checks=build_checks(clients.kubernetes, clients.alertmanagers),
+        metrics=metrics,
+        owner=_owner(),
+        mode=settings.mode,
+        lease_ttl=settings.lease_ttl,
+    )
+    commands = Commands(store, rulebooks)
+    deps = WebDeps(
+        store=store,
+        commands=commands,
+        alarms=alarms,
+        metrics=metrics,
+        credentials=settings.credentials,
+        version=__version__,
+        mode=settings.mode,
+        probes=_probes(settings, clients, rulebooks.active.rulebook),
+    )
+    engine = Engine(parts, _notifiers(settings), alarms)
+    _tune_memory()
+    runner = await _listen(settings, make_app(deps))
+    engine.start()
+    try:
+        yield Daemon(_url(settings, runner), store, commands)
+    finally:
+        await engine.stop(_GRACE_FOR_RUNS)
+        await runner.cleanup()
+
+
+def _owner() -> Owner:
+    return Owner(f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}")
+
+
+def _notifiers(settings: Settings) -> Mapping[str, Notifier]:
+    """A notifier per scheme; without Slack, what is meant for it goes to the log."""
+    log = LogNotifier()
+    if settings.slack_bot_token is not None:
+        bot = SlackBot(settings.slack_bot_token.get_secret_value(), api_url=settings.slack_api_url)
+        return {"slack": SlackNotifier(bot=bot), "log": log}
+    if settings.slack_webhook_url is not None:
+        webhook = SlackWebhook(settings.slack_webhook_url.get_secret_value())
+        return {"slack": SlackNotifier(webhook=webhook), "log": log}
+    return {"slack": LogNotifier("slack"), "log": log}
+
+
+def _probes(settings: Settings, clients: Clients, rulebook: Rulebook) -> Mapping[str, Probe]:
+    """What `/health` asks beside the ledger: only systems that this daemon is set up to use."""
+
+    async def kubernetes() -> DependencyHealth:
+        try:
+            return DependencyHealth(Health.HEALTHY, await clients.kubernetes.version())
+        except ApiError as error:
+            return DependencyHealth(Health.UNHEALTHY, str(error))
+
+    async def alertmanager() -> DependencyHealth:
+        answers = await clients.alertmanagers.firing(())
+        silent = [one for one in answers if isinstance(one, Silent)]
+        if silent:
+            status = Health.UNHEALTHY if len(silent) == len(answers) else Health.DEGRADED
+            return DependencyHealth(status, f"{len(silent)} of {len(answers)} do not answer")
+        return DependencyHealth(Health.HEALTHY, f"{len(answers)} answer")
+
+    probes: dict[str, Probe] = {}
+    if _uses_kubernetes(rulebook):
+        probes["kubernetes"] = kubernetes
+    if settings.alertmanager_url:
+        probes["alertmanager"] = alertmanager
+    return probes
+
+
+def _uses_kubernetes(rulebook: Rulebook) -> bool:
+    for rule in rulebook.rules:
+        named = [step.action for step in (*rule.steps, *rule.on_failure)]
+        named += [condition.check for condition in rule.only_if]
+        if any(name.startswith("kubernetes.") for name in named):
+            return True
+    return False
+
+
+def _tune_memory() -> None:
+    """What is loaded by now lives as long as the process: keep the collector from walking it again."""
+    gc.collect()
+    gc.freeze()
+
+
+async def _listen(settings: Settings, app: web.Application) -> web.AppRunner:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_GRACE_FOR_REQUESTS)
+    await runner.setup()
+    tls = None
+    if settings.tls_cert is not None:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(settings.tls_cert, settings.tls_key)
+    site = web.TCPSite(
+        runner,
+        settings.listen.host,
+        settings.listen.port,
+        ssl_context=tls,
+        backlog=_BACKLOG,
+        reuse_address=True,
+    )
+    try:
+        await site.start()
+    except OSError:
+        await runner.cleanup()
+        raise
+    return runner
+
+
+def _url(settings: Settings, runner: web.AppRunner) -> str:
+    host, port = runner.addresses[0][:2]
+    shown = f"[{host}]" if ":" in host else host
+    return f"{'https' if settings.tls_cert else 'http'}://{shown}:{port}"
+
+
+async def serve(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; SIGHUP puts the rule files in force. Gives the exit code."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, stop.set)
+    reloading: set[asyncio.Task[None]] = set()
+    try:
+        async with running(settings, kubeconfig=os.environ.get("KUBECONFIG")) as daemon:
+            loop.add_signal_handler(
+                signal.SIGHUP, lambda: reloading.add(asyncio.create_task(_reload(daemon.commands)))
+            )
+            _log.info("listening", url=daemon.url, mode=settings.mode.word, version=__version__)
+            await stop.wait()
+            _log.info("stopping: runs finish or are parked")
+    except (StoreError, RulebookError, OSError) as error:
+        problems = error.problems if isinstance(error, RulebookError) else (str(error),)
+        for problem in problems:
+            _log.critical("can't start", problem=problem)
+        return 1
+    _log.info("stopped")
+    return 0
+
+
+async def _reload(commands: Commands) -> None:
+    try:
+        await commands.reload("SIGHUP")
+    except (RulebookError, StoreError) as error:
+        _log.error("reload failed, the old rulebook stays in force", error=str(error))
