@@ -24,6 +24,7 @@ from remediator.core.ports.channels import Delivered, Delivery, Rejected, TryAga
 
 if TYPE_CHECKING:
     from slack_sdk.web.async_client import AsyncWebClient
+    from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 API_URL = "https://slack.com/api/"
 TIMEOUT = timedelta(seconds=10)
@@ -88,6 +89,7 @@ _MISSING = frozenset(
         "thread_not_found",
     }
 )
+_NO_URL = Rejected("Slack's address is no URL: mend REMEDIATOR_SLACK_WEBHOOK_URL or REMEDIATOR_SLACK_API_URL")
 _WORD = re.compile(r"[a-z][a-z0-9_]{1,59}")
 
 
@@ -130,10 +132,9 @@ class SlackBot:
 
         ``broadcast`` shows the reply in the channel as well. Delivered with the new message's place as ref.
         """
-        client = self._client()
         return await self._call(
             channel,
-            lambda: client.chat_postMessage(
+            lambda client: client.chat_postMessage(
                 channel=channel,
                 text=text,
                 blocks=list(blocks),
@@ -146,10 +147,11 @@ class SlackBot:
 
     async def update(self, text: str, blocks: Blocks, *, place: Place) -> Delivery | Missing:
         """Replace a message's content in place. It rings nobody's phone."""
-        client = self._client()
         return await self._call(
             place.channel,
-            lambda: client.chat_update(channel=place.channel, ts=place.ts, text=text, blocks=list(blocks)),
+            lambda client: client.chat_update(
+                channel=place.channel, ts=place.ts, text=text, blocks=list(blocks)
+            ),
         )
 
     def _client(self) -> AsyncWebClient:
@@ -165,8 +167,10 @@ class SlackBot:
         client.proxy = _proxy(self._api_url)
         return client
 
-    async def _call(self, channel: str, call: Callable[[], Awaitable[Any]]) -> Delivery | Missing:
-        answered = await _ask(call, self._timeout)
+    async def _call(
+        self, channel: str, method: Callable[[AsyncWebClient], Awaitable[Any]]
+    ) -> Delivery | Missing:
+        answered = await _ask(self._api_url, lambda: method(self._client()), self._timeout)
         if not isinstance(answered, _Answer):
             return answered
         if answered.status == 200 and answered.body.get("ok") is True:
@@ -187,6 +191,15 @@ class SlackWebhook:
 
     async def post(self, text: str, blocks: Blocks) -> Delivery:
         """Post to the webhook's channel. Delivered with :attr:`REF`."""
+        content = {"text": text, "blocks": list(blocks), "unfurl_links": False, "unfurl_media": False}
+        answered = await _ask(self._url, lambda: self._client().send_dict(content), self._timeout)
+        if not isinstance(answered, _Answer):
+            return answered
+        if answered.status == 200 and answered.word == "ok":
+            return Delivered(self.REF)
+        return answered.failure("through the incoming webhook")
+
+    def _client(self) -> AsyncWebhookClient:
         from slack_sdk.webhook.async_client import AsyncWebhookClient
 
         client = AsyncWebhookClient(
@@ -196,13 +209,7 @@ class SlackWebhook:
             retry_handlers=[],
         )
         client.proxy = _proxy(self._url)
-        content = {"text": text, "blocks": list(blocks), "unfurl_links": False, "unfurl_media": False}
-        answered = await _ask(lambda: client.send_dict(content), self._timeout)
-        if not isinstance(answered, _Answer):
-            return answered
-        if answered.status == 200 and answered.word == "ok":
-            return Delivered(self.REF)
-        return answered.failure("through the incoming webhook")
+        return client
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,11 +243,15 @@ class _Answer:
         return f"{f' ({details})' if details else ''}{f': {remedy}' if remedy else ''}"
 
 
-async def _ask(call: Callable[[], Awaitable[Any]], timeout: timedelta) -> _Answer | TryAgain | Rejected:
+async def _ask(
+    url: str, call: Callable[[], Awaitable[Any]], timeout: timedelta
+) -> _Answer | TryAgain | Rejected:
     """Make a call; every exception but cancellation ends here, and none is quoted: they may name the URL."""
     import aiohttp
     from slack_sdk.errors import SlackApiError
 
+    if not _is_url(url):
+        return _NO_URL
     try:
         async with asyncio.timeout(timeout.total_seconds()):
             return _answer(await call())
@@ -249,9 +260,7 @@ async def _ask(call: Callable[[], Awaitable[Any]], timeout: timedelta) -> _Answe
     except TimeoutError:
         return TryAgain(f"Slack did not answer within {timeout.total_seconds():g} s")
     except aiohttp.InvalidURL:
-        return Rejected(
-            "Slack's address is no URL: mend REMEDIATOR_SLACK_WEBHOOK_URL or REMEDIATOR_SLACK_API_URL"
-        )
+        return _NO_URL
     except (aiohttp.ClientError, OSError) as error:
         return TryAgain(f"Slack can't be reached ({_kind(error)})")
     except Exception as error:  # noqa: BLE001 - the SDK trips in its own ways over an answer that isn't Slack's
@@ -278,6 +287,14 @@ def _retry_after(headers: Mapping[str, str]) -> timedelta | None:
 def _kind(error: BaseException) -> str:
     reason = getattr(getattr(error, "os_error", error), "strerror", None)
     return f"{type(error).__name__}: {reason}" if isinstance(reason, str) else type(error).__name__
+
+
+def _is_url(url: str) -> bool:
+    try:
+        address = urlsplit(url)
+    except ValueError:
+        return False
+    return address.scheme in ("http", "https") and bool(address.hostname)
 
 
 def _proxy(url: str) -> str | None:
