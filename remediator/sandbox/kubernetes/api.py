@@ -9,6 +9,7 @@ from typing import Any
 
 from remediator.sandbox.kubernetes import patches, status, strategy
 from remediator.sandbox.kubernetes.audit import AuditEntry, AuditLog, summary
+from remediator.sandbox.kubernetes.decoding import decoded, misfit, pruned
 from remediator.sandbox.kubernetes.resources import ALL, Resource
 from remediator.sandbox.kubernetes.selectors import SelectorError, field_selector, label_selector
 from remediator.sandbox.kubernetes.store import Object, Store
@@ -115,7 +116,7 @@ class ApiServer:
         }
 
     def _create(self, request: ApiRequest) -> ApiReply:
-        body = strategy.checked(_decode(request), request.resource.kind)
+        body = decoded(_decode(request), request.resource.kind)
         if body.get("metadata", {}).get("namespace", request.namespace) != request.namespace:
             raise status.bad_request(_OTHER_NAMESPACE)
         created = self._store.create(request.resource, request.namespace, body, dry_run=_dry_run(request))
@@ -124,7 +125,7 @@ class ApiServer:
     def _update(self, request: ApiRequest) -> ApiReply:
         resource = request.resource
         scaled = request.subresource == "scale"
-        body = strategy.checked(_decode(request), "Scale" if scaled else resource.kind)
+        body = decoded(_decode(request), "Scale" if scaled else resource.kind)
         if (
             not scaled
             and resource.namespaced
@@ -166,11 +167,10 @@ class ApiServer:
             raise status.bad_request(str(malformed)) from malformed
         except patches.PatchRejectedError as rejected:
             raise status.patch_rejected() from rejected
-        wrong = strategy.check_types(patched) if isinstance(patched, dict) else "expects an object"
-        if wrong is not None:
+        if (wrong := misfit(patched)) is not None:
             cause = status.Cause("FieldValueInvalid", f"Invalid value: {wrong}", "patch")
             raise status.invalid(request.resource, request.name, [cause])
-        return ApiReply(200, self._write(request, patched))
+        return ApiReply(200, self._write(request, pruned(patched)))
 
     def _write(self, request: ApiRequest, body: Object) -> Object:
         metadata = body.setdefault("metadata", {})

@@ -140,12 +140,12 @@ def _test(document: Any, path: Sequence[str], expected: Any) -> Any:
 
 
 def _equal(one: Any, other: Any) -> bool:
-    # in Python True == 1, in JSON it isn't
+    # in Python True == 1 == 1.0, to the API server they differ
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(_equal, one, other))
-    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+    return type(one) is type(other) and bool(one == other)
 
 
 def merge_patch(document: Any, patch: Any) -> Any:

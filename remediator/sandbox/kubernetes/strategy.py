@@ -11,12 +11,13 @@ from typing import Any
 
 from remediator.sandbox.kubernetes.resources import DEPLOYMENTS, LEASES, PODS, REPLICA_SETS, Resource
 from remediator.sandbox.kubernetes.selectors import selects
-from remediator.sandbox.kubernetes.status import Cause, StatusError, invalid
+from remediator.sandbox.kubernetes.status import Cause, invalid
 
 Object = dict[str, Any]
 
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _LONGEST_NAME = 253
+_PERCENT = re.compile(r"[0-9]+%")
 
 
 def prepare_create(resource: Resource, created: Object) -> None:
@@ -47,26 +48,6 @@ def prepare_update(resource: Resource, old: Object, new: Object, subresource: st
 def must_be_unmodified(resource: Resource) -> bool:
     """Whether an update of this kind has to name the resourceVersion that it replaces."""
     return resource is LEASES
-
-
-def check_types(candidate: Object) -> str | None:
-    """What a strict decoder would say of the fields that clients get wrong; None when they are well-typed."""
-    metadata = candidate.get("metadata", {})
-    if not isinstance(metadata, dict):
-        return "metadata: expects an object"
-    for field in ("labels", "annotations"):
-        values = metadata.get(field) or {}
-        if not isinstance(values, dict):
-            return f"metadata.{field}: expects an object"
-        if wrong := [key for key, value in values.items() if not isinstance(value, str)]:
-            return f'metadata.{field}["{wrong[0]}"]: expects a string'
-    spec = candidate.get("spec", {})
-    if not isinstance(spec, dict):
-        return "spec: expects an object"
-    replicas = spec.get("replicas", 0)
-    if not isinstance(replicas, int) or isinstance(replicas, bool):
-        return "spec.replicas: expects an integer"
-    return None
 
 
 def _moves_generation(resource: Resource, old: Object, new: Object) -> bool:
@@ -207,10 +188,17 @@ def _rules(resource: Resource, candidate: Object) -> Iterator[Cause]:
         spec = candidate["spec"]
         if spec["replicas"] < 0:
             yield _wrong("spec.replicas", spec["replicas"], "must be greater than or equal to 0")
+        yield from _rolling_update(spec)
         yield from _selection(spec)
         yield from _containers(spec["template"]["spec"], "spec.template.spec.containers")
     elif resource is PODS:
         yield from _containers(candidate["spec"], "spec.containers")
+
+
+def _rolling_update(spec: Object) -> Iterator[Cause]:
+    for field, value in spec.get("strategy", {}).get("rollingUpdate", {}).items():
+        if not (isinstance(value, int) and value >= 0) and not _PERCENT.fullmatch(str(value)):
+            yield _wrong(f"spec.strategy.rollingUpdate.{field}", value, "must be a count or a percentage")
 
 
 def _selection(spec: Object) -> Iterator[Cause]:
@@ -236,15 +224,3 @@ def _immutable(resource: Resource, old: Object, new: Object) -> Iterator[Cause]:
         yield _wrong("metadata.uid", new["metadata"]["uid"], "field is immutable")
     if resource in (DEPLOYMENTS, REPLICA_SETS) and new["spec"].get("selector") != old["spec"]["selector"]:
         yield _wrong("spec.selector", new["spec"].get("selector"), "field is immutable")
-
-
-def checked(candidate: Any, kind: str) -> Object:
-    """The decoded body when it can be an object of this kind; StatusError 400 otherwise."""
-    wrong = check_types(candidate) if isinstance(candidate, dict) else "expects an object"
-    if wrong is None and candidate.get("kind", kind) != kind:
-        wrong = f"is a {candidate['kind']}"
-    if wrong is not None:
-        message = f'{kind} in version "v1" cannot be handled as a {kind}: {wrong}'
-        raise StatusError(400, "BadRequest", message)
-    found: Object = candidate
-    return found

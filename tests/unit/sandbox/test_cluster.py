@@ -505,3 +505,38 @@ async def test_version_and_tokens(tmp_path: Path) -> None:
                 with pytest.raises(ApiException) as refused:
                     await groups(connection).core.list_namespace()
                 assert (refused.value.status, body_of(refused)["reason"]) == (code, reason)
+
+
+@pytest.mark.parametrize(
+    ("spec", "code", "said"),
+    [
+        ({"template": "x"}, 400, "spec.template: expects an object"),
+        ({"template": {"spec": {"containers": ["x"]}}}, 400, "spec.template.spec.containers"),
+        ({"replicas": True}, 400, "spec.replicas: expects an integer"),
+        ({"selector": {"matchLabels": {"a": 1}}}, 400, 'spec.selector.matchLabels["a"]: expects a string'),
+        ({"template": None}, 422, "spec.template.spec.containers: Required value"),
+        ({"strategy": {"rollingUpdate": {"maxSurge": "lots"}}}, 422, "maxSurge"),
+    ],
+)
+async def test_misshapen_deployments_are_refused_and_harm_nothing(
+    api: Api, cluster: StandIn, spec: dict[str, Any], code: int, said: str
+) -> None:
+    body = {"metadata": {"name": "odd"}, "spec": {"selector": {"matchLabels": {"a": "b"}}} | spec}
+    with pytest.raises(ApiException) as refused:
+        await api.apps.create_namespaced_deployment("default", body)
+    assert refused.value.status == code
+    assert said in body_of(refused)["message"]
+    cluster.deploy("shop", "web", "web:1")
+    await cluster.settled()
+    assert cluster.healthy("shop", "web")
+
+
+async def test_nulls_and_empty_lists_are_left_out_as_the_api_server_does(cluster: StandIn) -> None:
+    labels = {"app": "web"}
+    container: dict[str, Any] = {"name": "web", "image": "web:1", "env": [], "args": None, "resources": {}}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [container], "volumes": []}}
+    found = cluster.deploy("shop", "web", "web:1", spec={"template": template})
+    stored = found["spec"]["template"]
+    assert stored["metadata"] == {"creationTimestamp": None, "labels": labels}
+    assert "volumes" not in stored["spec"]
+    assert stored["spec"]["containers"][0].keys() & {"env", "args", "resources"} == {"resources"}
