@@ -122,9 +122,11 @@ async def _serving(
     _tune_memory()
     runner = await _listen(settings, make_app(deps))
     engine.start()
+    warming = asyncio.create_task(_warm_up(clients, rulebooks.active.rulebook))
     try:
         yield Daemon(_url(settings, runner), store, commands)
     finally:
+        warming.cancel()
         await engine.stop(_GRACE_FOR_RUNS)
         await runner.cleanup()
 
@@ -177,6 +179,15 @@ def _uses_kubernetes(rulebook: Rulebook) -> bool:
         if any(name.startswith("kubernetes.") for name in named):
             return True
     return False
+
+
+async def _warm_up(clients: Clients, rulebook: Rulebook) -> None:
+    """Load the SDK that the first alert would otherwise wait for."""
+    if _uses_kubernetes(rulebook):
+        try:
+            _log.info("kubernetes", version=await clients.kubernetes.version())
+        except ApiError as error:
+            _log.warning("kubernetes does not answer", error=str(error))
 
 
 def _tune_memory() -> None:

@@ -97,9 +97,9 @@ class DemoView:
         )
 
     def _deployments(self, cluster: StandIn) -> Table:
-        table = Table(box=None, padding=(0, 2))
-        for head in ("deployment", "revision", "image", "ready", ""):
-            table.add_column(head)
+        table = Table(box=None, padding=(0, 1))
+        for head in ("deployment", "rev.", "image", "ready", ""):
+            table.add_column(head, no_wrap=True)
         for name in (SERVICE, NEIGHBOUR):
             found = cluster.get("deployments", NAMESPACE, name)
             wanted = found["spec"]["replicas"]
@@ -107,9 +107,9 @@ class DemoView:
             updated = found.get("status", {}).get("updatedReplicas", 0)
             well = ready == wanted == updated and cluster.healthy(NAMESPACE, name)
             table.add_row(
-                f"{NAMESPACE}/{name}",
+                name,
                 found["metadata"]["annotations"].get(_ROLLED_OUT, ""),
-                found["spec"]["template"]["spec"]["containers"][0]["image"],
+                found["spec"]["template"]["spec"]["containers"][0]["image"].rpartition("/")[2],
                 f"{ready}/{wanted}",
                 "[green]healthy[/]" if well else "[red]pods crash[/]",
             )

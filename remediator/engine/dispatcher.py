@@ -208,10 +208,7 @@ def _judged(request: DecisionRequest, candidate: _Candidate, view: GuardView, bo
 
 
 def _created_detail(request: DecisionRequest) -> str:
-    facts = "; ".join(
-        f"{fact.check} {fact.answer.said.value} ({fact.answer.detail})" for fact in request.facts
-    )
-    return f"{request.episode.alertname} matched {request.rule}" + (f"; {facts}" if facts else "")
+    return f"{request.episode.alertname} matched {request.rule}"
 
 
 def _new_run(request: DecisionRequest, question: Question, decision: Decision, now: datetime) -> Run:

@@ -39,30 +39,21 @@ _WORDS = {
 }
 #: Ends that want a person at once.
 _PAGED = frozenset({RunState.FAILED, RunState.UNKNOWN, RunState.REFUSED, RunState.EXPIRED})
-#: Events that are steps of a story; the rest is bookkeeping.
+#: Events that a person wants to read as the story of a run; the rest is for `explain`.
 _STORY: dict[EventKind, str] = {
     EventKind.RUN_CREATED: "decided",
-    EventKind.RUN_JOINED: "alert joined",
-    EventKind.RUN_WAITING: "waiting",
-    EventKind.RUN_PLANNED: "would do",
+    EventKind.RUN_JOINED: "joined by",
+    EventKind.RUN_WAITING: "waiting for",
+    EventKind.RUN_PLANNED: "planned",
     EventKind.STEP_FAILED: "step failed",
     EventKind.ATTEMPT_INTENDED: "acting",
     EventKind.ATTEMPT_SUCCEEDED: "done",
     EventKind.ATTEMPT_FAILED: "attempt failed",
     EventKind.ATTEMPT_LOST: "outcome lost, probing",
     EventKind.ATTEMPT_TAKEN_OVER: "taken over",
-    EventKind.RUN_VERIFYING: "verifying",
-    EventKind.RUN_CHECKED: "check",
     EventKind.RUN_DISPROVEN: "not repaired",
-    EventKind.RUN_FALLING_BACK: "falling back",
-    EventKind.TARGET_QUARANTINED: "quarantined",
+    EventKind.RUN_FALLING_BACK: "falling back to",
     EventKind.RUN_SUCCEEDED: "verified",
-    EventKind.RUN_FAILED: "failed",
-    EventKind.RUN_UNKNOWN: "unknown",
-    EventKind.RUN_REFUSED: "refused",
-    EventKind.RUN_EXPIRED: "expired",
-    EventKind.RUN_CANCELLED: "cancelled",
-    EventKind.RUN_OBSERVED: "observed",
 }
 
 
@@ -99,7 +90,7 @@ def _run_notice(story: Story) -> Notice:
     run = story.run
     return Notice(
         NoticeKind.RUN,
-        title=f"{run.rule}: {_WORDS[run.state]}",
+        title=f"{run.target.name}: {_WORDS[run.state]}",
         tone=_TONES.get(run.state, Tone.WORKING),
         severity=run.severity,
         summary=_summary(story),
@@ -129,14 +120,18 @@ def _paged(notice: Notice) -> Notice:
 
 
 def _summary(story: Story) -> str:
+    """Why it ended as it did; for a repair, and while it goes on, what was done."""
     run = story.run
-    if run.state.is_final and run.detail:
+    if run.state.is_final and run.state is not RunState.SUCCEEDED and run.detail:
         return run.detail
+    if story.attempts:
+        return story.attempts[-1].summary
     return story.summary or f"{run.rule} on {run.target}"
 
 
 def _fields(story: Story) -> Iterable[tuple[str, str]]:
     run = story.run
+    yield "Rule", run.rule
     yield "Target", str(run.target)
     if story.episodes:
         first = story.episodes[0]
@@ -146,7 +141,7 @@ def _fields(story: Story) -> Iterable[tuple[str, str]]:
         if text:
             yield "Says", text
     for fact in story.facts:
-        yield f"{fact.check} = {fact.answer.said.value}", fact.answer.detail
+        yield f"{fact.check}: {fact.answer.said.value}", fact.answer.detail
     if run.reason is not None:
         yield "Reason", f"{run.reason.value}: {run.reason.meaning}"
     if run.ended_at is not None:
