@@ -1,7 +1,8 @@
-"""deploy/kubernetes sets the daemon up as the daemon reads it."""
+"""deploy/ agrees with the daemon that it sets up, and with the rules that it ships."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import yaml
 from remediator.core.rules import Mode
 from remediator.settings import load_settings
 
-DEPLOYMENT = Path(__file__).parents[2] / "deploy/kubernetes/daemon/deployment.yaml"
+ROOT = Path(__file__).parents[2]
+DEPLOYMENT = ROOT / "deploy/kubernetes/daemon/deployment.yaml"
 TOKENS = "/etc/remediator/tokens"
 
 
@@ -55,3 +57,30 @@ def test_the_probed_port_is_the_one_that_is_listened_on() -> None:
     listen = next(each["value"] for each in container["env"] if each["name"] == "REMEDIATOR_LISTEN")
     probed = {container[probe]["httpGet"]["port"] for probe in ("livenessProbe", "readinessProbe")}
     assert {f":{ports[name]}" for name in probed} == {listen[listen.index(":") :]}
+
+
+def test_every_rule_file_is_mounted() -> None:
+    """kustomize takes no wildcards: a rule file that rules/Kustomization omits isn't in the cluster."""
+    folder = ROOT / "rules"
+    generator = yaml.safe_load((folder / "Kustomization").read_text())["configMapGenerator"][0]
+    shipped = {path.relative_to(folder) for path in folder.rglob("*.yaml")}
+    read = {path.as_posix() for path in shipped if path.parts[0] != "tests"}
+    assert set(generator["files"]) == read
+
+
+def alerts_with_rules() -> set[str]:
+    """The alert names that the shipped rules ask for."""
+    texts = [path.read_text() for path in (ROOT / "rules").glob("*.yaml")]
+    rules = [rule for text in texts for rule in yaml.safe_load(text).get("rules", ())]
+    matchers = [matcher for rule in rules for matcher in rule["when"]["matchers"]]
+    return {found[1] for matcher in matchers if (found := re.fullmatch(r'alertname="(\w+)"', matcher))}
+
+
+def test_prometheus_raises_and_alertmanager_routes_every_alert_that_has_a_rule() -> None:
+    prometheus = yaml.safe_load((ROOT / "deploy/prometheus/playbook.rules.yml").read_text())
+    raised = {rule["alert"] for group in prometheus["groups"] for rule in group["rules"]}
+    alertmanager = yaml.safe_load((ROOT / "deploy/alertmanager/alertmanager.yml").read_text())
+    routes = [route for route in alertmanager["route"]["routes"] if route["receiver"] == "remediator"]
+    routed = {name for route in routes for name in re.findall(r"[A-Z]\w+", " ".join(route["matchers"]))}
+    assert alerts_with_rules()
+    assert alerts_with_rules() | {"Watchdog"} == routed == raised
