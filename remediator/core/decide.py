@@ -14,7 +14,7 @@ from remediator.core.rules import AlertTrigger, Mode, Rule
 from remediator.core.runs import RunState
 
 #: How long a deferred decision waits before it is taken up again, at most.
-PARALLEL_RETRY = timedelta(seconds=2)
+PARALLEL_RETRY = timedelta(seconds=5)
 
 
 class DecisionKind(StrEnum):
@@ -57,7 +57,14 @@ class Obstacle:
 
 #: Obstacles that want a person at once, by law 6.
 _PAGED = frozenset(
-    {Reason.FACT_ERROR, Reason.TARGET_INVALID, Reason.COOLDOWN, Reason.QUARANTINED, Reason.PAGE_ONLY}
+    {
+        Reason.FACT_ERROR,
+        Reason.TARGET_INVALID,
+        Reason.COOLDOWN,
+        Reason.QUARANTINED,
+        Reason.PAGE_ONLY,
+        Reason.EXPIRED,
+    }
 )
 
 
@@ -67,7 +74,7 @@ def skip(reason: Reason, detail: str = "", answers: tuple[GuardAnswer, ...] = ()
         DecisionKind.SKIP,
         reason,
         detail,
-        report=reason not in (Reason.SUPERSEDED, Reason.RESOLVED),
+        report=reason is not Reason.SUPERSEDED,
         page=reason in _PAGED,
         answers=answers,
     )

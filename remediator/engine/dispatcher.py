@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+import structlog
 
 from remediator.core.changes import Decided, DecisionRequest, EpisodeWork
 from remediator.core.checks import Fact, Said
@@ -14,8 +16,8 @@ from remediator.core.decide import Decision, DecisionKind, Obstacle, decide, too
 from remediator.core.episodes import Episode
 from remediator.core.events import Event, EventKind
 from remediator.core.guards import GuardView, Question
-from remediator.core.ids import RunId
-from remediator.core.ports.store import Topic
+from remediator.core.ids import EpisodeId, RunId
+from remediator.core.ports.store import StoreError, Topic
 from remediator.core.reasons import Reason
 from remediator.core.rules import Rule
 from remediator.core.runs import Run
@@ -27,6 +29,7 @@ from remediator.engine.parts import EngineParts
 from remediator.engine.rulebooks import Book
 from remediator.engine.telling import Story, tell_decision, tell_run
 
+_log = structlog.get_logger(__name__)
 _BATCH = 200
 _CLAIM = timedelta(seconds=60)
 _AT_ONCE = 20
@@ -61,6 +64,7 @@ class DispatcherLoop(Loop):
         self._parts = parts
         self._facts = Facts(parts.store, parts.checks)
         self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._looking: dict[EpisodeId, asyncio.Task[None]] = {}
 
     async def work(self) -> bool:
         works = await self.store.undecided(_BATCH, _CLAIM)
@@ -68,24 +72,42 @@ class DispatcherLoop(Loop):
             return False
         book = self._parts.rulebooks.active
         now = await self.store.now()
-        candidates = [await self._quick_or_slow(work, book, now) for work in works]
-        await self._decide(book, works, await _gathered(candidates))
+        quick: list[tuple[EpisodeWork, list[_Candidate]]] = []
+        for work in works:
+            rules = book.index.matching(work.episode.labels)
+            if any(rule.only_if for rule in rules):
+                self._look_first(work, rules, book, now)
+            else:
+                quick.append((work, await self._candidates(work, rules, book, now)))
+        await self._decide(book, quick)
         return len(works) == _BATCH
 
-    async def _quick_or_slow(
-        self, work: EpisodeWork, book: Book, now: datetime
-    ) -> list[_Candidate] | asyncio.Task[list[_Candidate]]:
-        """Most episodes need no look at the world; only those that do are worth a task."""
-        rules = book.index.matching(work.episode.labels)
-        if any(rule.only_if for rule in rules):
-            return asyncio.create_task(self._gated_candidates(work, rules, book, now))
-        return await self._candidates(work, rules, book, now)
+    async def close(self) -> None:
+        """Stop looking; what was not decided is found again at the next start."""
+        for task in self._looking.values():
+            task.cancel()
+        await asyncio.gather(*self._looking.values(), return_exceptions=True)
 
-    async def _gated_candidates(
+    def _look_first(self, work: EpisodeWork, rules: Sequence[Rule], book: Book, now: datetime) -> None:
+        """Facts take time: those who wait for them hold up no other episode."""
+        id_ = work.episode.id
+        if id_ not in self._looking:
+            task = asyncio.create_task(self._look_and_decide(work, rules, book, now))
+            self._looking[id_] = task
+            task.add_done_callback(lambda _: self._looking.pop(id_, None))
+
+    async def _look_and_decide(
         self, work: EpisodeWork, rules: Sequence[Rule], book: Book, now: datetime
-    ) -> list[_Candidate]:
-        async with self._gate:
-            return await self._candidates(work, rules, book, now)
+    ) -> None:
+        try:
+            async with self._gate:
+                candidates = await self._candidates(work, rules, book, now)
+            await self._decide(book, [(work, candidates)])
+        except StoreError as error:
+            self.metrics.store_failed()
+            _log.error("not decided, taken up again later", episode=work.episode.id, error=str(error))
+        except Exception:  # noqa: BLE001 - one bad episode never stops the others
+            _log.exception("not decided, taken up again later", episode=work.episode.id)
 
     async def _candidates(
         self, work: EpisodeWork, rules: Sequence[Rule], book: Book, now: datetime
@@ -123,12 +145,10 @@ class DispatcherLoop(Loop):
             return _Candidate(obstacle, rule, target, facts)
         return None
 
-    async def _decide(
-        self, book: Book, works: Sequence[EpisodeWork], candidates: Sequence[Sequence[_Candidate]]
-    ) -> None:
+    async def _decide(self, book: Book, works: Sequence[tuple[EpisodeWork, list[_Candidate]]]) -> None:
         questions: dict[RunId, _Candidate] = {}
         requests = []
-        for work, some in zip(works, candidates, strict=True):
+        for work, some in works:
             for position, candidate in enumerate(some):
                 request = _request(work.episode, candidate, book, last=position == len(some) - 1)
                 questions[request.run] = candidate
@@ -139,12 +159,6 @@ class DispatcherLoop(Loop):
 
         for decided in await self.store.decide(requests, judge):
             self.metrics.decided(decided.decision.kind, decided.decision.reason)
-
-
-async def _gathered(
-    candidates: Iterable[list[_Candidate] | asyncio.Task[list[_Candidate]]],
-) -> list[list[_Candidate]]:
-    return [some if isinstance(some, list) else await some for some in candidates]
 
 
 def _values(episode: Episode) -> dict[str, object]:

@@ -19,9 +19,9 @@ from remediator.core.templates import TemplateError, template
 _log = structlog.get_logger(__name__)
 #: One look may take this long; what does not answer by then is in error.
 LOOK_TIMEOUT = timedelta(seconds=10)
-#: A fact in error is asked again this often before the episode is stopped by it.
-_TRIES = 3
-_BETWEEN_TRIES = 0.5
+#: A fact in error is asked again for this long before the episode is stopped by it.
+GATHER_TIMEOUT = timedelta(seconds=10)
+_BETWEEN_TRIES = 1.0
 
 
 class Facts:
@@ -40,8 +40,9 @@ class Facts:
     ) -> tuple[Fact, ...]:
         """Ask in order, stopping at the first that does not hold: nothing after it can matter."""
         facts: list[Fact] = []
+        enough_at = asyncio.get_running_loop().time() + GATHER_TIMEOUT.total_seconds()
         for condition in conditions:
-            fact = await self._insist(condition, target, episodes, values)
+            fact = await self._insist(condition, target, episodes, values, enough_at)
             facts.append(fact)
             if not fact.holds:
                 break
@@ -64,13 +65,15 @@ class Facts:
         target: Target,
         episodes: tuple[Episode, ...],
         values: Mapping[str, object],
+        enough_at: float,
     ) -> Fact:
-        for _ in range(_TRIES - 1):
+        """Ask an erring check again, until it answers or the time for facts is over."""
+        while True:
             fact = await self.look(condition, target, episodes, values)
-            if fact.answer.said is not Said.ERROR:
+            later = asyncio.get_running_loop().time() + _BETWEEN_TRIES
+            if fact.answer.said is not Said.ERROR or later >= enough_at:
                 return fact
             await asyncio.sleep(_BETWEEN_TRIES)
-        return await self.look(condition, target, episodes, values)
 
     async def look(
         self,

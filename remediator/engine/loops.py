@@ -30,6 +30,9 @@ class Loop(ABC):
     async def work(self) -> bool:
         """Do one piece; true if there may be more at once."""
 
+    async def close(self) -> None:  # noqa: B027 - most loops leave nothing running
+        """End what :meth:`work` left running; called once :meth:`run` has been cancelled."""
+
     async def run(self) -> None:
         """Work until cancelled; an error is logged and slows the loop down, and never ends it."""
         pause = _FIRST_PAUSE
