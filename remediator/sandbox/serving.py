@@ -42,8 +42,8 @@ class LoopbackServer:
         if self._runner is not None:
             return
         self.closing.clear()
-        server = web.Server(self._handler, request_factory=_request)
-        runner = web.ServerRunner(server, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+        server = web.Server(self._handler, request_factory=_request, access_log=None)
+        runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
         await runner.setup()
         site = web.TCPSite(runner, LOOPBACK, self._port, reuse_address=True)
         await site.start()

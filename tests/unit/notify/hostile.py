@@ -10,6 +10,7 @@ HOSTILE = {
     "a group": "<!subteam^S012|oncall>",
     "a link in disguise": "<https://evil.example|https://grafana.example>",
     "a bare link": "see https://evil.example/x_y?a=1&b=2",
+    "a plain link": "log in at https://evil.example/login",
     "a mail link": "mailto:root@example.org",
     "a channel": "<#C012AB3CD> and #general",
     "an entity": "&lt;!channel&gt; is not a mention",
