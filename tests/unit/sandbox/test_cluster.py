@@ -222,17 +222,17 @@ async def test_generation_moves_with_spec_and_annotations_and_not_with_labels_or
     cluster.deploy("shop", "web", "web:1")
     await cluster.settled()
 
-    async def generation(operations: list[dict[str, Any]]) -> int:
-        return int((await patch(api, operations)).metadata.generation)
+    async def patched(operation: dict[str, Any]) -> Any:
+        return (await patch(api, [operation])).metadata
 
-    assert await generation([{"op": "add", "path": "/metadata/labels/x", "value": "y"}]) == 1
-    assert await generation([{"op": "add", "path": "/metadata/annotations/x", "value": "y"}]) == 2
-    assert await generation([{"op": "replace", "path": "/spec/replicas", "value": 2}]) == 3
-    before = cluster.get("deployments", "shop", "web")["metadata"]["resourceVersion"]
+    assert (await patched({"op": "add", "path": "/metadata/labels/x", "value": "y"})).generation == 1
+    assert (await patched({"op": "add", "path": "/metadata/annotations/x", "value": "y"})).generation == 2
+    before = await patched({"op": "replace", "path": "/spec/replicas", "value": 2})
+    assert before.generation == 3
     await cluster.settled()
     after = cluster.get("deployments", "shop", "web")["metadata"]
     assert after["generation"] == 3
-    assert int(after["resourceVersion"]) > int(before)
+    assert int(after["resourceVersion"]) > int(before.resource_version)
 
 
 async def test_a_patch_that_changes_nothing_keeps_the_resource_version(api: Api, cluster: StandIn) -> None:
@@ -364,7 +364,9 @@ async def test_missing_things_are_404_and_existing_ones_409(api: Api) -> None:
 
 async def test_an_update_from_a_stale_read_conflicts(api: Api, cluster: StandIn) -> None:
     cluster.deploy("shop", "web", "web:1")
+    await cluster.settled()
     stale = await api.apps.read_namespaced_deployment("web", "shop")
+    cluster.annotate("shop", "web", {"seen": "by another"})
     await cluster.settled()
     stale.spec.replicas = 9
     with pytest.raises(ApiException) as refused:
