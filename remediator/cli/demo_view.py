@@ -47,7 +47,7 @@ class DemoView:
         print_(Line("[bold]A release went wrong", style="red"))
         print_(self._deployments(cluster))
         print_(
-            f"Remediator listens on [bold]{escape(url)}[/] with the shipped rules armed ([bold]mode: live[/]);"
+            f"Remediator listens on [bold]{escape(url)}[/] with the shipped rules, armed (mode: live);"
             " their proof is shortened from a minute to two seconds.\n"
         )
 

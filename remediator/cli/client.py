@@ -1,0 +1,70 @@
+"""Speaks to a running daemon's API, and says plainly why it can't."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from typing import Any, NoReturn
+from urllib.parse import urlencode
+
+import click
+from rich.console import Console
+
+from remediator.settings import SettingsError, load_client_settings
+
+_TIMEOUT_SECONDS = 25.0
+
+
+def console() -> Console:
+    """Standard output: colours only on a terminal, and wide enough not to break lines for a pipe."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+
+
+def ask(method: str, path: str, body: Mapping[str, object] | None = None, **query: object) -> Any:
+    """The daemon's JSON answer; anything else ends the command with exit code 1 and a remedy."""
+    try:
+        settings = load_client_settings()
+    except SettingsError as error:
+        _stop(str(error))
+    given = {name: value for name, value in query.items() if value is not None}
+    url = f"{settings.base_url}/api/v1{path}{'?' + urlencode(given) if given else ''}"
+    headers = {"Accept": "application/json", "Content-Type": "application/json"}
+    if settings.token is not None:
+        headers["Authorization"] = f"Bearer {settings.token.get_secret_value()}"
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - http(s) by settings
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        _stop(_explained(error))
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        _stop(
+            f"no Remediator answers at {settings.base_url}: {reason}\n"
+            "Is `remediator serve` running? Set REMEDIATOR_URL to where it listens."
+        )
+
+
+def print_json(value: object) -> None:
+    """One document on standard output."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _explained(error: urllib.error.HTTPError) -> str:
+    """The API's own words (RFC 9457), with its remedy on a line of its own."""
+    try:
+        problem = json.load(error)
+        lines = [problem["detail"], *problem.get("problems", ()), problem["remedy"]]
+    except (ValueError, KeyError, TypeError, OSError):
+        return f"the daemon answered {error.code} {error.reason}"
+    return "\n".join(line for line in lines if line)
+
+
+def _stop(message: str) -> NoReturn:
+    click.echo(message, err=True)
+    sys.exit(1)

@@ -1,0 +1,104 @@
+"""``status``, ``pause``, ``resume``, ``clear`` and ``reload``: people steering a running daemon."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from rich.markup import escape
+
+from remediator.cli.client import ask, console, print_json
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def status(*, as_json: bool) -> None:
+    """Show where the daemon stands: mode, rulebook, backlog, pauses, quarantines."""
+    found = ask("GET", "/status")
+    if as_json:
+        print_json(found)
+        return
+    print_ = console().print
+    book, backlog = found["rulebook"], found["backlog"]
+    print_(f"remediator {found['version']}, mode [bold]{found['mode']}[/], store time {found['time']}")
+    print_(f"rulebook {book['hash'][:12] + ' since ' + book['first_seen'] if book else 'none'}")
+    print_(
+        f"waiting: {backlog['webhooks']} webhooks, {backlog['episodes']} episodes,"
+        f" {backlog['unfinished_runs']} runs, {backlog['outbox']} notices"
+        f" ({backlog['parked_notices']} given up)"
+    )
+    for pause_ in found["pauses"]:
+        print_(f"[yellow]paused[/] {escape(_pause_line(pause_))}")
+    for held in found["quarantines"]:
+        print_(f"[red]quarantined[/] {escape(_quarantine_line(held))}")
+
+
+@click.command()
+@click.option("--rule", help="Pause one rule.")
+@click.option("--target", help="Pause one target, such as deployment/shop/cart.")
+@click.option("--for", "length", help="Resume by itself after this long, such as 2h.")
+@click.option("--why", required=True, help="What whoever is on call next has to know.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def pause(*, rule: str | None, target: str | None, length: str | None, why: str, as_json: bool) -> None:
+    """Stop automation: everything, one rule or one target. It is asked before every step."""
+    body = {**_scope(rule, target), "why": why, "for": length}
+    made = ask("POST", "/pauses", body)
+    if as_json:
+        print_json(made)
+    else:
+        click.echo(f"paused: {_pause_line(made)}")
+
+
+@click.command()
+@click.option("--rule", help="Resume one rule.")
+@click.option("--target", help="Resume one target.")
+@click.option("--why", default="", help="What has changed.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def resume(*, rule: str | None, target: str | None, why: str, as_json: bool) -> None:
+    """Lift the pauses of everything, one rule or one target, exactly as they were made."""
+    lifted = ask("POST", "/resume", {**_scope(rule, target), "why": why or "resumed by hand"})
+    if as_json:
+        print_json(lifted)
+    elif lifted["lifted"]:
+        click.echo(f"resumed: {lifted['lifted']} lifted")
+    else:
+        click.echo("nothing of exactly that kind was paused; `remediator status` shows what is")
+    if not lifted["lifted"]:
+        raise SystemExit(1)
+
+
+@click.command()
+@click.argument("target")
+@click.option("--why", required=True, help="What proves that the target is in order.")
+def clear(*, target: str, why: str) -> None:
+    """Lift a target's quarantine, in your own name (a token of OPERATORS_FILE)."""
+    cleared = ask("POST", "/clear", {"target": target, "why": why})
+    click.echo(f"cleared: {cleared['target']}")
+
+
+@click.command()
+def reload() -> None:
+    """Put the rule files as they are now in force; files with errors change nothing."""
+    made = ask("POST", "/rulebook/reload", {})
+    book = made["rulebook"]
+    click.echo(f"{made['proposal']}: rulebook {book['hash'][:12] if book else 'none'}")
+
+
+def _scope(rule: str | None, target: str | None) -> dict[str, str]:
+    if rule is not None and target is not None:
+        raise click.UsageError("give --rule or --target, not both")
+    if rule is not None:
+        return {"scope": "rule", "value": rule}
+    if target is not None:
+        return {"scope": "target", "value": target}
+    return {"scope": "all", "value": ""}
+
+
+def _pause_line(made: dict[str, Any]) -> str:
+    what = "everything" if made["scope"] == "all" else f"{made['scope']} {made['value']}"
+    until = f"until {made['until']}" if made["until"] else "until it is resumed"
+    return f"{what}, {until}, by {made['who']}: {made['why']}"
+
+
+def _quarantine_line(held: dict[str, Any]) -> str:
+    return f"{held['target']} since {held['at']} by {held['run']}: {held['why']}"
