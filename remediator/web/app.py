@@ -37,7 +37,7 @@ def make_app(deps: WebDeps) -> web.Application:
         else:
             app.router.add_route(endpoint.method, endpoint.path, dispatcher.handler(endpoint))
     _add_document(app, deps.version)
-    _add_metrics(app, deps, health)
+    _add_metrics(app, deps)
     app.router.add_route("*", "/api/{rest:.*}", dispatcher.unknown)
     app.on_response_prepare.append(_hide_server)
     app.on_cleanup.append(lambda _: health.close())
@@ -53,9 +53,8 @@ def _add_document(app: web.Application, version: str) -> None:
     app.router.add_get("/api/openapi.json", describe)
 
 
-def _add_metrics(app: web.Application, deps: WebDeps, health: HealthBoard) -> None:
+def _add_metrics(app: web.Application, deps: WebDeps) -> None:
     async def metrics(request: web.Request) -> web.Response:
-        await health.count()
         encode, content_type = choose_encoder(request.headers.get(hdrs.ACCEPT, ""))
         headers = {**SECURITY_HEADERS, hdrs.CONTENT_TYPE: content_type}
         return web.Response(body=encode(deps.metrics.registry), headers=headers)

@@ -18,6 +18,7 @@ from aiohttp import hdrs, web
 from structlog.contextvars import bound_contextvars
 
 from remediator.core.ports.store import StoreUnavailableError
+from remediator.engine.commands import CommandError
 from remediator.web import models
 from remediator.web.auth import ApiAuth, Principal, is_loopback_host
 from remediator.web.health import HealthBoard
@@ -196,6 +197,10 @@ class Dispatcher:
     def _explained(self, error: Exception) -> ProblemError:
         if isinstance(error, ProblemError):
             return error
+        if isinstance(error, CommandError):
+            return ProblemError(
+                HTTPStatus.UNPROCESSABLE_ENTITY, str(error), "mend the request and send it again"
+            )
         if isinstance(error, StoreUnavailableError | TimeoutError):
             self._deps.metrics.store_failed()
             _log.error("request not served", error=str(error) or "no answer in time")

@@ -1,16 +1,13 @@
-"""What ``/health``, ``/ready`` and ``/metrics`` tell: at once, whatever the dependencies do."""
+"""What ``/health`` and ``/ready`` tell: at once, whatever the dependencies do."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from typing import Generic, TypeVar
 
 import structlog
 
-from remediator.core.changes import Backlog
-from remediator.core.ports.store import StoreError
 from remediator.web.ports import DependencyHealth, Health, Probe, WebDeps
 
 STORE = "store"
@@ -62,9 +59,6 @@ class HealthBoard:
         self._limits = deps.limits
         probes = {STORE: self._check_store, **deps.probes}
         self._known = {name: self._cached(name, probe) for name, probe in probes.items()}
-        self._backlog: Cached[tuple[Backlog, datetime] | None] = Cached(
-            self._count_backlog, None, self._limits.fresh
-        )
 
     async def dependencies(self) -> dict[str, DependencyHealth]:
         """How each is doing; one that is slow to say is told as it was."""
@@ -76,16 +70,9 @@ class HealthBoard:
         """Whether the store would keep a write now."""
         return await self._known[STORE].get(self._limits.probe)
 
-    async def count(self) -> None:
-        """Bring the metrics that are read from the store up to date; they stay as they are if it is gone."""
-        await self.store()
-        known = await self._backlog.get(self._limits.probe)
-        if known is not None:
-            self._deps.metrics.backlog(*known)
-
     async def close(self) -> None:
         """Stop probing."""
-        await asyncio.gather(self._backlog.close(), *(cached.close() for cached in self._known.values()))
+        await asyncio.gather(*(cached.close() for cached in self._known.values()))
 
     def _cached(self, name: str, probe: Probe) -> Cached[DependencyHealth]:
         async def look() -> DependencyHealth:
@@ -97,8 +84,6 @@ class HealthBoard:
             except Exception as error:  # noqa: BLE001 - a probe that breaks is an unhealthy dependency
                 _log.warning("health probe failed", dependency=name, error=repr(error))
                 found = DependencyHealth(Health.UNHEALTHY, "can't be reached; the log says why")
-            if name == STORE:
-                self._deps.metrics.store_up(found.status is Health.HEALTHY)
             return found
 
         return Cached(look, DependencyHealth(Health.UNKNOWN, "has not answered yet"), self._limits.fresh)
@@ -106,14 +91,6 @@ class HealthBoard:
     async def _check_store(self) -> DependencyHealth:
         await self._deps.store.check()
         return DependencyHealth(Health.HEALTHY)
-
-    async def _count_backlog(self) -> tuple[Backlog, datetime] | None:
-        try:
-            async with asyncio.timeout(self._limits.probe):
-                return await self._deps.store.backlog(), await self._deps.store.now()
-        except (StoreError, TimeoutError) as error:
-            _log.warning("backlog not counted", error=repr(error))
-            return None
 
 
 def overall(dependencies: dict[str, DependencyHealth]) -> Health:

@@ -18,7 +18,10 @@ from remediator.telemetry import Metrics
 
 
 class Commands(Protocol):
-    """The engine's verbs for people. ``who`` is the name under which the ledger keeps them."""
+    """The engine's verbs for people. ``who`` is the name under which the ledger keeps them.
+
+    All raise :class:`~remediator.engine.commands.CommandError` for what can't be carried out.
+    """
 
     async def pause(
         self, scope: PauseScope, value: str, why: str, who: str, length: timedelta | None

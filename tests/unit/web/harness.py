@@ -1,0 +1,178 @@
+"""The HTTP surface on a loopback port, over a real ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
+from pydantic import SecretStr
+
+from remediator.core.changes import Proposal
+from remediator.core.guards import Pause, PauseScope
+from remediator.core.ports.channels import RulebookError
+from remediator.core.ports.store import Store
+from remediator.core.rules import Mode
+from remediator.core.targets import Target
+from remediator.settings import Address, Credentials, NamedToken, Operator, Role
+from remediator.store.sqlite import SqliteStore
+from remediator.telemetry import Metrics
+from remediator.web import Limits, Probe, WebDeps, make_app, serving
+
+GOOD = b'{"version":"4","alerts":[]}'
+
+
+def token(text: str, name: str = "") -> NamedToken:
+    return NamedToken(name, SecretStr(text))
+
+
+def person(name: str, text: str, *namespaces: str, role: Role = Role.OPERATOR) -> Operator:
+    return Operator(
+        name=name,
+        token_hash=f"sha256:{sha256(text.encode()).hexdigest()}",
+        roles=frozenset({role}),
+        namespaces=frozenset(namespaces),
+    )
+
+
+CLOSED = Credentials(
+    webhook=(token("hook"), token("hook-new"), token("west:token", "am-west")),
+    viewer=(token("look"),),
+    operator=(token("act"),),
+    operators=(person("ada", "adas"), person("sam", "sams", "shop"), person("vic", "vics", role=Role.VIEWER)),
+)
+
+
+@dataclass(slots=True)
+class Steering:
+    """The engine's verbs, straight on the ledger; `refused` makes a reload fail."""
+
+    store: Store
+    refused: tuple[str, ...] = ()
+
+    async def pause(
+        self, scope: PauseScope, value: str, why: str, who: str, length: timedelta | None
+    ) -> Pause:
+        return await self.store.pause(scope, value, why, who, length)
+
+    async def resume(self, scope: PauseScope, value: str, why: str, who: str) -> int:
+        return await self.store.resume(scope, value, why, who)
+
+    async def clear(self, target: Target, why: str, who: str) -> bool:
+        return await self.store.clear_quarantine(target, why, who)
+
+    async def reload(self, who: str) -> Proposal:
+        del who
+        if self.refused:
+            raise RulebookError(self.refused)
+        return Proposal.UNCHANGED
+
+
+@dataclass(slots=True)
+class Heard:
+    """The alarms that were raised."""
+
+    alarms: list[tuple[str, str]] = field(default_factory=list)
+
+    def alarm(self, kind: str, detail: str) -> None:
+        self.alarms.append((kind, detail))
+
+    @property
+    def kinds(self) -> list[str]:
+        return [kind for kind, _ in self.alarms]
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """A served application, a client of it, and what stands behind it."""
+
+    address: Address
+    client: aiohttp.ClientSession
+    store: Store
+    heard: Heard
+    steering: Steering
+
+    def url(self, path: str) -> str:
+        return f"http://{self.address}{path}"
+
+    async def ask(
+        self, method: str, path: str, *, bearer: str | None = None, **rest: Any
+    ) -> tuple[int, Any, Mapping[str, str]]:
+        """Status, decoded JSON and headers."""
+        headers = {**({"Authorization": f"Bearer {bearer}"} if bearer else {}), **rest.pop("headers", {})}
+        async with self.client.request(method, self.url(path), headers=headers, **rest) as response:
+            return response.status, await response.json(content_type=None), response.headers
+
+    async def post(self, body: Any, *, bearer: str | None = None, **rest: Any) -> tuple[int, Any]:
+        status, answer, _ = await self.ask("POST", "/alertmanager", bearer=bearer, data=body, **rest)
+        return status, answer
+
+    async def stored(self) -> list[tuple[str, bytes]]:
+        """Source and body of every webhook in the ledger that was not taken apart."""
+        return [(each.source, each.body) for each in await self.store.untaken_webhooks(1 << 30)]
+
+    async def metric(self, name: str, **labels: str) -> float:
+        async with self.client.get(self.url("/metrics")) as response:
+            text = await response.text()
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
+
+    async def raw(self, request: bytes, *, within: float = 20.0) -> bytes:
+        """Send bytes as they are; gives the head of the answer."""
+        reader, writer = await asyncio.open_connection(self.address.host, self.address.port)
+        try:
+            writer.write(request)
+            async with asyncio.timeout(within):
+                return await reader.readuntil(b"\r\n\r\n")
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+
+Serve = Callable[..., contextlib.AbstractAsyncContextManager[Web]]
+
+
+@contextlib.asynccontextmanager
+async def served(
+    folder: Path,
+    *,
+    credentials: Credentials = Credentials(),  # noqa: B008 - frozen
+    limits: Limits = Limits(),  # noqa: B008 - frozen
+    probes: Mapping[str, Probe] | None = None,
+    make_store: Callable[[Path], SqliteStore] = SqliteStore,
+) -> AsyncIterator[Web]:
+    """Serve over a fresh ledger in `folder`."""
+    store = make_store(folder / "ledger.db")
+    await store.open()
+    heard, steering = Heard(), Steering(store)
+    deps = WebDeps(
+        store=store,
+        commands=steering,
+        alarms=heard,
+        metrics=Metrics("1.2.3"),
+        credentials=credentials,
+        version="1.2.3",
+        mode=Mode.OBSERVE,
+        probes=probes or {},
+        limits=limits,
+    )
+    try:
+        async with (
+            serving(make_app(deps), Address("127.0.0.1", 0)) as address,
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as client,
+        ):
+            yield Web(address, client, store, heard, steering)
+    finally:
+        await store.close()
