@@ -21,7 +21,7 @@ _PRAGMAS = (
     "locking_mode = EXCLUSIVE",
     "journal_mode = WAL",
     "synchronous = FULL",
-    "foreign_keys = OFF",
+    "foreign_keys = ON",
     "temp_store = MEMORY",
     "cache_size = -8000",
     "wal_autocheckpoint = 2000",
@@ -29,8 +29,8 @@ _PRAGMAS = (
 )
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Open the ledger for this process alone, with its schema up to date.
+def connect(path: Path) -> tuple[sqlite3.Connection, int | None]:
+    """Open the ledger for this process alone, with its schema up to date, and read the last time it knew.
 
     Raises:
         StoreError: the file can't be opened, is in use, is no ledger, or of a newer version.
@@ -40,14 +40,16 @@ def connect(path: Path) -> sqlite3.Connection:
     try:
         for pragma in _PRAGMAS:
             sql.execute(f"PRAGMA {pragma}").fetchall()
+        _check_log(sql, path)
         _migrate(sql, path)
+        mark = sql.execute("SELECT value FROM meta WHERE key = 'time'").fetchone()
     except sqlite3.Error as error:
         sql.close()
         raise _opening_failed(path, error) from error
     except BaseException:
         sql.close()
         raise
-    return sql
+    return sql, None if mark is None else int(mark[0])
 
 
 def _create_private(path: Path) -> None:
@@ -78,6 +80,15 @@ def primary_code(error: sqlite3.Error) -> int | None:
     """SQLite's result code without its extension; ``None`` for errors of Python's module itself."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF
+
+
+def _check_log(sql: sqlite3.Connection, path: Path) -> None:
+    mode = sql.execute("PRAGMA journal_mode").fetchone()[0]
+    if mode != "wal":
+        message = (
+            f"the file system of {path} allows no write-ahead log (SQLite chose {mode!r}): use a local disk"
+        )
+        raise StoreError(message)
 
 
 def _migrate(sql: sqlite3.Connection, path: Path) -> None:

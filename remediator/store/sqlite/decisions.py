@@ -93,8 +93,6 @@ class _Judging:
         decided = self._judge(request, self._around.view(request.rule, request.target))
         if request.rule not in self._final.get(episode, ()):
             self._keep(request, decided)
-        if decided.decision.not_before is not None:
-            self._defer(episode, decided.decision.not_before)
         if request.last:
             later = self._deferred.get(episode)
             self._due[episode] = None if later is None else micros(later)
@@ -104,6 +102,8 @@ class _Judging:
         run = decided.decision.run if decided.run is None else decided.run.id
         if decided.decision.kind is not DecisionKind.DEFER:
             self._final.setdefault(request.episode.id, set()).add(request.rule)
+        elif decided.decision.not_before is not None:
+            self._defer(request.episode.id, decided.decision.not_before)
         self._add_rows(request, decided, run)
         if decided.run is not None:
             self._runs.append(decided.run)

@@ -62,6 +62,25 @@ def episode_from(row: Row) -> Episode:
     )
 
 
+def numbered(new: Episode, id_: EpisodeId) -> Episode:
+    """A new episode with its id: `dataclasses.replace`, at a third of its price for each alert."""
+    return Episode(
+        id=id_,
+        source=new.source,
+        fingerprint=new.fingerprint,
+        labels=new.labels,
+        annotations=new.annotations,
+        starts_at=new.starts_at,
+        first_seen=new.first_seen,
+        last_seen=new.last_seen,
+        group=new.group,
+        ended_at=new.ended_at,
+        closed_at=new.closed_at,
+        closed=new.closed,
+        repeats=new.repeats,
+    )
+
+
 def latest_episodes(transaction: Transaction, keys: Iterable[AlertKey]) -> dict[AlertKey, Episode]:
     """The latest episode of each key that has one, open or closed."""
     by_source: dict[str, set[str]] = {}

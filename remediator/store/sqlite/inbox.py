@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import zstandard
 
@@ -18,6 +17,7 @@ from remediator.store.sqlite.episodes import (
     insert_episodes,
     latest_episodes,
     next_episode_id,
+    numbered,
     update_episodes,
 )
 from remediator.store.sqlite.events import append_events
@@ -113,7 +113,7 @@ class _Folding:
         if seen.changed is not None:
             self._keep(key, seen.changed)
         if seen.opened is not None:
-            opened = replace(seen.opened, id=EpisodeId(self._next_id))
+            opened = numbered(seen.opened, EpisodeId(self._next_id))
             self._next_id += 1
             self._opened[opened.id] = opened
             self._latest[key] = opened

@@ -11,7 +11,6 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,6 +65,7 @@ class Writer:
             StoreError: the ledger can't be opened.
         """
         self._loop = asyncio.get_running_loop()
+        self._episode_claims, self._outbox_claims = Claims(), Claims()
         opened: asyncio.Future[None] = self._loop.create_future()
         thread = threading.Thread(target=self._main, args=(opened,), name="ledger", daemon=True)
         thread.start()
@@ -94,11 +94,11 @@ class Writer:
 
     def _main(self, opened: asyncio.Future[None]) -> None:
         try:
-            sql = connect(self._path)
-            self._clock.start(_mark(sql))
+            sql, mark = connect(self._path)
         except Exception as error:  # noqa: BLE001 - whatever it is, the one who opens must hear of it
             self._post([(opened, None, error)], set())
             return
+        self._clock.start(None if mark is None else moment(mark))
         self._post([(opened, None, None)], set())
         try:
             while (job := self._jobs.get()) is not None:
@@ -127,7 +127,7 @@ class Writer:
             outcomes = [self._run(transaction, work, future) for work, future in jobs]
             self._keep_time(transaction, written=sql.total_changes != before)
             sql.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
             _roll_back(sql)
             self._settle(committed=False)
             self._post([(future, None, self._unavailable(error)) for _, future in jobs], set())
@@ -169,7 +169,7 @@ class Writer:
         self._episode_claims.settle(committed=committed)
         self._outbox_claims.settle(committed=committed)
 
-    def _unavailable(self, error: sqlite3.Error) -> StoreUnavailableError:
+    def _unavailable(self, error: Exception) -> StoreUnavailableError:
         failure = StoreUnavailableError(f"the ledger {self._path} can't be written: {error}")
         failure.__cause__ = error
         return failure
@@ -190,11 +190,6 @@ class Writer:
                 future.set_exception(error)
         if topics:
             self._wake(topics)
-
-
-def _mark(sql: sqlite3.Connection) -> datetime | None:
-    row = sql.execute("SELECT value FROM meta WHERE key = 'time'").fetchone()
-    return None if row is None else moment(row[0])
 
 
 def _roll_back(sql: sqlite3.Connection) -> None:

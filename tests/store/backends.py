@@ -1,0 +1,33 @@
+"""The backends that the conformance suite runs over."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Protocol
+
+from remediator.core.ports.store import Store
+from remediator.store.sqlite import SqliteStore
+from tests.store.clock import FakeClock
+
+JUMP_WAIT = timedelta(seconds=15)
+
+
+class Backend(Protocol):
+    """Makes stores, all of the same ledger, on a clock that the test moves."""
+
+    def make(self) -> Store: ...
+
+
+class SqliteBackend:
+    def __init__(self, folder: Path, clock: FakeClock) -> None:
+        self.path = folder / "ledger.db"
+        self._clock = clock
+
+    def make(self) -> SqliteStore:
+        return SqliteStore(
+            self.path, jump_wait=JUMP_WAIT, clock=self._clock.wall, monotonic=self._clock.monotonic
+        )
+
+
+BACKENDS = {"sqlite": SqliteBackend}
