@@ -87,7 +87,6 @@ def decide(episode: Episode, question: Question | Obstacle, view: GuardView) -> 
         return skip(reason)
     if isinstance(question, Obstacle):
         return skip(question.reason, question.detail)
-    expires = episode.first_seen + question.rule.deadline
     early = too_early(episode, question.rule, view.now)
     if early is not None:
         return _defer(Reason.FIRING_FOR, "", early, expires=early + question.rule.deadline)
@@ -96,17 +95,21 @@ def decide(episode: Episode, question: Question | Obstacle, view: GuardView) -> 
     joined = _joined(episode, question, view)
     if joined is not None:
         return joined
-    return _ask_guards(question, view, expires)
+    return _ask_guards(
+        question, view, max(episode.first_seen, _ripe(episode, question.rule)) + question.rule.deadline
+    )
 
 
 def too_early(episode: Episode, rule: Rule, now: datetime) -> datetime | None:
     """When the episode will have fired for as long as the rule asks, or ``None`` if it has."""
-    trigger = rule.trigger
-    if not isinstance(trigger, AlertTrigger) or not trigger.firing_for:
-        return None
-    # A startsAt that lies ahead of the receipt is another machine's clock, and is not believed.
-    ready = min(episode.starts_at, episode.first_seen) + trigger.firing_for
-    return ready if now < ready else None
+    ripe = _ripe(episode, rule)
+    return ripe if now < ripe else None
+
+
+def _ripe(episode: Episode, rule: Rule) -> datetime:
+    """A startsAt that lies ahead of the receipt is another machine's clock, and is not believed."""
+    firing_for = rule.trigger.firing_for if isinstance(rule.trigger, AlertTrigger) else timedelta(0)
+    return min(episode.starts_at, episode.first_seen) + firing_for
 
 
 def _joined(episode: Episode, question: Question, view: GuardView) -> Decision | None:
