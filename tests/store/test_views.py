@@ -1,0 +1,239 @@
+"""Reading, for people, and the little that concerns the store as a whole."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import pytest
+
+from remediator.core.changes import Backlog, Decided, RunFilter
+from remediator.core.events import Event, EventKind
+from remediator.core.ids import RunId
+from remediator.core.notices import Lane
+from remediator.core.ports.store import Store, StoreUnavailableError, Topic
+from remediator.core.runs import RunState
+from tests.store.backends import Backend
+from tests.store.clock import FakeClock
+from tests.store.values import (
+    CART,
+    ME,
+    NO_CLAIM,
+    NODE,
+    a_request,
+    advanced,
+    an_alert,
+    an_envelope,
+    an_episode,
+    begin,
+    deferring,
+    due,
+    lease,
+    skipping,
+    take,
+)
+
+SOON = timedelta(seconds=5)
+
+
+async def test_history_is_newest_first_and_pages(store: Store) -> None:
+    for number in (1, 3, 2):
+        await begin(store, f"r-{number}")
+    shown = await store.history(RunFilter(limit=2))
+    assert [run.id for run in shown] == ["r-2", "r-3"]
+    assert [run.id for run in await store.history(RunFilter(before=shown[-1].id))] == ["r-1"]
+
+
+async def test_history_can_be_narrowed(store: Store, clock: FakeClock) -> None:
+    await begin(store, "r-1", rule="a", target=CART)
+    clock.advance(60)
+    middle = await begin(store, "r-2", rule="a", target=NODE)
+    await begin(store, "r-3", rule="b", target=NODE)
+
+    async def ids(wanted: RunFilter) -> list[str]:
+        return [run.id for run in await store.history(wanted)]
+
+    assert await ids(RunFilter(rule="a")) == ["r-2", "r-1"]
+    assert await ids(RunFilter(target=str(NODE))) == ["r-3", "r-2"]
+    assert await ids(RunFilter(since=middle.created_at)) == ["r-3", "r-2"]
+    assert await ids(RunFilter(rule="a", target=str(NODE), since=middle.created_at)) == ["r-2"]
+
+
+async def test_a_run_is_shown_by_its_id_or_the_beginning_of_it(store: Store) -> None:
+    for number in range(7):
+        await begin(store, f"r-a{number}")
+    await begin(store, "r-a")
+    assert [row.run.id for row in await store.run_row("r-a")] == ["r-a"]
+    assert [row.run.id for row in await store.run_row("r-a3")] == ["r-a3"]
+    assert len(await store.run_row("r-")) == 5
+    assert await store.run_row("r-%") == []
+    assert await store.run_row("r-b") == []
+
+
+async def test_a_story_has_the_episodes_and_the_decisions_that_led_to_it(store: Store) -> None:
+    run = await begin(store)
+    (row,) = await store.run_row("r-1")
+    assert row.run == run
+    assert [episode.id for episode in row.episodes] == [run.episode]
+    assert [decision.episode for decision in row.decisions] == [run.episode]
+    assert (row.attempts, row.events) == ((), ())
+
+
+async def test_decisions_are_newest_first_and_page(store: Store) -> None:
+    episodes = [await an_episode(store, f"f{n}") for n in range(3)]
+    await store.decide([a_request(episode) for episode in episodes], skipping)
+    shown = await store.decisions(2)
+    assert [row.episode for row in shown] == [episodes[2].id, episodes[1].id]
+    assert [row.episode for row in await store.decisions(9, before=shown[-1].id)] == [episodes[0].id]
+
+
+async def test_events_are_kept_whole_and_read_oldest_first(store: Store, clock: FakeClock) -> None:
+    told = Event(
+        EventKind.RUN_CHECKED,
+        clock.wall(),
+        {"said": "no", "deep": [1, {"x": None}], "at": "2025"},
+        run=RunId("r-1"),
+        rule="rule",
+        target=str(CART),
+        version=7,
+    )
+    await store.record([told, Event(EventKind.RUN_FAILED, clock.wall())])
+    first, second = await store.events(0, 10)
+    assert Event(**{**_fields(first), "id": 0}) == told  # type: ignore[arg-type]  # fields of one class
+    assert [event.id for event in await store.events(first.id, 10)] == [second.id]
+    assert [event.id for event in await store.events(0, 1)] == [first.id]
+
+
+def _fields(event: Event) -> dict[str, object]:
+    return {name: getattr(event, name) for name in Event.__slots__}
+
+
+async def test_an_empty_ledger_is_behind_with_nothing(store: Store) -> None:
+    assert await store.backlog() == Backlog(0, 0, 0, 0, None, None, 0, 0)
+
+
+async def test_the_backlog_counts_what_waits_and_names_the_oldest(store: Store, clock: FakeClock) -> None:
+    start = clock.wall()
+    await begin(store, "r-1")
+    clock.advance(10)
+    await take(store, an_alert("x"))
+    clock.advance(10)
+    await store.save_webhook("default", b"")
+    await store.post([an_envelope("1"), an_envelope("2"), an_envelope("3", lane=Lane.PAGES)])
+    seconds = timedelta(seconds=1)
+    assert await store.backlog() == Backlog(
+        webhooks=1,
+        episodes=1,
+        outbox=3,
+        parked_notices=0,
+        oldest_undecided=start + 10 * seconds,
+        oldest_unsent=start + 20 * seconds,
+        quarantined=0,
+        unfinished_runs=1,
+        by_lane={Lane.REPORTS: 2, Lane.PAGES: 1},
+    )
+    (episode,) = await due(store)
+    await store.decide([a_request(episode)], skipping)
+    assert (await store.backlog()).oldest_undecided == start + 20 * seconds
+    for lane in Lane:
+        for item in await store.due_envelopes(lane, 9, NO_CLAIM):
+            await store.park(item, "no")
+    assert (await store.backlog()).parked_notices == 2
+
+
+async def test_an_episode_that_waits_by_its_own_decision_is_no_backlog(
+    store: Store, clock: FakeClock
+) -> None:
+    episode = await an_episode(store)
+    later = clock.wall() + timedelta(minutes=5)
+    await store.decide([a_request(episode)], lambda _r, _v: Decided(deferring(later)))
+    assert (await store.backlog()).episodes == 0
+    clock.advance(300)
+    behind = await store.backlog()
+    assert (behind.episodes, behind.oldest_undecided) == (1, later)
+
+
+async def test_an_ended_run_is_no_longer_unfinished(store: Store) -> None:
+    run = await begin(store)
+    held = await lease(store, run)
+    await advanced(store, held.token, run, RunState.CANCELLED)
+    assert (await store.backlog()).unfinished_runs == 0
+
+
+async def test_check_passes_while_writes_are_durable(store: Store) -> None:
+    await store.check()
+
+
+async def test_a_closed_ledger_refuses_everything(backend: Backend) -> None:
+    store = backend.make()
+    with pytest.raises(StoreUnavailableError):
+        await store.check()
+    await store.open()
+    await store.close()
+    await store.close()
+    with pytest.raises(StoreUnavailableError):
+        await store.save_webhook("default", b"")
+
+
+async def _webhook(store: Store) -> None:
+    await store.save_webhook("default", b"")
+
+
+async def _episode(store: Store) -> None:
+    await take(store, an_alert())
+
+
+async def _run(store: Store) -> None:
+    await begin(store)
+
+
+async def _envelope(store: Store) -> None:
+    await store.post([an_envelope()])
+
+
+async def _event(store: Store) -> None:
+    await store.record([Event(EventKind.RUN_FAILED, await store.now())])
+
+
+WORK: dict[Topic, Callable[[Store], Awaitable[None]]] = {
+    Topic.WEBHOOKS: _webhook,
+    Topic.EPISODES: _episode,
+    Topic.RUNS: _run,
+    Topic.OUTBOX: _envelope,
+    Topic.EVENTS: _event,
+}
+
+
+@pytest.mark.parametrize("topic", Topic)
+async def test_work_wakes_who_waits_for_it_and_who_was_about_to(store: Store, topic: Topic) -> None:
+    waiting = asyncio.create_task(store.wait(topic, timedelta(seconds=30)))
+    await asyncio.sleep(0)
+    await WORK[topic](store)
+    async with asyncio.timeout(SOON.total_seconds()):
+        await waiting
+    await begin(store, "r-more", target=NODE)
+    await _webhook(store)
+    await _envelope(store)
+    async with asyncio.timeout(SOON.total_seconds()):
+        await store.wait(topic, timedelta(seconds=30))
+
+
+async def test_waiting_ends_by_itself(store: Store) -> None:
+    async with asyncio.timeout(SOON.total_seconds()):
+        await store.wait(Topic.OUTBOX, timedelta(milliseconds=10))
+
+
+async def test_callers_at_the_same_time_each_get_their_own_answer(store: Store) -> None:
+    """One failure among many in the same commit is its caller's alone."""
+    missing = RunId("r-none")
+    calls = [
+        store.acquire(missing, ME, SOON) if n % 7 == 3 else store.save_webhook("default", b"%d" % n)
+        for n in range(100)
+    ]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert [n for n, answer in enumerate(answers) if isinstance(answer, Exception)] == [
+        n for n in range(100) if n % 7 == 3
+    ]
+    bodies = [webhook.body for webhook in await store.untaken_webhooks(1 << 20)]
+    assert bodies == [b"%d" % n for n in range(100) if n % 7 != 3]
