@@ -205,7 +205,8 @@ class StandInCluster(Cluster):
         return self
 
     def kubeconfig(self, *, url: str | None = None) -> Path:
-        path = self.standin.kubeconfig(self._directory / "standin.kubeconfig", token="account")
+        way = "direct" if url is None else "proxied"
+        path = self.standin.kubeconfig(self._directory / f"{way}.kubeconfig", token="account")
         if url is not None:
             path.write_text(path.read_text().replace(self.standin.url, url))
         return path
@@ -237,7 +238,8 @@ class RealCluster(Cluster):
     def kubeconfig(self, *, url: str | None = None) -> Path:
         if url is None:
             return self._kubeconfig
-        return self.control_plane.service_account_kubeconfig(self.namespace, ACCOUNT, url=url)
+        token = self.control_plane.service_account_token(self.namespace, ACCOUNT)
+        return self.control_plane.kubeconfig(f"{self.namespace}.proxied", token, url=url)
 
     def bind(self, role: Json) -> None:
         """Give the account this Role instead."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
 CHUNK = 1 << 16
-ANSWERED_WITHIN = 10.0
 
 
 @dataclass(slots=True)
@@ -20,7 +19,6 @@ class _Connection:
     server: asyncio.StreamReader
     to_server: asyncio.StreamWriter
     cutting: bool = False
-    answered: asyncio.Event = field(default_factory=asyncio.Event)
 
     def abort(self) -> None:
         self.to_client.transport.abort()
@@ -30,13 +28,12 @@ class _Connection:
 class Proxy:
     """Passes connections on to `url`. A fault is armed for what a client sends next, on any connection.
 
-    `cuts` counts the replies that were kept from clients; `arrived` is set once a request that was held has
-    been answered, whether its client is still there or not.
+    `cuts` counts the replies that were kept from clients; `holding` is set while a request is held.
     """
 
     def __init__(self, url: str) -> None:
         self.cuts = 0
-        self.arrived = asyncio.Event()
+        self.holding = asyncio.Event()
         self._to = urlsplit(url)
         self._server: asyncio.Server
         self._serving: set[asyncio.Task[None]] = set()
@@ -54,9 +51,8 @@ class Proxy:
         self._cut_next = True
 
     def hold_next_request(self) -> asyncio.Event:
-        """Keep the next request until the returned event is set, even when its client goes away."""
+        """Keep the next request, and all that follows on its connection, until the returned event is set."""
         self._held = asyncio.Event()
-        self.arrived.clear()
         return self._held
 
     async def __aenter__(self) -> Self:
@@ -89,25 +85,21 @@ class Proxy:
             connection.abort()
 
     async def _pass_requests(self, connection: _Connection) -> None:
-        held = False
         with suppress(ConnectionError):
             while data := await connection.client.read(CHUNK):
                 if self._held is not None:
-                    waiting, self._held, held = self._held, None, True
-                    await waiting.wait()
-                    connection.answered.clear()
+                    held, self._held = self._held, None
+                    self.holding.set()
+                    await held.wait()
+                    self.holding.clear()
                 if self._cut_next:
                     self._cut_next, connection.cutting = False, True
                 connection.to_server.write(data)
                 await connection.to_server.drain()
-        if held:
-            await asyncio.wait_for(connection.answered.wait(), ANSWERED_WITHIN)
-            self.arrived.set()
 
     async def _pass_replies(self, connection: _Connection) -> None:
         with suppress(ConnectionError):
             while data := await connection.server.read(CHUNK):
-                connection.answered.set()
                 if connection.cutting:
                     self.cuts += 1
                     break
