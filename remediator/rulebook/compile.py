@@ -49,8 +49,8 @@ class _Judge:
     def _take(self, document: Document, reporter: Reporter) -> None:
         data = document.data
         if not isinstance(data, dict):
-            known = ", ".join(models.RuleFile.model_fields)
-            reporter.error((), f"a rule file is a mapping of {known}: put rules in a list below `rules:`")
+            message = "a rule file is a mapping of keys such as `rules`: put a list of rules below `rules:`"
+            reporter.error((), message)
             return
         if data.get("version", 1) != 1:
             message = f"format version {shown(data['version'])} is not known to this Remediator: write 1"
@@ -77,8 +77,9 @@ class _Judge:
             elif rule is not None:
                 self.rules.append((rule, reporter))
         self._check_names()
-        self._check_scope()
-        self._check_reach()
+        if not self.findings.errors:
+            self._check_scope()
+            self._check_reach()
         return self.policy.default_report()
 
     def _check_names(self) -> None:
@@ -134,7 +135,7 @@ def judge(files: RuleFiles) -> Judgement:
     for file in sorted(files.texts):
         judge.read(file, files.texts[file])
     report = judge.judge()
-    if not judge.entries:
+    if not judge.entries and not judge.findings.errors:
         place = Place(min(files.texts), 1, 1) if files.texts else Place(".")
         judge.findings.warnings.append(Problem(place, "no rules here: nothing will be repaired"))
     errors = tuple(sorted(set(judge.findings.errors)))

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
-from functools import lru_cache
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, PlainValidator, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainValidator,
+    WithJsonSchema,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 from remediator.core.durations import parse_duration
 from remediator.core.matchers import Matcher as CoreMatcher
@@ -18,8 +27,9 @@ from remediator.core.rules import Expect as CoreExpect
 from remediator.core.rules import Mode as CoreMode
 from remediator.core.rules import Rate as CoreRate
 from remediator.core.targets import KINDS
-from remediator.core.templates import TargetTemplate, Template, target_template, template
+from remediator.core.templates import TargetTemplate
 from remediator.rulebook.problems import nearest, shown
+from remediator.rulebook.templates import cached_target
 
 #: The channels that a report may go to, by what stands before the colon.
 CHANNEL_SCHEMES = ("slack", "log")
@@ -84,20 +94,8 @@ def _matcher(value: object) -> CoreMatcher:
     return parse_matcher(_text(value, "a matcher such as 'alertname=\"ServiceDown\"'"))
 
 
-# Rules share most of their templates, and reading one costs far more than anything else here.
-@lru_cache(maxsize=4096)
-def cached_template(source: str) -> Template:
-    """As :func:`remediator.core.templates.template`, once for each text."""
-    return template(source)
-
-
-@lru_cache(maxsize=4096)
-def _cached_target(source: str) -> TargetTemplate:
-    return target_template(source)
-
-
 def _target(value: object) -> TargetTemplate:
-    return _cached_target(_text(value, "a target such as deployment/{{ labels.namespace }}/{{ labels.job }}"))
+    return cached_target(_text(value, "a target such as deployment/{{ labels.namespace }}/{{ labels.job }}"))
 
 
 def _expect(value: object) -> CoreExpect:
@@ -233,6 +231,13 @@ def _several(value: object) -> object:
     return [value] if isinstance(value, (str, int, float)) else value
 
 
+def _not_empty(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not value:
+        message = "needs at least one entry"
+        raise ValueError(message)
+    return value
+
+
 def _nothing_is_empty(value: object) -> object:
     return {} if value is None else value
 
@@ -241,16 +246,40 @@ def _json(kind: str, *examples: object, **more: object) -> WithJsonSchema:
     return WithJsonSchema({"type": kind, **({"examples": list(examples)} if examples else {}), **more})
 
 
-_DURATION_PATTERN = r"^([0-9]+(w|d|h|ms|m|s))+$|^0$"
-_DURATION_SCHEMA = _json("string", "30s", "8m", "1h30m", pattern=_DURATION_PATTERN)
+@dataclass(frozen=True, slots=True)
+class _Also:
+    """An annotation that lets a value be written in another way too, and says so in the JSON Schema."""
+
+    read: Callable[[object], object]
+    described: Callable[[JsonSchemaValue], JsonSchemaValue]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self.read, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        usual = handler(schema)
+        return {"anyOf": [usual, self.described(usual)]}
+
+
+_DURATION = {
+    "type": "string",
+    "pattern": r"^([0-9]+(w|d|h|ms|m|s))+$",
+    "examples": ["30s", "8m", "1h30m"],
+}
 
 #: Lets a lone value stand for a list of one.
-Listed = BeforeValidator(_several)
+Listed = _Also(_several, lambda described: described.get("items", {}))
+#: Refuses an empty list; other than pydantic's own bound it does not count what is reported already.
+NotEmpty = (AfterValidator(_not_empty), Field(json_schema_extra={"minItems": 1}))
 #: Lets a key without a value stand for an empty mapping.
-OrEmpty = BeforeValidator(_nothing_is_empty)
+OrEmpty = _Also(_nothing_is_empty, lambda _: {"type": "null"})
 
-Duration = Annotated[timedelta, PlainValidator(_duration), _DURATION_SCHEMA]
-PositiveDuration = Annotated[timedelta, PlainValidator(_positive_duration), _DURATION_SCHEMA]
+Duration = Annotated[
+    timedelta, PlainValidator(_duration), WithJsonSchema({"anyOf": [_DURATION, {"const": 0}]})
+]
+PositiveDuration = Annotated[timedelta, PlainValidator(_positive_duration), WithJsonSchema(_DURATION)]
 Rate = Annotated[
     CoreRate,
     PlainValidator(_rate),
@@ -270,7 +299,7 @@ Expect = Annotated[
     PlainValidator(_expect),
     WithJsonSchema({"enum": ["yes", "no", True, False], "examples": ["no"]}),
 ]
-Flag = Annotated[bool, PlainValidator(_flag), _json("boolean")]
+Flag = Annotated[bool, PlainValidator(_flag), WithJsonSchema({"enum": [True, False, "yes", "no"]})]
 Mode = Annotated[CoreMode, PlainValidator(_mode), WithJsonSchema({"enum": [mode.word for mode in CoreMode]})]
 Kind = Annotated[str, PlainValidator(one_of("kind", sorted(KINDS))), WithJsonSchema({"enum": sorted(KINDS)})]
 RuleName = Annotated[

@@ -63,7 +63,7 @@ class Count(Strict):
 
     at_least: fields.Count = Field(description="How many alerts there have to be.", examples=[3])
     within: fields.PositiveDuration = Field(description="In how long.", examples=["5m"])
-    by: Annotated[Words, Field(min_length=1)] = Field(
+    by: Annotated[Words, *fields.NotEmpty] = Field(
         description="The labels that they have to share; only these are in scope below.", examples=[["job"]]
     )
 
@@ -161,8 +161,7 @@ class Verify(Strict):
     within: fields.PositiveDuration = Field(
         description="How long the proof may take, from the end of the last step.", examples=["8m"]
     )
-    checks: tuple[CheckUse, ...] = Field(
-        min_length=1,
+    checks: Annotated[tuple[CheckUse, ...], *fields.NotEmpty] = Field(
         description="The checks that all have to say yes.",
         examples=[[{"check": "alert.resolved"}]],
     )
@@ -377,7 +376,7 @@ class Contact(Strict):
 class Defaults(Strict):
     """What rules have when they don't say otherwise."""
 
-    report: Annotated[Words, Field(min_length=1)] | None = Field(
+    report: Annotated[Words, *fields.NotEmpty] | None = Field(
         default=None,
         description="Channels that hear of runs; left out, slack:#incidents.",
         examples=[["slack:#incidents"]],

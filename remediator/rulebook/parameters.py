@@ -10,8 +10,8 @@ from typing import Any
 from remediator.core.ports.actions import ActionSpec, CheckSpec, ParameterError
 from remediator.core.templates import TemplateError
 from remediator.rulebook.document import Path
-from remediator.rulebook.fields import cached_template
 from remediator.rulebook.problems import shown
+from remediator.rulebook.templates import cached_template
 
 _MARKS = ("{{", "{%", "{#")
 
@@ -46,7 +46,10 @@ def check_parameters(spec: ActionSpec | CheckSpec | None, params: Mapping[str, A
         return params
     problems = list(_template_problems(params))
     if spec is not None:
-        problems += _misfits(spec, params)
+        faulty = {path[0] for path, _ in problems}
+        problems += _misfits(
+            spec, {key: value for key, value in params.items() if key not in faulty}, complete=not faulty
+        )
     if problems:
         raise BadParameters(problems)
     return params
@@ -73,11 +76,16 @@ def _template_problems(params: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
             yield path, str(error)
 
 
-def _misfits(spec: ActionSpec | CheckSpec, params: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
-    """Ask ``parse``, which names one problem at a time, again without what it just complained about."""
+def _misfits(
+    spec: ActionSpec | CheckSpec, params: Mapping[str, Any], *, complete: bool
+) -> Iterator[tuple[Path, str]]:
+    """Ask ``parse``, which names one problem at a time, again without what it just complained about.
+
+    Unless ``complete``, parameters were left out already, and that one is missing is no news.
+    """
     properties = spec.schema.get("properties")
     known = list(properties) if isinstance(properties, Mapping) else []
-    left, complete = dict(params), True
+    left = dict(params)
     while True:
         try:
             spec.parse(left, True)

@@ -10,7 +10,8 @@ from remediator.core.templates import TargetTemplate
 from remediator.rulebook import models
 from remediator.rulebook.policy import Policy
 from remediator.rulebook.problems import Reporter, nearest, shown
-from remediator.rulebook.steps import StepCompiler, results_used
+from remediator.rulebook.steps import StepCompiler
+from remediator.rulebook.templates import results_used
 from remediator.rulebook.validation import Validated
 
 _ONLY_OBSERVES = "is not acted on by this version yet: until it is, this rule only observes"

@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
-from pydantic.json_schema import GenerateJsonSchema
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, NoDefault
+from pydantic_core.core_schema import WithDefaultSchema
 
 from remediator.actions.specs import ACTIONS, CHECKS
+from remediator.core.durations import format_duration
 from remediator.core.ports.actions import ActionSpec, CheckSpec
+from remediator.core.rules import Mode
 from remediator.rulebook.models import RuleFile
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-class _NoTitles(GenerateJsonSchema):
-    """Titles made from field names say nothing that the names don't."""
+class _AsWritten(GenerateJsonSchema):
+    """Defaults as they may be written in a file; and no titles, which would only repeat the keys."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002  # the base's signature
         return False
 
+    def get_default_value(self, schema: WithDefaultSchema) -> Any:
+        default = super().get_default_value(schema)
+        match default:
+            case timedelta():
+                return format_duration(default) if default else 0
+            case Mode():
+                return default.word
+            case BaseModel() | None:
+                return NoDefault
+        return default
+
 
 def json_schema() -> dict[str, Any]:
     """The format's JSON Schema, in draft 2020-12."""
-    described = RuleFile.model_json_schema(schema_generator=_NoTitles)
+    described = RuleFile.model_json_schema(schema_generator=_AsWritten)
     parts = described["$defs"]
     for name, key, specs in (
         ("StepUse", "action", ACTIONS),

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-
-from jinja2 import Environment, nodes
-from jinja2 import TemplateError as JinjaError
 
 from remediator.actions.specs import ACTIONS, CHECKS
 from remediator.core.durations import format_duration
@@ -17,10 +14,10 @@ from remediator.rulebook import models
 from remediator.rulebook.document import Path
 from remediator.rulebook.parameters import texts
 from remediator.rulebook.problems import Reporter, nearest, shown
+from remediator.rulebook.templates import results_used
 
 #: How long actions' own checks may take when a rule names no proof.
 USUAL_PROOF = timedelta(minutes=8)
-_PLAIN = Environment(autoescape=False)  # noqa: S701  # parses expressions, renders nothing
 
 
 @dataclass(slots=True)
@@ -110,26 +107,6 @@ class StepCompiler:
                 if name not in known and self.ids_known:
                     message = f"no earlier step has the id {shown(name)}: {nearest(name, known)}"
                     place.error(("with", *path), message)
-
-
-def results_used(text: str) -> Iterator[str]:
-    """The ids of the steps whose results a template uses."""
-    if "steps" not in text:
-        return
-    try:
-        tree = _PLAIN.parse(text)
-    except JinjaError:
-        return  # it has been reported as a template already
-    for attribute in tree.find_all(nodes.Getattr):
-        if _is_steps(attribute.node):
-            yield attribute.attr
-    for item in tree.find_all(nodes.Getitem):
-        if _is_steps(item.node) and isinstance(item.arg, nodes.Const):
-            yield str(item.arg.value)
-
-
-def _is_steps(node: nodes.Node) -> bool:
-    return isinstance(node, nodes.Name) and node.name == "steps"
 
 
 def _usual_id(action: str, taken: set[str]) -> str:

@@ -132,7 +132,7 @@ def _sentence(kind: type[BaseModel], error: ErrorDetails, path: Path) -> str:
     wording = _WORDINGS.get(error["type"])
     if wording is None:
         return error["msg"][:1].lower() + error["msg"][1:]
-    name = f"{str(path[-1])!r} " if path and isinstance(path[-1], str) else ""
+    name = f"{path[-1]!r} " if path and isinstance(path[-1], str) else "this "
     return name + wording(error)
 
 
@@ -172,7 +172,6 @@ _WORDINGS: Mapping[str, Callable[[ErrorDetails], str]] = {
     "list_type": _LIST,
     "tuple_type": _LIST,
     "string_type": _wants_text,
-    "too_short": lambda _: "needs at least one entry",
 }
 
 

@@ -1,0 +1,193 @@
+"""What rules and policy become once they are read."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from remediator.core.rules import (
+    AlertTrigger,
+    Condition,
+    Expect,
+    Limits,
+    Mode,
+    OtherTrigger,
+    Rate,
+    Rule,
+    Rulebook,
+    Selection,
+    Verify,
+)
+from tests.unit.rulebook.support import RULES, judged, of_text
+
+MINUTE = timedelta(minutes=1)
+RULE = """
+rules:
+  - name: one
+    when: {{matchers: [alertname="A"]}}
+    target: deployment/shop/cart
+    steps: [{{action: kubernetes.rollout_restart}}]
+    verify: {{within: 1m, checks: [{{check: alert.resolved}}]}}
+    mode: live
+    {rule}
+{file}
+"""
+
+
+def rulebook(rule: str = "", file: str = "") -> Rulebook:
+    judgement = of_text(RULE.format(rule=rule, file=file))
+    assert judgement.rulebook is not None, judgement.errors
+    return judgement.rulebook
+
+
+def one(rule: str = "", file: str = "") -> Rule:
+    return rulebook(rule, file).rules[0]
+
+
+def from_good(name: str) -> Rulebook:
+    found = judged(RULES / "good" / name).rulebook
+    assert found is not None
+    return found
+
+
+def test_every_key_of_a_rule_arrives() -> None:
+    rule = from_good("every-rule-key.yaml").rules[0]
+    assert rule.name == "service-down-rollback"
+    assert isinstance(rule.trigger, AlertTrigger)
+    assert [str(each) for each in rule.trigger.matchers] == [
+        'alertname="ServiceDown"',
+        'job=~"auth-service|user-profile-service"',
+    ]
+    assert rule.trigger.firing_for == timedelta(seconds=30)
+    assert rule.severity == "P1"
+    assert str(rule.target) == 'deployment/{{ labels.namespace | default("selfmonitor") }}/{{ labels.job }}'
+    assert rule.only_if == (
+        Condition("kubernetes.rolled_out_within", {"window": "1h"}),
+        Condition("kubernetes.gitops_managed", {}, Expect.NO),
+    )
+    assert rule.limits == Limits(
+        15 * MINUTE,
+        (Rate(3, timedelta(hours=1)), Rate(7, timedelta(days=1))),
+        Rate(2, 10 * MINUTE),
+    )
+    assert rule.deadline == 12 * MINUTE
+    assert [(step.id, step.action, step.timeout, step.retry) for step in rule.steps] == [
+        ("undo", "kubernetes.rollout_undo", 2 * MINUTE, 2),
+        ("scale", "kubernetes.scale", MINUTE, 0),
+    ]
+    assert rule.verify == Verify(
+        (Condition("kubernetes.rolled_out"), Condition("alert.resolved")), 8 * MINUTE, MINUTE
+    )
+    assert [step.id for step in rule.on_failure] == ["rollout_restart"]
+    assert (rule.escalate, rule.report) == (("engineering-lead",), ("slack:#incidents",))
+    assert rule.mode is Mode.LIVE
+
+
+def test_every_key_of_the_policy_arrives() -> None:
+    book = from_good("every-policy-key.yaml")
+    assert book.brake.parallel == 2
+    assert book.per_target == Limits(5 * MINUTE, (Rate(4, timedelta(hours=1)),))
+    assert book.scope == Selection(("shop-*",), ("deployment",), ("*",))
+    assert book.protect == (Selection(kinds=("deployment",), names=("payments-*",)),)
+    assert [each.name for each in book.severities] == ["P0", "P3"]
+    assert book.severities[0].respond_within == 5 * MINUTE
+    assert book.default_report == ("slack:#incidents",)
+    plain = book.rules[0]
+    assert (plain.was, plain.escalate, plain.deadline) == (("older",), ("lead",), 10 * MINUTE)
+    assert plain.goes_on
+    assert [step.id for step in plain.steps] == ["scale", "scale_2"]
+    assert [rule.trigger for rule in book.rules[1:]] == [OtherTrigger("schedule"), OtherTrigger("manual")]
+
+
+@pytest.mark.parametrize(
+    ("rule", "unbuilt"),
+    [
+        ("approval: {within: 10m}", "approval"),
+        ("limits: {rate: 3/1h}", "limits.rate"),
+        ("limits: {targets: 3/1h}", "limits.targets"),
+        ("", ""),
+    ],
+)
+def test_a_rule_with_a_key_that_is_not_acted_on_only_observes(rule: str, unbuilt: str) -> None:
+    found = one(rule)
+    assert found.unbuilt == ((unbuilt,) if unbuilt else ())
+    assert found.effective_mode(Mode.LIVE) is (Mode.OBSERVE if unbuilt else Mode.LIVE)
+
+
+@pytest.mark.parametrize(
+    ("file", "acts"),
+    [
+        ("limits: {per_target: {cooldown: 5m}}", False),
+        ("limits: {per_target: }", False),
+        ("freezes: [{from: 2026-12-20}]", False),
+        ("limits: {}", True),
+        ("freezes: []", True),
+        ("brake: {targets: 1/10m, failures: 1/1h, share: 1%, minimum_healthy: 9}", True),
+        ("databases: {main: {}}", True),
+    ],
+)
+def test_a_guard_that_is_not_enforced_yet_keeps_every_rule_from_acting(file: str, acts: bool) -> None:  # noqa: FBT001  # a table's column
+    assert one(file=file).effective_mode(Mode.LIVE) is (Mode.LIVE if acts else Mode.OBSERVE)
+
+
+def test_what_is_left_out_has_its_default() -> None:
+    text = 'rules: [{name: a, when: {matchers: alertname="A"}, target: deployment/shop/cart, '
+    judgement = of_text(text + "steps: [{action: kubernetes.scale, with: {replicas: 2}}]}]")
+    assert judgement.rulebook is not None
+    rule = judgement.rulebook.rules[0]
+    assert (rule.mode, rule.deadline, rule.limits) == (Mode.OBSERVE, 15 * MINUTE, Limits())
+    assert rule.verify == Verify((Condition("kubernetes.rolled_out"),), 8 * MINUTE)
+    assert judgement.rulebook.scope is None
+    assert [each.message.partition(":")[0] for each in judgement.warnings] == [
+        "no file has a `scope`",
+        "'a' has no `verify`",
+    ]
+
+
+def test_the_usual_proof_fits_into_a_short_deadline() -> None:
+    text = 'rules: [{name: a, when: {matchers: alertname="A"}, target: deployment/shop/cart, deadline: 2m, '
+    judgement = of_text(text + "steps: [{action: kubernetes.rollout_restart}]}]")
+    assert judgement.rulebook is not None
+    verify = judgement.rulebook.rules[0].verify
+    assert verify is not None
+    assert verify.within == 2 * MINUTE
+
+
+@pytest.mark.parametrize("written", ["no", "false", "False", "'no'"])
+def test_no_may_be_written_in_any_way_that_yaml_knows(written: str) -> None:
+    rule = one(f"only_if: [{{check: kubernetes.gitops_managed, expect: {written}}}]")
+    assert rule.only_if[0].expect is Expect.NO
+
+
+def test_errors_anywhere_in_a_rule_are_found_at_once() -> None:
+    """Keys that can't be read don't hide what is wrong between those that can."""
+    judgement = of_text("""
+rules:
+  - name: one
+    when: {matchers: [alertname="A"], firing_for: soon}
+    target: deployment/shop/cart
+    deadline: 5m
+    steps:
+      - {id: undo, action: kubernetes.rolout_undo, timeout: 6m}
+      - {id: undo, action: kubernetes.rollout_undo, typo: 1}
+    verify: {within: 8m, checks: [{check: kubernetes.roled_out}]}
+  - name: one
+    when: {}
+    target: pod/shop/cart
+""")
+    lines = {problem.place.line for problem in judgement.errors}
+    assert lines == {4, 8, 9, 10, 11, 12}
+    assert len(judgement.errors) == 9
+
+
+def test_rules_come_in_order_of_path_then_position() -> None:
+    book = judged(RULES.parents[2] / "rules").rulebook
+    assert book is not None
+    assert [rule.name for rule in book.rules] == [
+        "database-connections-full",
+        "high-error-rate-rollback",
+        "high-error-rate-page",
+        "service-down-rollback",
+        "service-down-page",
+    ]

@@ -1,0 +1,105 @@
+"""Whatever a file holds, reading it raises nothing, takes little, and each finding has a place in it."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from typing import Any
+
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from remediator.actions.specs import ACTIONS, CHECKS
+from remediator.core.ports.channels import RulebookError, RuleFiles
+from remediator.rulebook.models import Rule, RuleFile
+from remediator.rulebook.source import FileRules, rulebook_hash
+from tests.unit.rulebook.support import RULES, of_text
+
+_BREAKS = re.compile("[\n\r\x85\u2028\u2029]")
+GOOD = (RULES / "good" / "every-rule-key.yaml").read_text()
+WORDS = st.sampled_from(
+    [
+        *(field.alias or name for model in (Rule, RuleFile) for name, field in model.model_fields.items()),
+        *("check", "action", "with", "within", "matchers", "schedule", "manual", "checks", "replicas"),
+        *ACTIONS,
+        *CHECKS,
+        *(
+            'alertname="A"',
+            "3/1h",
+            "30s",
+            "5",
+            "no",
+            "live",
+            "deployment/shop/cart",
+            "{{ labels.job }}",
+            "{{",
+            "<<",
+        ),
+    ]
+)
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | WORDS
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(WORDS | st.text(max_size=5), inner, max_size=5)
+    ),
+    max_leaves=20,
+)
+
+
+def judge_text(text: str) -> None:
+    """Judge it as the daemon does: only RulebookError may come out, and every place exists."""
+    texts = {"rules.yaml": text}
+    with contextlib.suppress(RulebookError):
+        FileRules(RULES).compile(RuleFiles(texts, rulebook_hash(texts)))
+    judgement = of_text(text)
+    assert (judgement.rulebook is None) is bool(judgement.errors)
+    for problem in (*judgement.errors, *judgement.warnings):
+        assert 1 <= problem.place.line <= len(_BREAKS.findall(text)) + 2
+        assert problem.place.column >= 1
+
+
+@given(st.text() | st.text("[]{}:-,&*!|>'\"%@`#?~ \n\tab01"))
+def test_any_text(text: str) -> None:
+    judge_text(text)
+
+
+@given(st.binary())
+def test_any_bytes(content: bytes) -> None:
+    judge_text(content.decode("utf-8", errors="surrogateescape"))
+
+
+@given(VALUES)
+def test_any_structure(data: Any) -> None:
+    judge_text(yaml.safe_dump(data, allow_unicode=True))
+
+
+@given(
+    st.lists(st.dictionaries(WORDS, VALUES, max_size=8), max_size=3),
+    st.dictionaries(WORDS, VALUES, max_size=4),
+)
+def test_anything_in_place_of_rules_and_policy(rules: list[Any], policy: dict[str, Any]) -> None:
+    judge_text(yaml.safe_dump(policy | {"rules": rules}, allow_unicode=True))
+
+
+@given(st.data())
+def test_any_change_of_a_good_file(data: st.DataObject) -> None:
+    """One value anywhere is replaced, or one key: what was near to right is where special cases hide."""
+    book = yaml.safe_load(GOOD)
+    place, part = book, "rules"
+    while isinstance(place[part], (dict, list)) and place[part] and data.draw(st.integers(0, 5)):
+        place = place[part]
+        part = data.draw(st.sampled_from(list(place) if isinstance(place, dict) else list(range(len(place)))))
+    value = place[part]
+    if isinstance(place, dict) and data.draw(st.booleans()):
+        del place[part]
+        place[data.draw(WORDS)] = value
+    else:
+        place[part] = data.draw(VALUES)
+    judge_text(yaml.safe_dump(book))
+
+
+@given(st.integers(0, len(GOOD)), st.integers(0, 30), st.text("{}[]:-, \n\"'x", max_size=3))
+def test_any_edit_of_a_good_file(start: int, length: int, text: str) -> None:
+    judge_text(GOOD[:start] + text + GOOD[start + length :])
