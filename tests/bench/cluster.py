@@ -1,12 +1,15 @@
 """A Kubernetes API for the rows that act: the stand-in, in a process of its own, with a Deployment an alert.
 
-Run as a process: `python -m tests.bench.cluster KUBECONFIG WORKLOADS`; KUBECONFIG is written once all are up.
+Run as a process: `python -m tests.bench.cluster KUBECONFIG WORKLOADS`; KUBECONFIG is written once all are up,
+and `writes.json` beside it after SIGTERM: when each Deployment was first written to.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -21,6 +24,7 @@ from tests.bench.processes import Gone, running
 
 IMAGE = "registry.example.org/shop/workload:1.4.2"
 ROLLED_OUT_WITHIN = 120.0
+WRITES = "writes.json"
 
 
 @contextlib.asynccontextmanager
@@ -44,10 +48,20 @@ async def serve(kubeconfig: Path, workloads: int) -> None:
         for index in range(workloads):
             standin.deploy(payloads.namespace(index), payloads.deployment(index), IMAGE, replicas=1)
         await standin.settled(ROLLED_OUT_WITHIN)
+        standin.audit.clear()
         standin.kubeconfig(kubeconfig.with_suffix(".part")).rename(kubeconfig)
-        await asyncio.Event().wait()
+        stop = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+        await stop.wait()
+        changes = reversed(standin.audit.changes(resource="deployments", verb="patch"))
+        seconds = {entry.name: entry.at.timestamp() for entry in changes}
+        kubeconfig.with_name(WRITES).write_text(json.dumps(seconds))
+
+
+def first_writes(folder: Path) -> dict[str, float]:
+    """The wall clock of the first write to each Deployment, by its name, of a cluster that has ended."""
+    return {name: float(at) for name, at in json.loads((folder / WRITES).read_text()).items()}
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        uvloop.run(serve(Path(sys.argv[1]), int(sys.argv[2])))
+    uvloop.run(serve(Path(sys.argv[1]), int(sys.argv[2])))

@@ -70,6 +70,20 @@ class Daemon:
             return await response.json()
 
 
+async def intents(subject: Daemon, count: int, *, within: float = 60.0) -> dict[str, float]:
+    """Wait until so many runs have an intent; the wall clock of their first, by Deployment. Raises Gone."""
+    deadline, seen = time.monotonic() + within, dict[str, float]()
+    while time.monotonic() < deadline:
+        runs = await subject.get("/runs", limit="1000")
+        seen = {run["target"].rpartition("/")[2]: instant(run["acted"]) for run in runs if run["acted"]}
+        if len(seen) >= count:
+            return seen
+        await asyncio.sleep(0.5)
+    raise Gone(
+        f"{len(seen)} of {count} runs reached an intent within {within} s; see {subject.process.output}"
+    )
+
+
 def settled(decisions: Mapping[tuple[str, str], int]) -> int:
     """How many decisions are more than a promise to look again."""
     return sum(count for (kind, _), count in decisions.items() if kind != "defer")
@@ -89,7 +103,7 @@ def rulebook(count: int, *, acting: bool, names: int | None = None) -> str:
 
 
 HEAD = """version: 1
-brake: {targets: 1000000/10m, parallel: 100000, failures: 1000000/1h}
+brake: {targets: 10000/10m, parallel: 10000, failures: 10000/1h}
 rules:
 """
 RULE = """  - name: bench-{index:05d}

@@ -7,6 +7,8 @@ with nothing behind it, a task that notes the clock; and ansible-rulebook, which
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -30,10 +32,12 @@ RATE, WARM, MEASURED = 50, 50, 400
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Milliseconds from the first byte to the effect."""
+    """Milliseconds from the first byte to the effect; `written`: to the first write at the API server."""
 
     p50: float
     p99: float
+    written_p50: float = math.nan
+    written_p99: float = math.nan
 
 
 async def measure(bench: Bench) -> Sequence[Finding]:
@@ -49,7 +53,10 @@ async def measure(bench: Bench) -> Sequence[Finding]:
             daemon.daemon(folder, rules, mode="live", store=store, kubeconfig=kubeconfig) as subject,
         ):
             sent = await loader.paced(subject.alertmanager, bodies, rate=RATE)
-            return _latency(sent, await daemon.intents(subject, len(bodies)))
+            intended = await daemon.intents(subject, len(bodies))
+        told = _latency(sent, _by_fingerprint(intended))
+        written = _latency(sent, _by_fingerprint(cluster.first_writes(folder)))
+        return dataclasses.replace(told, written_p50=written.p50, written_p99=written.p99)
 
     async def on_disk(folder: Path) -> Latency:
         bench.pace("latency")
@@ -77,6 +84,11 @@ async def measure(bench: Bench) -> Sequence[Finding]:
 
     sides = {"disk": on_disk, "tmpfs": in_memory, "without a store": storeless, "ansible-rulebook": printed}
     return list(_findings(await bench.interleaved(sides)))
+
+
+def _by_fingerprint(effects: Mapping[str, float]) -> dict[str, float]:
+    """The same, by the fingerprint of the alert that each Deployment is about."""
+    return {payloads.fingerprint(i): effects[payloads.deployment(i)] for i in range(WARM + MEASURED)}
 
 
 def _latency(sent: Sequence[Sent], effects: Mapping[str, float]) -> Latency:
