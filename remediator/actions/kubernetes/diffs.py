@@ -19,6 +19,7 @@ _SENSITIVE = r"(?:passw|pwd|secret|token|credential|private|api[_-]?key|access[_
 _SENSITIVE_NAME = re.compile(_SENSITIVE, re.IGNORECASE)
 _ASSIGNED = re.compile(rf"([\w.-]*{_SENSITIVE}[\w.-]*=)[^\s;&]+", re.IGNORECASE)
 _OPTION = re.compile(rf"--?[\w.-]*{_SENSITIVE}[\w.-]*", re.IGNORECASE)
+_TAGGED = re.compile(r"(.+?)(?:@|:(?=[^/]*$))([^/]+)")
 _USERINFO = re.compile(r"(\w://[^:/@\s]*:)[^@/\s]+@")
 
 
@@ -45,8 +46,7 @@ def headline(before: Json, after: Json) -> str:
 
 def _without_repository(image: str, other: str) -> str:
     """Only the tag or digest of an image, if the other one is of the same repository."""
-    pattern = r"(.*[^/@])[:@]([^/]+)"
-    this, that = re.fullmatch(pattern, image), re.fullmatch(pattern, other)
+    this, that = _TAGGED.fullmatch(image), _TAGGED.fullmatch(other)
     return this[2] if this and that and this[1] == that[1] else image
 
 

@@ -1,0 +1,145 @@
+"""`alert.resolved` against Alertmanagers on loopback: absence proves only from one that was there to know."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from remediator.actions.alerts import AlertResolved
+from remediator.actions.specs import CHECKS
+from remediator.clients.alertmanager import AlertmanagerClient, Silent
+from remediator.core.checks import CheckAnswer, CheckContext, Said
+from remediator.core.episodes import Closed, Episode
+from remediator.core.ids import EpisodeId
+from remediator.core.targets import Target
+from remediator.sandbox.alertmanager import Alert, AlertmanagerStandIn
+from remediator.sandbox.faults import Answer, Hang, Refuse
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+LABELS = {"alertname": "ServiceDown", "job": "cart"}
+DOWN = Alert(LABELS, starts_at=NOW)
+BEFORE, AFTER = NOW - timedelta(hours=1), NOW + timedelta(seconds=1)
+
+
+def episode(alert: Alert = DOWN, closed: Closed | None = None) -> Episode:
+    return Episode(
+        id=EpisodeId(1),
+        source="default",
+        fingerprint=alert.fingerprint,
+        labels=alert.labels,
+        annotations={},
+        starts_at=NOW,
+        first_seen=NOW,
+        last_seen=NOW,
+        closed=closed,
+    )
+
+
+async def ask(*urls: str, episodes: tuple[Episode, ...] = (episode(),), timeout: float = 5) -> CheckAnswer:
+    client = AlertmanagerClient(urls, timeout=timeout)
+    spec = CHECKS["alert.resolved"]
+    context = CheckContext(
+        Target("default", "deployment", "shop", "cart"), spec.parse({}, False), episodes, NOW
+    )
+    try:
+        return await AlertResolved(spec, client).look(context)
+    finally:
+        await client.close()
+
+
+@asynccontextmanager
+async def alertmanager(*firing: Alert, up_since: datetime = BEFORE) -> AsyncIterator[AlertmanagerStandIn]:
+    async with AlertmanagerStandIn(up_since=up_since) as server:
+        server.fire(firing)
+        yield server
+
+
+async def test_absent_from_every_alertmanager_is_resolved() -> None:
+    async with alertmanager() as one, alertmanager() as other:
+        answer = await ask(one.url, other.url)
+    assert (answer.said, answer.detail) == (Said.YES, "no longer active in 2 Alertmanagers")
+
+
+async def test_active_in_any_of_them_is_not() -> None:
+    async with alertmanager() as one, alertmanager(DOWN) as other:
+        answer = await ask(one.url, other.url)
+    assert answer.said is Said.NO
+    assert answer.evidence["alertmanager"] == other.url
+
+
+async def test_one_of_several_alerts_still_active_is_not() -> None:
+    second = Alert({**LABELS, "alertname": "HighErrorRate"}, starts_at=NOW)
+    async with alertmanager(second) as server:
+        answer = await ask(server.url, episodes=(episode(), episode(second)))
+    assert answer.said is Said.NO
+
+
+async def test_somebody_elses_alert_of_the_same_name_is_no_matter() -> None:
+    async with alertmanager(Alert({**LABELS, "job": "auth"}, starts_at=NOW)) as server:
+        assert (await ask(server.url)).said is Said.YES
+
+
+async def test_a_silenced_alert_still_fires() -> None:
+    async with alertmanager(Alert(LABELS, starts_at=NOW, silenced_by=("s-1",))) as server:
+        assert (await ask(server.url)).said is Said.NO
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "a\nb", "ünïcode", '{x="y"}'])
+async def test_a_hostile_name_is_asked_for_literally(name: str) -> None:
+    alert = Alert({"alertname": name}, starts_at=NOW)
+    async with alertmanager(alert) as server:
+        assert (await ask(server.url, episodes=(episode(alert),))).said is Said.NO
+
+
+async def test_one_that_can_not_be_asked_makes_it_an_error() -> None:
+    async with alertmanager() as one, alertmanager() as other:
+        await other.down()
+        answer = await ask(one.url, other.url)
+    assert answer.said is Said.ERROR
+    assert other.url in answer.detail
+
+
+@pytest.mark.parametrize("path", ["/api/v2/alerts", "/api/v2/status"])
+@pytest.mark.parametrize("fault", [Answer(500), Answer(404), Refuse(), Hang()], ids=str)
+async def test_no_fault_of_an_alertmanager_is_a_yes(path: str, fault: Answer | Refuse | Hang) -> None:
+    async with alertmanager() as server:
+        server.faults.add(lambda asked: asked == path, fault, times=None)
+        assert (await ask(server.url, timeout=0.5)).said is Said.ERROR
+
+
+async def test_one_restarted_since_proves_nothing_and_the_ledger_is_asked() -> None:
+    """After a restart an Alertmanager may not have heard of a firing alert again."""
+    async with alertmanager(up_since=AFTER) as server:
+        still_open = await ask(server.url)
+        closed = await ask(server.url, episodes=(episode(closed=Closed.RESOLVED),))
+    assert (still_open.said, closed.said) == (Said.ERROR, Said.YES)
+    assert "was restarted after the alert began" in still_open.detail
+
+
+async def test_one_restarted_since_may_still_say_that_it_fires() -> None:
+    async with alertmanager(DOWN, up_since=AFTER) as server:
+        assert (await ask(server.url, episodes=(episode(closed=Closed.RESOLVED),))).said is Said.NO
+
+
+async def test_without_any_alertmanager_the_ledger_is_asked() -> None:
+    assert (await ask()).said is Said.ERROR
+    assert (await ask(episodes=(episode(closed=Closed.RESOLVED),))).said is Said.YES
+    both = (episode(closed=Closed.RESOLVED), episode(closed=Closed.SUPERSEDED))
+    assert (await ask(episodes=both)).said is Said.ERROR
+
+
+async def test_without_an_alert_there_is_none_to_have_resolved() -> None:
+    async with alertmanager() as server:
+        assert (await ask(server.url, episodes=())).said is Said.ERROR
+
+
+async def test_a_password_in_the_url_is_never_shown() -> None:
+    client = AlertmanagerClient(["http://me:hunter2@127.0.0.1:1/prefix/"])
+    [heard] = await client.firing(["x"])
+    await client.close()
+    assert isinstance(heard, Silent)
+    assert "hunter2" not in f"{heard}"
+    assert heard.url == "http://127.0.0.1:1/prefix"
