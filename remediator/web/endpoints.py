@@ -191,7 +191,7 @@ class Dispatcher:
             raise ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is over {limit} bytes")
         try:
             return msgspec.json.decode(text, type=endpoint.body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise _misfit("body", error, endpoint.body) from None
 
     def _explained(self, error: Exception) -> ProblemError:
@@ -258,8 +258,7 @@ def _misfit(where: str, error: Exception, wanted: type[msgspec.Struct]) -> Probl
     remedy = f"did you mean {near[0]}?" if near else f"it takes {', '.join(words)}; see /api/openapi.json"
     fits = isinstance(error, msgspec.ValidationError)
     status = HTTPStatus.UNPROCESSABLE_ENTITY if fits else HTTPStatus.BAD_REQUEST
-    what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-    return ProblemError(status, f"the {where} can't be used: {what}", remedy)
+    return ProblemError(status, f"the {where} can't be used: {error}", remedy)
 
 
 def problem(error: ProblemError, request_id: str) -> web.Response:

@@ -1,0 +1,87 @@
+"""The OpenAPI document is valid, and every real answer is what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openapi_schema_validator import OAS31Validator
+from openapi_spec_validator import validate
+
+from remediator.web.api import ENDPOINTS
+from remediator.web.openapi import document
+from tests.unit.web.harness import CLOSED, Web, served
+from tests.unit.web.test_api import CLEAR, PAUSE, _lived
+
+DOCUMENT = document(ENDPOINTS, "1.2.3")
+LIFT = {"why": "x"}
+
+
+def test_it_is_valid() -> None:
+    validate(DOCUMENT)
+
+
+def test_it_has_every_endpoint_once() -> None:
+    told = {(m.upper(), p) for p, methods in DOCUMENT["paths"].items() for m in methods}
+    assert told == {(each.method, each.path) for each in ENDPOINTS}
+    names = [each.name for each in ENDPOINTS]
+    assert len(set(names)) == len(names)
+
+
+async def test_it_is_served_to_anybody(tmp_path: Path) -> None:
+    async with served(tmp_path, credentials=CLOSED) as web:
+        assert (await web.ask("GET", "/api/openapi.json"))[1] == DOCUMENT
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda each: each.name)
+async def test_real_answers_are_what_it_says(tmp_path: Path, endpoint: Any) -> None:
+    bodies = {"pause": PAUSE, "resume": LIFT, "clear": CLEAR}
+    path = endpoint.path.replace("{run}", "r-aaaa1")
+    async with served(tmp_path, credentials=CLOSED) as web:
+        await _lived(web)
+        if endpoint.name == "resume":
+            await web.ask("POST", "/api/v1/pauses", bearer="act", json=PAUSE)
+        body = bodies.get(endpoint.name)
+        rest: dict[str, Any] = {} if body is None else {"json": body}
+        status, answer, headers = await web.ask(endpoint.method, path, bearer="adas", **rest)
+        assert status in endpoint.answers
+        _check(endpoint.path, endpoint.method, status, answer, headers)
+        assert answer not in ([], {})
+        if "401" in _operation(endpoint.path, endpoint.method)["responses"]:
+            status, answer, headers = await web.ask(endpoint.method, path, **rest)
+            assert status == 401
+            _check(endpoint.path, endpoint.method, status, answer, headers)
+        await _fails_as_described(web, endpoint, path)
+
+
+async def _fails_as_described(web: Web, endpoint: Any, path: str) -> None:
+    if endpoint.query is None and endpoint.body is None:
+        return
+    wrong: dict[str, Any] = {"json": {"nonsense": 1}} if endpoint.body else {"params": {"nonsense": "1"}}
+    status, answer, headers = await web.ask(endpoint.method, path, bearer="adas", **wrong)
+    assert status == 422
+    _check(endpoint.path, endpoint.method, status, answer, headers)
+
+
+def _operation(path: str, method: str) -> dict[str, Any]:
+    operation: dict[str, Any] = DOCUMENT["paths"][path][method.lower()]
+    return operation
+
+
+def _check(path: str, method: str, status: int, answer: object, headers: Mapping[str, str]) -> None:
+    described = _operation(path, method)["responses"][str(status)]["content"]
+    schema = {
+        **described[headers["Content-Type"].partition(";")[0]]["schema"],
+        "components": DOCUMENT["components"],
+    }
+    _closed(schema)
+    OAS31Validator(schema).validate(answer)
+
+
+def _closed(schema: dict[str, Any]) -> None:
+    """Let nothing pass that is not described: every object has exactly the members that it is said to."""
+    for shape in schema["components"]["schemas"].values():
+        if shape.get("type") == "object":
+            shape.setdefault("additionalProperties", False)
