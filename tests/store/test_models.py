@@ -246,9 +246,10 @@ class LeaseMachine(Machine):
         assert self.do(self.store.run(run.id)) == self.runs[run.id]
 
     @invariant()
-    def the_free_are_runnable(self) -> None:
-        free = [run.id for run in self.runs.values() if self.holder(str(run.target)) is None]
-        assert self.do(self.store.runnable(10)) == free
+    def those_that_nobody_drives_are_runnable(self) -> None:
+        live = [self.holder(target) for target in self.live]
+        driven = {held.run for held in live if held is not None}
+        assert self.do(self.store.runnable(10)) == [id_ for id_ in self.runs if id_ not in driven]
 
     @rule()
     def restart(self) -> None:

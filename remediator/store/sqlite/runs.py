@@ -121,7 +121,7 @@ def run_by_id(transaction: Transaction, run: RunId) -> Run | None:
 def runnable(transaction: Transaction, limit: int) -> list[RunId]:
     found = transaction.sql.execute(
         "SELECT r.id FROM runs r WHERE r.final = 0 AND NOT EXISTS"
-        " (SELECT 1 FROM leases l WHERE l.target = r.target AND l.expires_at > ?) ORDER BY r.seq LIMIT ?",
+        " (SELECT 1 FROM leases l WHERE l.run = r.id AND l.expires_at > ?) ORDER BY r.seq LIMIT ?",
         (transaction.micros, limit),
     )
     return [RunId(row[0]) for row in found]
