@@ -158,7 +158,11 @@ class OutboxItem:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """How far behind the daemon is; ages are those of the oldest, ``None`` when there is nothing."""
+    """How far behind the daemon is; ages are those of the oldest, ``None`` when there is nothing.
+
+    ``episodes`` are those due to be decided now; ``oldest_undecided`` is since when the first of them, or
+    of the webhooks not taken apart yet, has been due. ``quarantined`` counts targets.
+    """
 
     webhooks: int
     episodes: int

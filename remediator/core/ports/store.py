@@ -104,6 +104,11 @@ class Inbox(Protocol):
         For a ``run`` decision the run is created and the episode joins it; for ``join`` the episode joins
         that run. Each decision is stored with its facts and guard answers. A request whose (episode, rule)
         already has a final decision is judged again but not written.
+
+        ``judge`` gets each request with its episode as it is now, so that one which closed since it was
+        handed out begins nothing. All requests about one episode come in one call. ``parallel`` counts
+        every unfinished live run here, those included that wait for their slot, so that no more are begun
+        than may act at once.
         """
         ...
 
@@ -159,7 +164,8 @@ class Runs(Protocol):
     ) -> Intended | Refused:
         """Ask the guards and, if they allow it, write the intent, in one transaction.
 
-        ``ask`` gets a view that excludes the asking run. If its verdict allows, ``change`` is written as by
+        ``ask`` gets a view that excludes the asking run, and in which ``parallel`` counts the unfinished
+        live runs that took a slot. If its verdict allows, ``change`` is written as by
         :meth:`advance`, and with ``request.first`` a slot is taken, which is never given back.
         """
         ...
@@ -194,7 +200,8 @@ class Controls(Protocol):
         """Make these files the active rulebook by compare-and-swap.
 
         Unforced (at boot), only if the ledger never saw their hash; one that was replaced before is
-        ``DRIFTED`` and changes nothing. Forced (a person asked), always.
+        ``DRIFTED`` and changes nothing. Forced (a person asked), always. Activation and drift each leave
+        their event.
         """
         ...
 
