@@ -99,7 +99,7 @@ def _check_when(written: models.Rule, reporter: Reporter, *, acts: bool) -> None
 def _target_kind(target: TargetTemplate, reporter: Reporter) -> str | None:
     """The target's kind where it is written out; a target that no labels can make valid is reported."""
     for segment in target.segments:
-        if any(True for _ in results_used(segment.source)):
+        if list(results_used(segment.source)):
             reporter.error(("target",), "a target is made before any step, so it can't use `steps`")
             return None
     kind = target.kind

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
 from jinja2 import Environment, nodes
@@ -49,11 +49,12 @@ def cached_target(source: str) -> TargetTemplate:
         raise TemplateError(_unknown_words(source) or str(error)) from None
 
 
-def results_used(source: str) -> Iterator[str]:
+def results_used(source: str) -> Iterable[str]:
     """The ids of the steps whose results a template uses."""
-    tree = _parsed(source) if "steps" in source else None
-    if tree is None:
-        return
+    return _from_tree(source, _results) if "steps" in source else ()
+
+
+def _results(tree: nodes.Template) -> Iterator[str]:
     for attribute in tree.find_all(nodes.Getattr):
         if _is_steps(attribute.node):
             yield attribute.attr
@@ -67,20 +68,23 @@ def _is_steps(node: nodes.Node) -> bool:
 
 
 def _unknown_words(source: str) -> str:
-    tree = _parsed(source)
-    if tree is None:
-        return ""
-    names = dict.fromkeys(each.name for each in tree.find_all(nodes.Name) if each.name not in NAMES)
-    filters = dict.fromkeys(each.name for each in tree.find_all(nodes.Filter) if each.name not in FILTERS)
-    found = [f"unknown name {shown(name)} in a template: {nearest(name, NAMES)}" for name in names]
-    found += [f"unknown filter {shown(name)} in a template: {nearest(name, FILTERS)}" for name in filters]
-    return "; ".join(found)
-
-
-def _parsed(source: str) -> nodes.Template | None:
     if "{%" in source or "{#" in source:
-        return None
+        return ""
+    return "; ".join(_from_tree(source, _unknown))
+
+
+def _unknown(tree: nodes.Template) -> Iterator[str]:
+    names = dict.fromkeys(each.name for each in tree.find_all(nodes.Name) if each.name not in NAMES)
+    for name in names:
+        yield f"unknown name {shown(name)} in a template: {nearest(name, NAMES)}"
+    filters = dict.fromkeys(each.name for each in tree.find_all(nodes.Filter) if each.name not in FILTERS)
+    for name in filters:
+        yield f"unknown filter {shown(name)} in a template: {nearest(name, FILTERS)}"
+
+
+def _from_tree(source: str, find: Callable[[nodes.Template], Iterable[str]]) -> list[str]:
+    """What is found in a template's syntax: nothing if it has none, or it is nested too deeply."""
     try:
-        return _PLAIN.parse(source)
-    except (JinjaError, RecursionError):
-        return None
+        return list(find(_PLAIN.parse(source)))
+    except (JinjaError, RecursionError, ValueError):
+        return []

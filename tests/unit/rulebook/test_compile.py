@@ -191,3 +191,25 @@ def test_rules_come_in_order_of_path_then_position() -> None:
         "service-down-rollback",
         "service-down-page",
     ]
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}",
+        "{{ " + "+".join(["1"] * 5000) + " }}",
+        "{{ " + "9" * 5000 + " }}",
+        "{{ labels" + ".a" * 4000 + " }}",
+        "{{ 9**(9**9) }}",
+        "{{ labels.x | nothing }}",
+        "{{ labels.x is nothing }}",
+        "{{ labels.x() }}",
+        "{{ labels",
+        "{{ }}",
+    ],
+    ids=lambda template: template[:20],
+)
+def test_a_template_that_can_t_be_read_is_one_error_and_takes_no_time(template: str) -> None:
+    text = RULE.format(rule="", file="").replace("/cart", f"/{template}")
+    (problem,) = of_text(text.replace("deployment", "'deployment").replace(template, f"{template}'")).errors
+    assert problem.place.line == 5

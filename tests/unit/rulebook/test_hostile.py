@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remediator.actions.specs import ACTIONS, CHECKS
@@ -38,6 +38,8 @@ WORDS = st.sampled_from(
         ),
     ]
 )
+# Other tests share the machine, so that no single example has a time of its own.
+FUZZED = settings(deadline=None)
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | WORDS
 VALUES = st.recursive(
     SCALARS,
@@ -60,21 +62,25 @@ def judge_text(text: str) -> None:
         assert problem.place.column >= 1
 
 
+@FUZZED
 @given(st.text() | st.text("[]{}:-,&*!|>'\"%@`#?~ \n\tab01"))
 def test_any_text(text: str) -> None:
     judge_text(text)
 
 
+@FUZZED
 @given(st.binary())
 def test_any_bytes(content: bytes) -> None:
     judge_text(content.decode("utf-8", errors="surrogateescape"))
 
 
+@FUZZED
 @given(VALUES)
 def test_any_structure(data: Any) -> None:
     judge_text(yaml.safe_dump(data, allow_unicode=True))
 
 
+@FUZZED
 @given(
     st.lists(st.dictionaries(WORDS, VALUES, max_size=8), max_size=3),
     st.dictionaries(WORDS, VALUES, max_size=4),
@@ -83,6 +89,7 @@ def test_anything_in_place_of_rules_and_policy(rules: list[Any], policy: dict[st
     judge_text(yaml.safe_dump(policy | {"rules": rules}, allow_unicode=True))
 
 
+@FUZZED
 @given(st.data())
 def test_any_change_of_a_good_file(data: st.DataObject) -> None:
     """One value anywhere is replaced, or one key: what was near to right is where special cases hide."""
@@ -100,6 +107,7 @@ def test_any_change_of_a_good_file(data: st.DataObject) -> None:
     judge_text(yaml.safe_dump(book))
 
 
+@FUZZED
 @given(st.integers(0, len(GOOD)), st.integers(0, 30), st.text("{}[]:-, \n\"'x", max_size=3))
 def test_any_edit_of_a_good_file(start: int, length: int, text: str) -> None:
     judge_text(GOOD[:start] + text + GOOD[start + length :])
