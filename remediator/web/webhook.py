@@ -17,12 +17,14 @@ from aiohttp import hdrs, web
 from remediator.core.ports.store import StoreUnavailableError
 from remediator.telemetry import WebhookResult
 from remediator.web.auth import WebhookAuth
+from remediator.web.deadline import SharedDeadline
 from remediator.web.ports import WebDeps
 
 PATH: Final = "/alertmanager"
 _RETRY_AFTER_SECONDS: Final = "5"
 _STORED: Final = b'{"status":"stored"}'
 _JSON: Final = "application/json"
+_STORED_HEADERS: Final = {hdrs.CONTENT_TYPE: _JSON}
 _ALARMED: Final = frozenset(WebhookResult) - {WebhookResult.STORED, WebhookResult.INCOMPLETE}
 
 _log = structlog.get_logger(__name__)
@@ -42,7 +44,8 @@ def webhook_handler(deps: WebDeps) -> Callable[[web.Request], Awaitable[web.Stre
     """Make the handler; what it does with a good post is all in one place, because it is the hot path."""
     auth = WebhookAuth(deps.credentials.webhook)
     save, limits = deps.store.save_webhook, deps.limits
-    stored = deps.metrics.webhook
+    persisting = SharedDeadline(limits.persist)
+    count = deps.metrics.webhook
 
     async def take(request: web.Request) -> web.StreamResponse:
         try:
@@ -58,12 +61,11 @@ def webhook_handler(deps: WebDeps) -> Callable[[web.Request], Awaitable[web.Stre
                 body.decode()  # the decoder passes over what is inside strings
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise _not_json(error) from None
-            async with asyncio.timeout(limits.persist):
-                await save(source, body)
+            await persisting.run(save(source, body))
         except Exception as error:  # noqa: BLE001 - anything that was not stored must be sent again
             return _refusal(deps, request, error)
-        stored(WebhookResult.STORED)
-        return web.Response(body=_STORED, content_type=_JSON)
+        count(WebhookResult.STORED)
+        return web.Response(body=_STORED, headers=_STORED_HEADERS)
 
     return take
 
