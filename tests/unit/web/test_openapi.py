@@ -31,6 +31,12 @@ def test_it_has_every_endpoint_once() -> None:
     assert len(set(names)) == len(names)
 
 
+def test_the_page_of_the_api_lists_every_endpoint() -> None:
+    page = (Path(__file__).parents[3] / "docs/api.md").read_text()
+    missing = [f"{each.method} {each.path}" for each in ENDPOINTS if each.path not in page]
+    assert missing == []
+
+
 async def test_it_is_served_to_anybody(tmp_path: Path) -> None:
     async with served(tmp_path, credentials=CLOSED) as web:
         assert (await web.ask("GET", "/api/openapi.json"))[1] == DOCUMENT
