@@ -10,11 +10,12 @@ from typing import Any
 from remediator.core.matchers import Matcher
 from remediator.core.ports.channels import RuleFiles
 from remediator.core.rules import AlertTrigger, Rule, Rulebook
-from remediator.rulebook import models
 from remediator.rulebook.document import Document, Path, read
+from remediator.rulebook.models import RuleFile
 from remediator.rulebook.policy import Policy
 from remediator.rulebook.problems import Findings, Place, Problem, Reporter, shown
 from remediator.rulebook.rule import compile_rule
+from remediator.rulebook.rule_models import Rule as RuleModel
 from remediator.rulebook.validation import Validated, validate
 
 _MOST_COMPARED = 8
@@ -35,7 +36,7 @@ class Judgement:
 class _Judge:
     findings: Findings = field(default_factory=Findings)
     policy: Policy = field(default_factory=Policy)
-    entries: list[tuple[Validated[models.Rule], Reporter]] = field(default_factory=list)
+    entries: list[tuple[Validated[RuleModel], Reporter]] = field(default_factory=list)
     rules: list[tuple[Rule, Reporter]] = field(default_factory=list)
 
     def read(self, file: str, text: str) -> None:
@@ -60,10 +61,10 @@ class _Judge:
         rest: dict[str, Any] = {key: value for key, value in data.items() if key != "rules"}
         if not isinstance(rules, list | None):
             rest["rules"] = rules
-        self.policy.take(validate(models.RuleFile, rest, reporter), rest, reporter)
+        self.policy.take(validate(RuleFile, rest, reporter), rest, reporter)
         for index, raw in enumerate(rules if isinstance(rules, list) else ()):
             place = reporter.below("rules", index)
-            self.entries.append((validate(models.Rule, raw, place), place))
+            self.entries.append((validate(RuleModel, raw, place), place))
 
     def judge(self) -> tuple[str, ...]:
         """Judge everything that was read, and return the channels that hear of runs by default."""

@@ -17,15 +17,16 @@ from remediator.core.durations import format_duration
 from remediator.core.ports.actions import ActionSpec, CheckSpec
 from remediator.core.targets import CLUSTER_KINDS, KINDS, NAMESPACED_KINDS
 from remediator.core.templates import FILTERS, NAMES
-from remediator.rulebook import models
+from remediator.rulebook.models import RuleFile
+from remediator.rulebook.rule_models import Rule
 from remediator.rulebook.validation import model_in
 
 
 def parts() -> dict[str, str]:
     """Generated text by the name of its marker."""
     return {
-        "rule-keys": "\n".join(_keys(models.Rule)),
-        "file-keys": "\n".join(_keys(models.RuleFile, without=("rules",))),
+        "rule-keys": "\n".join(_keys(Rule)),
+        "file-keys": "\n".join(_keys(RuleFile, without=("rules",))),
         "actions": "\n".join(_specs(ACTIONS)),
         "checks": "\n".join(_specs(CHECKS)),
         "targets": "\n".join(_targets()),

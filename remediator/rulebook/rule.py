@@ -7,7 +7,7 @@ from datetime import timedelta
 from remediator.core.rules import AlertTrigger, Limits, Mode, OtherTrigger, Rule
 from remediator.core.targets import KINDS, TargetError, target_of
 from remediator.core.templates import TargetTemplate
-from remediator.rulebook import models
+from remediator.rulebook import rule_models as models
 from remediator.rulebook.policy import Policy
 from remediator.rulebook.problems import Reporter, nearest, shown
 from remediator.rulebook.steps import StepCompiler

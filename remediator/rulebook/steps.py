@@ -10,7 +10,7 @@ from remediator.actions.specs import ACTIONS, CHECKS
 from remediator.core.durations import format_duration
 from remediator.core.ports.actions import ActionSpec, CheckSpec
 from remediator.core.rules import Condition, Expect, Step, Verify
-from remediator.rulebook import models
+from remediator.rulebook import rule_models as models
 from remediator.rulebook.document import Path
 from remediator.rulebook.parameters import texts
 from remediator.rulebook.problems import Reporter, nearest, shown

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from remediator.actions.specs import ACTIONS, CHECKS
 from remediator.core.ports.channels import RulebookError, RuleFiles
-from remediator.rulebook.models import Rule, RuleFile
+from remediator.rulebook.models import RuleFile
+from remediator.rulebook.rule_models import Rule
 from remediator.rulebook.source import FileRules, rulebook_hash
 from tests.unit.rulebook.support import RULES, of_text
 
