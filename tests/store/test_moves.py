@@ -304,3 +304,17 @@ async def test_taking_over_needs_the_new_token(store: Store, clock: FakeClock) -
     lost = RunChange(to(acting, RunState.PROBING), RunState.ACTING)
     assert await store.advance(old.token, lost) is Refused.LEASE_LOST
     assert await store.advance(new.token, lost) is None
+
+
+async def test_a_change_that_fails_halfway_leaves_nothing_of_itself(store: Store, clock: FakeClock) -> None:
+    """The run and its attempt are written before the event that can't be."""
+    run = await begin(store)
+    held = await lease(store, run)
+    attempt = an_attempt(run, held.token, clock.wall())
+    unspeakable = Event(EventKind.RUN_LEASED, clock.wall(), {"what": object()}, run=run.id)
+    change = RunChange(to(run, RunState.READY), run.state, attempt, events=(unspeakable,))
+    with pytest.raises(TypeError, match="object"):
+        await store.advance(held.token, change)
+    assert await store.run(run.id) == run
+    assert await store.attempt_in_doubt(run.id) is None
+    assert (await store.run_row(run.id))[0].events == ()

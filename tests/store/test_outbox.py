@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from remediator.core.changes import OutboxItem
 from remediator.core.events import Event, EventKind
 from remediator.core.notices import Lane
@@ -218,3 +220,10 @@ async def test_a_restart_loses_and_reorders_nothing(backend: Backend) -> None:
     await store.sent(item, "")
     assert titles(await due(store)) == ["3"]
     await store.close()
+
+
+async def test_envelopes_whose_events_cannot_be_written_are_not_kept(store: Store, clock: FakeClock) -> None:
+    unspeakable = Event(EventKind.RUN_FAILED, clock.wall(), {"what": object()})
+    with pytest.raises(TypeError, match="object"):
+        await store.post([an_envelope()], [unspeakable])
+    assert await due(store) == []
