@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from remediator.web.app import make_app, serving
+from remediator.web.app import make_app
 from remediator.web.ports import Alarms, Commands, DependencyHealth, Health, Limits, Probe, WebDeps
 
 __all__ = [
@@ -14,5 +14,4 @@ __all__ = [
     "Probe",
     "WebDeps",
     "make_app",
-    "serving",
 ]

@@ -1,17 +1,13 @@
-"""The HTTP surface as one aiohttp application, and the socket that it listens on."""
+"""The HTTP surface as one aiohttp application."""
 
 from __future__ import annotations
 
-import contextlib
-import ssl
-from collections.abc import AsyncIterator
 from typing import Final
 
 import msgspec
 from aiohttp import hdrs, web
 from prometheus_client.exposition import choose_encoder
 
-from remediator.settings import Address
 from remediator.web import webhook
 from remediator.web.api import ENDPOINTS
 from remediator.web.endpoints import JSON, SECURITY_HEADERS, Dispatcher
@@ -21,8 +17,6 @@ from remediator.web.ports import WebDeps
 
 #: What stands where the library would tell its name and version.
 SERVER: Final = "remediator"
-#: Beyond this, requests that are under way at a shutdown are cut.
-_SHUTDOWN_SECONDS: Final = 3.0
 
 
 def make_app(deps: WebDeps) -> web.Application:
@@ -64,22 +58,3 @@ def _add_metrics(app: web.Application, deps: WebDeps) -> None:
 
 async def _hide_server(_: web.Request, response: web.StreamResponse) -> None:
     response.headers[hdrs.SERVER] = SERVER
-
-
-@contextlib.asynccontextmanager
-async def serving(
-    app: web.Application, address: Address, tls: ssl.SSLContext | None = None
-) -> AsyncIterator[Address]:
-    """Listen until the block is left; gives the address with the port that was really taken.
-
-    Raises:
-        OSError: the address can't be listened on.
-    """
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, address.host, address.port, ssl_context=tls)
-        await site.start()
-        yield Address(address.host, int(runner.addresses[0][1]))
-    finally:
-        await runner.cleanup()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
@@ -24,7 +25,7 @@ from remediator.core.targets import Target
 from remediator.settings import Address, Credentials, NamedToken, Operator, Role
 from remediator.store.sqlite import SqliteStore
 from remediator.telemetry import Metrics
-from remediator.web import Limits, Probe, WebDeps, make_app, serving
+from remediator.web import Limits, Probe, WebDeps, make_app
 
 GOOD = b'{"version":"4","alerts":[]}'
 
@@ -141,7 +142,15 @@ class Web:
                 await writer.wait_closed()
 
 
-Serve = Callable[..., contextlib.AbstractAsyncContextManager[Web]]
+@contextlib.asynccontextmanager
+async def _listening(app: web.Application) -> AsyncIterator[Address]:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=3.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield Address("127.0.0.1", int(runner.addresses[0][1]))
+    finally:
+        await runner.cleanup()
 
 
 @contextlib.asynccontextmanager
@@ -170,7 +179,7 @@ async def served(
     )
     try:
         async with (
-            serving(make_app(deps), Address("127.0.0.1", 0)) as address,
+            _listening(make_app(deps)) as address,
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as client,
         ):
             yield Web(address, client, store, heard, steering)
