@@ -21,7 +21,7 @@ from remediator.engine.recovery import RecoveryLoop
 from remediator.engine.runner import RunnerLoop
 
 _log = structlog.get_logger(__name__)
-_GAUGES_EVERY = 2.0
+_GAUGES_EVERY = 5.0
 
 
 class Engine:
@@ -72,6 +72,7 @@ class Engine:
                 self._parts.metrics.pauses(len(await self._parts.store.pauses()))
                 book = self._parts.rulebooks.active.rulebook
                 self._parts.metrics.rulebook(book.hash, len(book.rules))
+                await self._parts.store.check()
                 self._parts.metrics.store_up(True)
             except (StoreError, RulebookError) as error:
                 self._parts.metrics.store_up(not isinstance(error, StoreError))

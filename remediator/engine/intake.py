@@ -40,6 +40,7 @@ class IntakeLoop(Loop):
         for intake in intakes:
             if intake.quarantine is not None:
                 _log.warning("webhook quarantined", webhook=intake.webhook, why=intake.quarantine)
+                self.metrics.webhook_quarantined()
                 self._alarms.alarm("webhook_quarantined", f"webhook {intake.webhook}: {intake.quarantine}")
         for one in observed:
             for sighting, count in one.sightings.items():

@@ -15,6 +15,7 @@ from remediator.core.guards import PauseScope
 from remediator.core.ids import RunId
 from remediator.core.ports.channels import RulebookError
 from remediator.core.targets import Target, TargetError, parse_target
+from remediator.engine.commands import CommandError
 from remediator.web import models, views
 from remediator.web.endpoints import Access, Answer, Call, Endpoint, ProblemError
 from remediator.web.health import overall
@@ -101,7 +102,10 @@ async def _pause(call: Call[None, models.PauseRequest]) -> Answer:
     asked = call.body
     length = None if asked.length is None else _length(asked.length)
     value = _scope_value(call, asked.scope, asked.value)
-    made = await call.deps.commands.pause(asked.scope, value, asked.why, call.who.name, length)
+    try:
+        made = await call.deps.commands.pause(asked.scope, value, asked.why, call.who.name, length)
+    except CommandError as error:
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error), "mend it and ask again") from error
     return Answer(HTTPStatus.CREATED, views.pause(made))
 
 
