@@ -110,6 +110,7 @@ class Template:
         return text
 
 
+@lru_cache(maxsize=4096)
 def template(source: str) -> Template:
     """Read a template.
 

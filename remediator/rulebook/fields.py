@@ -29,7 +29,7 @@ from remediator.core.rules import Rate as CoreRate
 from remediator.core.targets import KINDS
 from remediator.core.templates import TargetTemplate
 from remediator.rulebook.problems import nearest, shown
-from remediator.rulebook.templates import cached_target
+from remediator.rulebook.templates import explained_target
 
 #: The channels that a report may go to, by what stands before the colon.
 CHANNEL_SCHEMES = ("slack", "log")
@@ -95,7 +95,9 @@ def _matcher(value: object) -> CoreMatcher:
 
 
 def _target(value: object) -> TargetTemplate:
-    return cached_target(_text(value, "a target such as deployment/{{ labels.namespace }}/{{ labels.job }}"))
+    return explained_target(
+        _text(value, "a target such as deployment/{{ labels.namespace }}/{{ labels.job }}")
+    )
 
 
 def _expect(value: object) -> CoreExpect:

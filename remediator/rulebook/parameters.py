@@ -11,7 +11,7 @@ from remediator.core.ports.actions import ActionSpec, CheckSpec, ParameterError
 from remediator.core.templates import TemplateError
 from remediator.rulebook.document import Path
 from remediator.rulebook.problems import shown
-from remediator.rulebook.templates import cached_template
+from remediator.rulebook.templates import explained_template
 
 _MARKS = ("{{", "{%", "{#")
 
@@ -71,7 +71,7 @@ def texts(value: object, path: Path = ()) -> Iterator[tuple[Path, str]]:
 def _template_problems(params: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
     for path, text in texts(params):
         try:
-            cached_template(text)
+            explained_template(text)
         except TemplateError as error:
             yield path, str(error)
 

@@ -1,9 +1,8 @@
-"""Templates as rule files hold them: read once for each text, errors with the word that was meant."""
+"""Templates as rule files hold them: errors come with the word that was meant."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
 
 from jinja2 import Environment, nodes
 from jinja2 import TemplateError as JinjaError
@@ -22,9 +21,7 @@ from remediator.rulebook.problems import nearest, shown
 _PLAIN = Environment(autoescape=False)  # noqa: S701  # parses expressions, renders nothing
 
 
-# Rules share most of their templates, and reading one costs more than anything else in a rule.
-@lru_cache(maxsize=4096)
-def cached_template(source: str) -> Template:
+def explained_template(source: str) -> Template:
     """As :func:`remediator.core.templates.template`.
 
     Raises:
@@ -36,8 +33,7 @@ def cached_template(source: str) -> Template:
         raise TemplateError(_unknown_words(source) or str(error)) from None
 
 
-@lru_cache(maxsize=4096)
-def cached_target(source: str) -> TargetTemplate:
+def explained_target(source: str) -> TargetTemplate:
     """As :func:`remediator.core.templates.target_template`.
 
     Raises:
