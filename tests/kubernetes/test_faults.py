@@ -175,6 +175,8 @@ async def test_a_crash_between_mark_and_move_leaves_nothing_to_roll_forward_into
     standin.standin.faults.add(WRITE, Refuse())
     assert (await hand.act()).outcome is Outcome.UNKNOWN
     assert await standin.marked() == {BROKEN}
+    again = await hand.planned(UNDO, hand.context(token=2, attempt="r-1/undo/2"))
+    assert again.data["to_revision"] == 1
     await standin.roll_out("cart", "shop/cart:1.5.1")
     plan = await hand.planned(UNDO, hand.context(token=2, attempt="r-2/undo/1"))
     assert plan.data["to_revision"] == 1

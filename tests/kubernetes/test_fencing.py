@@ -9,7 +9,7 @@ import pytest
 
 from remediator.core.ports.actions import Sighting
 from remediator.core.runs import Outcome
-from tests.support.acting import UNDO, ArmedClient, Hand
+from tests.support.acting import RESTART, SCALE, UNDO, ArmedClient, Hand
 from tests.support.clusters import BROKEN, GOOD, Cluster, image_of
 from tests.support.proxy import Proxy
 
@@ -121,30 +121,65 @@ async def test_without_that_probe_the_same_write_is_accepted(cluster: Cluster, p
         assert (await writing).outcome is Outcome.SUCCEEDED
 
 
+PAUSED = {"spec": {"paused": True}}
+ANOTHER_TEMPLATE = {"spec": {"template": {"metadata": {"labels": {"release": "2"}}}}}
+PROTECTED = {"metadata": {"annotations": {"remediator.dev/protected": "true"}}}
+SCALED = {"spec": {"replicas": 6}}
+
+
 @pytest.mark.parametrize(
-    ("change", "why"),
+    ("action", "params", "change", "why"),
     [
-        ({"spec": {"paused": True}}, "/spec/paused"),
-        ({"spec": {"template": {"metadata": {"labels": {"release": "2"}}}}}, "/spec/template"),
-        ({"metadata": {"annotations": {"remediator.dev/protected": "true"}}}, "has been protected"),
+        (UNDO, {}, PAUSED, "/spec/paused"),
+        (UNDO, {}, ANOTHER_TEMPLATE, "/spec/template"),
+        (UNDO, {}, PROTECTED, "has been protected"),
+        (RESTART, {}, PAUSED, "/spec/paused"),
+        (RESTART, {}, ANOTHER_TEMPLATE, "/spec/template"),
+        (SCALE, {"replicas": 4}, SCALED, "/spec/replicas"),
     ],
-    ids=["paused", "another template", "protected"],
+    ids=["undo paused", "undo moved", "undo protected", "restart paused", "restart moved", "scale scaled"],
 )
 async def test_what_changes_between_the_last_look_and_the_write_refuses_it(
-    cluster: Cluster, proxy: Proxy, change: dict[str, object], why: str
+    cluster: Cluster,
+    proxy: Proxy,
+    action: str,
+    params: dict[str, object],
+    change: dict[str, object],
+    why: str,
 ) -> None:
     """No window is left: the fields that matter are tested by the write itself."""
     await cluster.deploy("cart", GOOD, BROKEN)
     client = ArmedClient(cluster.kubeconfig(url=proxy.url), proxy, cut=False, timeout=30)
     async with Hand(cluster, client) as stuck:
-        writing = asyncio.create_task(stuck.act())
+        writing = asyncio.create_task(stuck.act(action, params=params))
         await proxy.holding.wait()
         await cluster.merge("cart", change)
         client.held.set()
         late = await writing
     assert late.outcome is Outcome.FAILED
     assert why in late.detail
-    assert cluster.template_writes() == []
+    assert [
+        write for write in cluster.writes() if write.sets("/spec/template") or write.sets("/spec/replicas")
+    ] == []
+
+
+async def test_a_deployment_made_anew_at_that_very_moment_is_left_alone(
+    cluster: Cluster, proxy: Proxy
+) -> None:
+    """Even one with the same template and the same token: it has another uid."""
+    found = await cluster.deploy("cart", GOOD, BROKEN)
+    client = ArmedClient(cluster.kubeconfig(url=proxy.url), proxy, cut=False, timeout=30)
+    async with Hand(cluster, client) as stuck:
+        writing = asyncio.create_task(stuck.act(token=4))
+        await proxy.holding.wait()
+        await cluster.call("DELETE", "deployments/cart")
+        anew = {"name": "cart", "annotations": {TOKEN: "4"}}
+        await cluster.call("POST", "deployments", {"metadata": anew, "spec": found["spec"]})
+        client.held.set()
+        late = await writing
+    assert late.outcome is Outcome.FAILED
+    assert "made anew" in late.detail
+    assert image_of(await cluster.get("cart")) == BROKEN
 
 
 async def test_replicas_changed_at_that_very_moment_survive(cluster: Cluster, proxy: Proxy) -> None:
@@ -153,7 +188,7 @@ async def test_replicas_changed_at_that_very_moment_survive(cluster: Cluster, pr
     async with Hand(cluster, client) as stuck:
         writing = asyncio.create_task(stuck.act())
         await proxy.holding.wait()
-        await cluster.merge("cart", {"spec": {"replicas": 6}})
+        await cluster.merge("cart", SCALED)
         client.held.set()
         assert (await writing).outcome is Outcome.SUCCEEDED
     assert (await cluster.get("cart"))["spec"]["replicas"] == 6

@@ -66,6 +66,20 @@ async def test_a_second_alert_does_not_roll_forward_into_the_broken_release(
     assert await cluster.marked() == {BROKEN, ALSO_GOOD}
 
 
+async def test_a_mark_that_kubectl_copied_marks_nothing_else(cluster: Cluster, hand: Hand) -> None:
+    """`kubectl rollout undo` copies annotations to the Deployment, and so to all later revisions."""
+    await cluster.deploy("cart", GOOD, BROKEN)
+    await hand.act()
+    await cluster.taken_up("cart")
+    [fled] = [each for each in await cluster.all("replicasets") if image_of(each) == BROKEN]
+    await cluster.annotate("cart", fled_from=fled["metadata"]["annotations"]["remediator.dev/fled-from"])
+    await cluster.roll_out("cart", ALSO_GOOD)
+    await cluster.roll_out("cart", "shop/cart:1.6.0")
+    assert {ALSO_GOOD, "shop/cart:1.6.0"} < await cluster.marked()
+    await hand.act(token=2, attempt="r-2/undo/1")
+    assert image_of(await cluster.taken_up("cart")) == ALSO_GOOD
+
+
 async def test_it_says_why_there_is_nothing_good_left(cluster: Cluster, hand: Hand) -> None:
     await cluster.deploy("cart", GOOD, BROKEN)
     await hand.act()

@@ -82,9 +82,7 @@ class RolledOutSince(DeploymentCheck):
         revisions = revisions_of(await self._client.list_replica_sets(deployment))
         rollout = rollout_of(deployment, revisions)
         if rollout is None:
-            return CheckAnswer(
-                Said.ERROR, f"{context.target}: its controller has not made a revision of it yet"
-            )
+            return CheckAnswer(Said.ERROR, f"{context.target}: nothing tells when it was rolled out")
         ago = max(context.now - rollout.at, rollout.at - rollout.at)
         evidence = {"rolled_out_at": rollout.at.isoformat(), "source": rollout.source, "ours": rollout.ours}
         detail = f"{context.target}: {rollout.source} {format_duration(ago)} ago"

@@ -26,7 +26,6 @@ from remediator.core.ports.actions import ActionContext, Result
 from remediator.core.runs import Outcome
 from remediator.core.targets import Target
 
-TRIES = 5
 LONGEST_CAUSE = 250
 
 Operation = Mapping[str, object]
@@ -46,6 +45,19 @@ class Change:
     operations: Sequence[Operation]
     done: str
     values: Mapping[str, object] = field(default_factory=dict)
+
+
+class Tries:
+    """How often to set an annotation again: when the object moved a few times, when a reply was lost once."""
+
+    def __init__(self, *, moved: int = 4, lost: int = 1) -> None:
+        self._left = {Problem.INVALID: moved, Problem.CONFLICT: moved, Problem.LOST: lost}
+
+    def again(self, error: ApiError) -> bool:
+        """Whether to look and try once more, which uses it up."""
+        left = self._left.get(error.problem, 0)
+        self._left[error.problem] = left - 1
+        return left > 0
 
 
 def pointer(*parts: str) -> str:
@@ -86,7 +98,8 @@ async def stamp(client: KubernetesClient, target: Target, uid: str, token: Token
     Raises:
         ApiError: the API server couldn't be asked; the stamp may be there or not.
     """
-    for left in reversed(range(TRIES)):
+    tries = Tries()
+    while True:
         found = await client.get_deployment(target.namespace, target.name)
         held = annotations_of(found).get(TOKEN)
         if (barred := _barred(target, found, held, uid, token)) is not None:
@@ -97,9 +110,8 @@ async def stamp(client: KubernetesClient, target: Target, uid: str, token: Token
         try:
             return await client.patch_deployment(target.namespace, target.name, operations)
         except ApiError as error:
-            if error.problem not in {Problem.INVALID, Problem.CONFLICT, Problem.LOST} or not left:
+            if not tries.again(error):
                 raise
-    raise AssertionError("unreachable: the last try returns or raises")
 
 
 async def write(client: KubernetesClient, context: ActionContext, stamped: Json, change: Change) -> Result:
@@ -122,7 +134,7 @@ async def write(client: KubernetesClient, context: ActionContext, stamped: Json,
         if error.problem is Problem.LOST:
             return Result(Outcome.UNKNOWN, str(error))
         if error.problem is Problem.INVALID:
-            return await _explained(client, context, operations, change, error)
+            return await _explained(client, context, stamped, operations, change, error)
         return Result(Outcome.FAILED, f"refused: {error}")
     return Result(Outcome.SUCCEEDED, change.done, change.values)
 
@@ -130,6 +142,7 @@ async def write(client: KubernetesClient, context: ActionContext, stamped: Json,
 async def _explained(
     client: KubernetesClient,
     context: ActionContext,
+    stamped: Json,
     sent: Sequence[Operation],
     change: Change,
     refusal: ApiError,
@@ -142,7 +155,7 @@ async def _explained(
         return Result(Outcome.FAILED, f"refused: {refusal}; why can't be read: {error}")
     if annotations_of(found).get(ATTEMPT) == context.attempt:
         return Result(Outcome.SUCCEEDED, change.done, change.values)
-    barred = _barred(target, found, annotations_of(found).get(TOKEN), str(sent[0]["value"]), context.token)
+    barred = _barred(target, found, annotations_of(found).get(TOKEN), uid_of(stamped), context.token)
     if barred is not None:
         return Result(Outcome.FAILED, f"refused: {barred.why}")
     if is_protected(found):

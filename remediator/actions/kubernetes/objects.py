@@ -14,7 +14,9 @@ Json = Mapping[str, Any]
 ATTEMPT = "remediator.dev/attempt"
 TOKEN = "remediator.dev/fencing-token"  # noqa: S105  # the annotation's name
 PROTECTED = "remediator.dev/protected"
-#: On a ReplicaSet: the attempt that fled from it.
+#: On a ReplicaSet: the attempt that fled from it, and its own name, which tells the mark from copies of it:
+#: `kubectl rollout undo` copies a ReplicaSet's annotations to its Deployment, and the controller those to
+#: every later ReplicaSet.
 FLED_FROM = "remediator.dev/fled-from"
 #: On a Deployment: the ReplicaSet that we last rolled it back to.
 UNDONE_TO = "remediator.dev/undone-to"
@@ -49,6 +51,17 @@ def created_at(found: Json) -> datetime:
 def replicas_of(deployment: Json) -> int:
     """Wanted replicas; the API server defaults an absent number to 1."""
     return int(deployment["spec"].get("replicas", 1))
+
+
+def fled_mark(attempt: str, replica_set: Json) -> str:
+    """What :data:`FLED_FROM` is set to."""
+    return f"{attempt} {name_of(replica_set)}"
+
+
+def fled_by(replica_set: Json) -> str | None:
+    """The attempt that fled from this ReplicaSet; None if none did."""
+    attempt, _, name = annotations_of(replica_set).get(FLED_FROM, "").rpartition(" ")
+    return attempt if attempt and name == name_of(replica_set) else None
 
 
 def is_paused(deployment: Json) -> bool:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from remediator.actions.kubernetes.objects import (
-    FLED_FROM,
     REVISION_HISTORY,
     UNDONE_TO,
     Json,
@@ -19,6 +18,7 @@ from remediator.actions.kubernetes.objects import (
     condition_of,
     created_at,
     digest,
+    fled_by,
     name_of,
     release_of,
     revision_of,
@@ -130,7 +130,7 @@ def _revision(number: int, replica_set: Json) -> Revision:
         replica_set,
         release=digest(release_of(template_of(replica_set))),
         reused=bool(noted.get(REVISION_HISTORY)),
-        fled_by=noted.get(FLED_FROM),
+        fled_by=fled_by(replica_set),
     )
 
 

@@ -7,13 +7,14 @@ from typing import cast
 
 from remediator.actions.kubernetes.deployments import DeploymentAction, paused
 from remediator.actions.kubernetes.diffs import diff, headline
-from remediator.actions.kubernetes.fencing import TRIES, Barred, Change, add, annotate, replace, test
+from remediator.actions.kubernetes.fencing import Barred, Change, Tries, add, annotate, replace, test
 from remediator.actions.kubernetes.objects import (
     FLED_FROM,
     UNDONE_TO,
     Json,
-    annotations_of,
     digest,
+    fled_by,
+    fled_mark,
     name_of,
     template_of,
     uid_of,
@@ -68,7 +69,7 @@ class Undo(DeploymentAction):
         goal = replica_sets.get(str(data["goal_uid"]))
         if goal is None or digest(template_of(goal)) != data["after"]:
             return Barred(f"revision {data['to_revision']} of {target} is no longer kept")
-        if FLED_FROM in annotations_of(goal):
+        if fled_by(goal) is not None:
             return Barred(f"revision {data['to_revision']} of {target} was fled from since it was planned")
         if (left := replica_sets.get(str(data["flee_uid"]))) is not None:
             await self._mark(stamped, left, context.attempt)
@@ -86,16 +87,16 @@ class Undo(DeploymentAction):
     async def _mark(self, deployment: Json, left: Json, attempt: AttemptId) -> None:
         """Mark the ReplicaSet as fled from, unless it is; gone is as good."""
         namespace, uid = str(left["metadata"]["namespace"]), uid_of(left)
-        for still in reversed(range(TRIES)):
-            if FLED_FROM in annotations_of(left):
-                return
-            operations = [test(uid, "metadata", "uid"), *annotate(left, FLED_FROM, attempt)]
+        tries = Tries()
+        while fled_by(left) is None:
+            mark = annotate(left, FLED_FROM, fled_mark(attempt, left))
+            operations = [test(uid, "metadata", "uid"), *mark]
             try:
                 await self._client.patch_replica_set(namespace, name_of(left), operations)
             except ApiError as error:
                 if error.problem is Problem.NOT_FOUND:
                     return
-                if error.problem not in {Problem.INVALID, Problem.CONFLICT, Problem.LOST} or not still:
+                if not tries.again(error):
                     raise
             else:
                 return

@@ -34,7 +34,11 @@ def replica_set(
     made: str = "2026-01-01T00:00:00Z",
     restarted: str = "",
 ) -> Made:
-    noted = {REVISION: str(number), REVISION_HISTORY: history, FLED_FROM: fled_by}
+    noted = {
+        REVISION: str(number),
+        REVISION_HISTORY: history,
+        FLED_FROM: f"{fled_by} cart-{number}" if fled_by else "",
+    }
     copied = deepcopy(template(image, restarted=restarted))
     copied["metadata"]["labels"][TEMPLATE_HASH] = f"hash{number}"
     return {
