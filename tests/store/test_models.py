@@ -261,5 +261,5 @@ class LeaseMachine(Machine):
 def test_the_store_does_what_its_model_does(machine: type[Machine], backend_name: str) -> None:
     bound = type(machine.__name__, (machine,), {"backend_name": backend_name})
     run_state_machine_as_test(
-        bound, settings=settings(max_examples=40, stateful_step_count=30, deadline=None)
+        bound, settings=settings(max_examples=25, stateful_step_count=30, deadline=None)
     )

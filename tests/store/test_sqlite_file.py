@@ -9,14 +9,16 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from remediator.core.changes import Intake
 from remediator.core.episodes import observe
-from remediator.core.ports.store import StoreError
+from remediator.core.ports.store import StoreError, StoreUnavailableError
 from remediator.store.sqlite import SqliteStore
+from remediator.store.sqlite.transaction import Transaction
 
 SENDER = """
 import asyncio, sys
@@ -111,6 +113,25 @@ async def test_a_full_disk_is_said_to_everybody_and_gets_over_it(tmp_path: Path)
     assert "can't be written" in error
     assert set(second.split()) == {"StoreUnavailableError"}
     assert third == f"{int(kept) + 1} after"
+
+
+async def test_a_statement_that_finds_no_room_is_unavailability_and_not_the_callers_fault(
+    tmp_path: Path,
+) -> None:
+    store = SqliteStore(tmp_path / "ledger.db")
+    await store.open()
+    await store._writer.submit(partial(limit_pages, 1))
+    with pytest.raises(StoreUnavailableError, match="full"):
+        await store.save_webhook("default", os.urandom(100_000))
+    await store._writer.submit(partial(limit_pages, 1 << 30))
+    await store.save_webhook("default", b"after")
+    assert [webhook.body for webhook in await store.untaken_webhooks(1 << 20)] == [b"after"]
+    await store.close()
+
+
+def limit_pages(most: int, transaction: Transaction) -> None:
+    """SQLite takes the present size for any smaller limit: from then on the file can't grow."""
+    transaction.sql.execute(f"PRAGMA max_page_count = {most}").fetchall()
 
 
 async def test_a_second_process_is_refused_with_the_file_and_the_remedy(tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ def test_claims_of_a_commit_that_failed_are_given_back_and_earlier_ones_kept() -
     claims.settle(committed=True)
     claims.take([2], NOW + timedelta(seconds=9))
     claims.settle(committed=False)
-    assert claims.holds(1, NOW)
-    assert not claims.holds(2, NOW)
+    assert claims.holds(1)
+    assert not claims.holds(2)
 
 
 def test_numbering_an_episode_changes_its_id_alone() -> None:

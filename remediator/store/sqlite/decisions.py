@@ -41,9 +41,7 @@ _COLUMNS = "id, episode, rule, target, at, rulebook, decision"
 def undecided(transaction: Transaction, limit: int, claim: timedelta) -> list[EpisodeWork]:
     now, claims = transaction.now, transaction.episode_claims
     claims.expire(now)
-    rows = (
-        row for row in transaction.sql.execute(_DUE, (transaction.micros,)) if not claims.holds(row[0], now)
-    )
+    rows = (row for row in transaction.sql.execute(_DUE, (transaction.micros,)) if not claims.holds(row[0]))
     episodes = [episode_from(row) for row in islice(rows, limit)]
     ids = [episode.id for episode in episodes]
     decided = _final_decisions(transaction, ids)

@@ -85,7 +85,7 @@ def due_envelopes(transaction: Transaction, lane: Lane, limit: int, claim: timed
     rows = (
         row
         for row in transaction.sql.execute(_FIRST_OF_THREADS, (transaction.micros, lane.value))
-        if not claims.holds(row[0], now)
+        if not claims.holds(row[0])
     )
     items = [
         OutboxItem(id_, envelope(text), tries, moment(created_at), head, ref)
