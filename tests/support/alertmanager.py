@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.processes import ManagedProcess, eventually, free_port, process
 
@@ -83,6 +84,18 @@ class Alertmanager:
         async with self.session.get(f"{self.url}/api/v2/alerts") as answer:
             firing: Sequence[Mapping[str, Any]] = await answer.json()
             return firing
+
+    async def webhooks_failed(self) -> int:
+        """How many of its posts to webhooks were refused or found nobody, by its own count."""
+        async with self.session.get(f"{self.url}/metrics") as answer:
+            families = text_string_to_metric_families(await answer.text())
+            return sum(
+                int(sample.value)
+                for family in families
+                for sample in family.samples
+                if sample.name == "alertmanager_notification_requests_failed_total"
+                and sample.labels["integration"] == "webhook"
+            )
 
     async def ready(self) -> bool:
         """Whether it answers; raises `ProcessDied`, with its log, if it has ended."""

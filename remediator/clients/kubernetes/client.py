@@ -104,6 +104,8 @@ class KubernetesClient:
         self, method: str, path: str, *, query: Sequence[tuple[str, str]] = (), body: object = None
     ) -> Json:
         writing = body is not None
+        # with a content type of its own, even a GET of /version is refused: 406
+        typed = {"Content-Type": JSON_PATCH} if writing else {}
         api = await self._opened()
         try:
             async with asyncio.timeout(self._timeout):
@@ -111,7 +113,7 @@ class KubernetesClient:
                     path,
                     method,
                     query_params=list(query),
-                    header_params={"Accept": "application/json", "Content-Type": JSON_PATCH},
+                    header_params={"Accept": "application/json", **typed},
                     body=body,
                     auth_settings=["BearerToken"],
                     _preload_content=False,
