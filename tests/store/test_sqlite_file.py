@@ -164,6 +164,20 @@ async def test_a_second_store_in_the_same_process_is_refused_too(tmp_path: Path)
     await second.close()
 
 
+async def test_each_commit_is_flushed_to_the_disk(tmp_path: Path) -> None:
+    """No kill shows what a power cut would: FULL (2) flushes the log at every commit, NORMAL (1) does not."""
+    store = SqliteStore(tmp_path / "ledger.db")
+    await store.open()
+    assert await store._writer.submit(partial(setting, "synchronous")) == 2
+    assert await store._writer.submit(partial(setting, "journal_mode")) == "wal"
+    await store.close()
+
+
+def setting(name: str, transaction: Transaction) -> object:
+    value: object = transaction.sql.execute(f"PRAGMA {name}").fetchone()[0]
+    return value
+
+
 async def test_only_its_owner_reads_the_file(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "ledger.db")
     await store.open()
