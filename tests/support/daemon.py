@@ -72,7 +72,9 @@ def rules(*written: dict[str, Any], **policy: Any) -> str:
 
 
 def step(action: str = "kubernetes.rollout_undo", **fields: Any) -> dict[str, Any]:
-    return {"id": action.rpartition("_")[2], "action": action, "timeout": "5s", **fields}
+    """One step of a rule; `with_` are the action's parameters."""
+    params = {"with": fields.pop("with_")} if "with_" in fields else {}
+    return {"action": action, "timeout": "5s", **params, **fields}
 
 
 def alert(name: str = SERVICE, *, instance: str = "10.0.0.1:80", **given: Any) -> Alert:
