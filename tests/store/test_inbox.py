@@ -196,3 +196,19 @@ async def test_a_closed_episode_is_still_decided_and_a_new_one_may_open(store: S
     await take(store, an_alert(starts_at=START + timedelta(hours=2)))
     (second,) = await due(store)
     assert second.id > first.id
+
+
+async def test_a_refire_closes_the_open_episode_of_an_earlier_call_and_opens_the_next(
+    store: Store, clock: FakeClock
+) -> None:
+    await take(store, an_alert())
+    clock.advance(3600)
+    await take(store, an_alert(starts_at=clock.wall()))
+    old, new = await due(store)
+    assert (old.closed, old.closed_at, new.closed) == (Closed.SUPERSEDED, clock.wall(), None)
+    told = (await store.events(0, 10))[-1]
+    assert (told.kind, told.episode, told.data["superseded"]) == (
+        EventKind.EPISODE_REFIRED,
+        new.id,
+        old.id,
+    )
