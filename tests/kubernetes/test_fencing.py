@@ -110,6 +110,22 @@ async def test_a_write_that_arrives_after_its_probe_is_refused_by_the_server(
     assert cluster.template_writes() == []
 
 
+async def test_a_stamp_that_arrives_late_never_lowers_the_token(
+    cluster: Cluster, hand: Hand, proxy: Proxy
+) -> None:
+    await cluster.deploy("cart", GOOD, BROKEN)
+    client = ArmedClient(cluster.kubeconfig(url=proxy.url), proxy, cut=False, timeout=30, stamp=True)
+    async with Hand(cluster, client) as stuck:
+        context = stuck.context(token=1)
+        plan = await stuck.planned(UNDO, context)
+        writing = asyncio.create_task(stuck.apply(UNDO, context, plan))
+        await proxy.holding.wait()
+        assert (await hand.probe(UNDO, hand.context(token=2), plan)).sighting is Sighting.NOT_HAPPENED
+        client.held.set()
+        assert (await writing).outcome is Outcome.FAILED
+    assert await token_of(cluster) == "2"
+
+
 async def test_without_that_probe_the_same_write_is_accepted(cluster: Cluster, proxy: Proxy) -> None:
     """The test above proves something only if nothing but the token refuses the write."""
     await cluster.deploy("cart", GOOD, BROKEN)

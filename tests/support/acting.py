@@ -25,19 +25,22 @@ UNDO, RESTART, SCALE = "kubernetes.rollout_undo", "kubernetes.rollout_restart", 
 
 
 class ArmedClient(KubernetesClient):
-    """Arms the proxy for the very write that changes a Deployment's spec, not for the smaller ones before it.
+    """Arms the proxy for the very write that changes a Deployment's spec, or with `stamp` for those before it.
 
     With `cut` its reply is lost; otherwise it is kept on its way until `held` is set.
     """
 
-    def __init__(self, kubeconfig: Path, proxy: Proxy, *, cut: bool, timeout: float) -> None:
+    def __init__(
+        self, kubeconfig: Path, proxy: Proxy, *, cut: bool, timeout: float, stamp: bool = False
+    ) -> None:
         super().__init__(kubeconfig, timeout=timeout)
         self._proxy = proxy
         self._cut = cut
+        self._stamp = stamp
         self.held = asyncio.Event()
 
     async def patch_deployment(self, namespace: str, name: str, operations: Sequence[Operation]) -> Json:
-        if any(each["op"] == "replace" for each in operations):
+        if any(each["op"] == "replace" for each in operations) is not self._stamp:
             if self._cut:
                 self._proxy.cut_next_reply()
             else:
