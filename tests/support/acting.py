@@ -25,7 +25,7 @@ UNDO, RESTART, SCALE = "kubernetes.rollout_undo", "kubernetes.rollout_restart", 
 
 
 class ArmedClient(KubernetesClient):
-    """Arms the proxy for the very write that changes a Deployment's spec, or with `stamp` for those before it.
+    """Arms the proxy for the very write that changes a Deployment's spec, or with `stamp` for the stamp.
 
     With `cut` its reply is lost; otherwise it is kept on its way until `held` is set.
     """
