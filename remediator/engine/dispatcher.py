@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -50,6 +50,7 @@ class _Candidate:
     rule: Rule | None = None
     target: Target | None = None
     facts: tuple[Fact, ...] = ()
+    told: bool = True
 
 
 class DispatcherLoop(Loop):
@@ -124,8 +125,10 @@ class DispatcherLoop(Loop):
                     break
             if not rule.goes_on:
                 break
-        if not taken and not work.decided:
-            taken.append(_Candidate(Obstacle(Reason.NO_RULE, _no_rule(rules))))
+        if not taken:
+            # Told only if no rule took it: one that was deferred may find its facts changed after another did.
+            nothing = Obstacle(Reason.NO_RULE, _no_rule(rules))
+            taken.append(_Candidate(nothing, told=not work.decided))
         return taken
 
     async def _candidate(self, rule: Rule, episode: Episode, book: Book, now: datetime) -> _Candidate | None:
@@ -193,6 +196,8 @@ def _request(episode: Episode, candidate: _Candidate, book: Book, *, last: bool)
 
 def _judged(request: DecisionRequest, candidate: _Candidate, view: GuardView, book: Book) -> Decided:
     decision = decide(request.episode, candidate.question, view)
+    if not candidate.told:
+        decision = replace(decision, report=False, page=False)
     channels = book.rulebook.report_to(candidate.rule)
     event = _decision_event(request, decision, view.now)
     if decision.kind is DecisionKind.RUN and isinstance(candidate.question, Question):

@@ -158,7 +158,8 @@ CREATE INDEX leases_by_run ON leases (run);
 CREATE TABLE token_sequence (
     last INTEGER NOT NULL
 );
-INSERT INTO token_sequence (last) VALUES (0);
+-- A new ledger begins above any before it (milliseconds since 1970): targets still bear those tokens.
+INSERT INTO token_sequence (last) VALUES (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER));
 
 -- Taken with the first intent of a run, and never given back.
 CREATE TABLE slots (
