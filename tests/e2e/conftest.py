@@ -1,4 +1,4 @@
-"""Real servers for the suite. What needs an API server is collected only where `KUBEBUILDER_ASSETS` is set."""
+"""Real servers for the suite. What needs an API server is collected only with `KUBEBUILDER_ASSETS` set."""
 
 from __future__ import annotations
 

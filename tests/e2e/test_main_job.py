@@ -112,7 +112,7 @@ async def test_an_alert_of_while_the_daemon_was_down_comes_after_all(scene: Scen
 
 
 async def test_an_alert_that_could_not_be_stored_comes_again(scene: Scene) -> None:
-    """With a disk that takes no more, a post is answered 503, and Alertmanager tries again: nothing is lost."""
+    """A disk that takes no more makes a post a 503, and Alertmanager tries again: nothing is lost."""
     async with scene.alertmanager() as alertmanager:
         with scene.daemon() as daemon:
             with full_disk(daemon):

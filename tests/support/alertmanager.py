@@ -108,13 +108,18 @@ class Alertmanager:
 
 
 @asynccontextmanager
-async def running_alertmanager(config: str, directory: Path) -> AsyncIterator[Alertmanager]:
-    """Run one with this configuration, alone (no cluster), its state and log below `directory`."""
+async def running_alertmanager(
+    config: str, directory: Path, *, port: int | None = None
+) -> AsyncIterator[Alertmanager]:
+    """Run one with this configuration, alone (no cluster), its state and log below `directory`.
+
+    It listens on `port` of loopback, on a free one unless told which.
+    """
     binary = find_binary()
     assert binary, "no prometheus-alertmanager here: apt-get install prometheus-alertmanager"
     configuration = directory / "alertmanager.yml"
     configuration.write_text(config)
-    address = f"127.0.0.1:{free_port()}"
+    address = f"127.0.0.1:{port or free_port()}"
     argv: list[str | Path] = [
         binary, "--config.file", configuration, "--storage.path", directory / "alertmanager",
         "--web.listen-address", address, "--cluster.listen-address=",
