@@ -126,7 +126,7 @@ class DispatcherLoop(Loop):
             if not rule.goes_on:
                 break
         if not taken:
-            # Told only if no rule took it: one that was deferred may find its facts changed after another did.
+            # Not told if another rule took it: this one was deferred, and its facts changed since.
             nothing = Obstacle(Reason.NO_RULE, _no_rule(rules))
             taken.append(_Candidate(nothing, told=not work.decided))
         return taken

@@ -78,14 +78,18 @@ class Holder:
         """Renew until the lease is gone or too old to be sure of; returning means that it is lost."""
         ttl = self._ttl.total_seconds()
         while self.lease is not None:
-            await asyncio.sleep(ttl / 3)
+            await asyncio.sleep(min(ttl / 3, self._left(ttl)))
             async with self._one_at_a_time:
                 if not await self._renew_once(ttl):
                     return
 
+    def _left(self, ttl: float) -> float:
+        """Seconds until the last renewal is too old to be sure of."""
+        return max(self._renewed_at + _GIVE_UP_AT * ttl - asyncio.get_running_loop().time(), 0)
+
     async def _renew_once(self, ttl: float) -> bool:
         asked_at = asyncio.get_running_loop().time()
-        left = self._renewed_at + _GIVE_UP_AT * ttl - asked_at
+        left = self._left(ttl)
         if left <= 0 or self.lease is None:
             return False
         try:

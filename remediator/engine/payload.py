@@ -39,6 +39,8 @@ def take_apart(webhook: RawWebhook) -> Intake:
     try:
         payload = _decoder.decode(webhook.body)
         alerts = tuple(_alert(webhook.source, alert, payload.group_labels) for alert in payload.alerts)
+    except RecursionError:
+        return Intake(webhook.id, quarantine="no Alertmanager v4 payload: it is nested too deeply")
     except (msgspec.DecodeError, ValueError, OverflowError) as error:
         return Intake(webhook.id, quarantine=f"no Alertmanager v4 payload: {error}")
     return Intake(webhook.id, alerts)
