@@ -40,7 +40,8 @@ class Notice:
 
     ``title`` and ``summary`` are one sentence each; ``fields`` are name and value; ``lines`` a timeline,
     oldest first; ``diff`` a unified diff or empty; ``commands`` what a person may type next.
-    ``final`` says that no later notice will update this one.
+    ``final`` says that no later notice will update this one. ``count`` is how many like things it tells of:
+    0 for the state of one thing, of which only the newest counts.
     """
 
     kind: NoticeKind

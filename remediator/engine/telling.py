@@ -100,6 +100,7 @@ def _run_notice(story: Story) -> Notice:
         commands=_commands(run),
         run=run.id,
         final=run.state.is_final,
+        count=0,
     )
 
 

@@ -56,6 +56,6 @@ def _values(envelope: Envelope) -> dict[str, object]:
         "diff": clean(notice.diff),
         "commands": [flat(command) for command in notice.commands],
         "run": notice.run,
-        "more": notice.count - 1,
+        "more": max(notice.count - 1, 0),
     }
     return {name: value for name, value in values.items() if value}

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.daemon import NAMESPACE, TARGET, World, alert, changing, reading, rule, rules, step
+from tests.support.daemon import NAMESPACE, TARGET, World, changing, reading, rule, rules, step
+from tests.support.processes import eventually
 
 PAUSES = {"all": [], "rule": ["--rule", "rollback"], "target": ["--target", TARGET]}
 
@@ -54,8 +55,6 @@ async def test_a_pause_ends_by_itself(world: World) -> None:
     held = await world.get("/status")
     assert held["pauses"][0]["until"] is not None
 
-    from tests.support.processes import eventually
-
     async def over() -> bool:
         return (await world.get("/status"))["pauses"] == []
 
@@ -95,7 +94,8 @@ async def test_a_pause_between_two_steps_makes_the_run_wait(world: World) -> Non
 
 
 async def test_a_pause_that_outlasts_the_deadline_expires_the_run_and_pages(world: World) -> None:
-    await world.start(rules(rule(deadline="2s", steps=[step(timeout="1s")], verify={"within": "1s", "checks": [{"check": "kubernetes.rolled_out"}]})))
+    proof = {"within": "1s", "checks": [{"check": "kubernetes.rolled_out"}]}
+    await world.start(rules(rule(deadline="2s", steps=[step(timeout="1s")], verify=proof)))
     firing = await world.break_service()
     held = world.hold(reading)
     await world.fire(firing)

@@ -136,4 +136,4 @@ def paused(target: Target, deployment: Json) -> str | None:
     """Why a paused Deployment is left alone; None if it isn't paused."""
     if not is_paused(deployment):
         return None
-    return f"{target} is paused: its rollout would not begin; resume it with `kubectl rollout resume`"
+    return f"{target} is paused: its rollout would not begin; resume it with kubectl rollout resume"
