@@ -176,6 +176,34 @@ async def test_a_template_that_moved_since_the_plan_is_not_overwritten(cluster: 
     assert image_of(await cluster.get("cart")) == "shop/cart:1.5.1"
 
 
+async def test_a_goal_fled_from_since_the_plan_is_none(cluster: Cluster, hand: Hand) -> None:
+    await cluster.deploy("cart", GOOD, BROKEN)
+    context = hand.context()
+    plan = await hand.planned(UNDO, context)
+    [goal] = [each for each in await cluster.all("replicasets") if image_of(each) == GOOD]
+    name = goal["metadata"]["name"]
+    mark = {"remediator.dev/fled-from": f"r-0/undo/1 {name}"}
+    await cluster.merge(name, {"metadata": {"annotations": mark}}, "replicasets")
+    result = await hand.apply(UNDO, context, plan)
+    assert result.outcome is Outcome.FAILED
+    assert "was fled from since it was planned" in result.detail
+    assert cluster.template_writes() == []
+
+
+async def test_another_deployments_revisions_are_not_ours_though_its_labels_are(
+    cluster: Cluster, hand: Hand
+) -> None:
+    found = await cluster.deploy("cart", GOOD, BROKEN)
+    spec = {key: found["spec"][key] for key in ("replicas", "selector", "template")}
+    await cluster.call("POST", "deployments", {"metadata": {"name": "twin"}, "spec": spec})
+    await cluster.taken_up("twin")
+    for image in ("shop/twin:2", "shop/twin:3"):
+        await cluster.roll_out("twin", image)
+    refusal = await hand.plan(UNDO, hand.context(params={"to_revision": 3}))
+    assert isinstance(refusal, Refusal)
+    assert refusal.detail.endswith("those kept are 2, 1")
+
+
 async def test_a_deployment_made_anew_is_another_one(cluster: Cluster, hand: Hand) -> None:
     """Neither written to nor taken as proof of anything."""
     await cluster.deploy("cart", GOOD, BROKEN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import cast
 
 from remediator.actions.kubernetes.deployments import trouble, wrong_target
@@ -20,6 +21,7 @@ from remediator.clients.kubernetes import ApiError, KubernetesClient
 from remediator.core.checks import CheckAnswer, CheckContext, Said
 from remediator.core.durations import format_duration
 from remediator.core.ports.actions import Check, CheckSpec
+from remediator.core.targets import Target
 
 
 class DeploymentCheck(Check, ABC):
@@ -50,24 +52,7 @@ class RolledOut(DeploymentCheck):
     """Complete as `kubectl rollout status` means it: seen, updated, available, and no old pod left."""
 
     async def _look(self, context: CheckContext, deployment: Json) -> CheckAnswer:
-        status, wanted = deployment.get("status") or {}, replicas_of(deployment)
-        counts = {
-            key: int(status.get(field, 0))
-            for key, field in (("all", "replicas"), ("new", "updatedReplicas"), ("up", "availableReplicas"))
-        }
-        evidence = {"wanted": wanted, **counts}
-        if int(status.get("observedGeneration", 0)) < int(deployment["metadata"]["generation"]):
-            return CheckAnswer(Said.NO, f"{context.target}: its last change is not taken up yet", evidence)
-        progress = condition_of(deployment, "Progressing") or {}
-        if progress.get("reason") == "ProgressDeadlineExceeded":
-            return CheckAnswer(
-                Said.NO, f"{context.target}: its rollout exceeded its progress deadline", evidence
-            )
-        detail = f"{context.target}: {counts['new']} of {wanted} replicas updated, {counts['up']} available"
-        if (old := counts["all"] - counts["new"]) > 0:
-            return CheckAnswer(Said.NO, f"{detail}, {old} old left", evidence)
-        complete = counts["all"] == counts["new"] == counts["up"] == wanted
-        return CheckAnswer(Said.YES if complete else Said.NO, detail, evidence)
+        return rollout_answer(context.target, deployment)
 
 
 class RolledOutSince(DeploymentCheck):
@@ -97,15 +82,7 @@ class EnoughPodsReady(DeploymentCheck):
     async def _look(self, context: CheckContext, deployment: Json) -> CheckAnswer:
         wanted = replicas_of(deployment)
         needed = share_of(cast("PodsReady", context.params).minimum, wanted)
-        pods = [pod for pod in await self._client.list_pods(deployment) if _counts(pod)]
-        unready = {name_of(pod): _why_unready(pod) for pod in pods if not _is_ready(pod)}
-        ready = len(pods) - len(unready)
-        detail = f"{context.target}: {ready} pods ready, {needed} of {wanted} needed"
-        if unready:
-            name, why = next(iter(sorted(unready.items())))
-            detail += f"; {name}: {why}"
-        evidence = {"ready": ready, "needed": needed, "wanted": wanted, "unready": unready}
-        return CheckAnswer(Said.YES if ready >= needed else Said.NO, detail, evidence)
+        return readiness_answer(context.target, await self._client.list_pods(deployment), needed, wanted)
 
 
 #: Annotations and labels of a managed object, by who writes them. Argo CD's `resource_tracking`
@@ -140,6 +117,39 @@ class GitOpsManaged(DeploymentCheck):
                 detail = f"{context.target} is managed by {who}: {manager} owns fields of it"
                 return CheckAnswer(Said.YES, detail, {"by": who, "manager": manager})
         return CheckAnswer(Said.NO, f"{context.target} bears no sign of Argo CD or Flux")
+
+
+def rollout_answer(target: Target, deployment: Json) -> CheckAnswer:
+    """What a Deployment's status says of its rollout."""
+    status, wanted = deployment.get("status") or {}, replicas_of(deployment)
+    counts = {
+        key: int(status.get(field, 0))
+        for key, field in (("all", "replicas"), ("new", "updatedReplicas"), ("up", "availableReplicas"))
+    }
+    evidence = {"wanted": wanted, **counts}
+    if int(status.get("observedGeneration", 0)) < int(deployment["metadata"]["generation"]):
+        return CheckAnswer(Said.NO, f"{target}: its last change is not taken up yet", evidence)
+    progress = condition_of(deployment, "Progressing") or {}
+    if progress.get("reason") == "ProgressDeadlineExceeded":
+        return CheckAnswer(Said.NO, f"{target}: its rollout exceeded its progress deadline", evidence)
+    detail = f"{target}: {counts['new']} of {wanted} replicas updated, {counts['up']} available"
+    if (old := counts["all"] - counts["new"]) > 0:
+        return CheckAnswer(Said.NO, f"{detail}, {old} old left", evidence)
+    complete = counts["all"] == counts["new"] == counts["up"] == wanted
+    return CheckAnswer(Said.YES if complete else Said.NO, detail, evidence)
+
+
+def readiness_answer(target: Target, found: Sequence[Json], needed: int, wanted: int) -> CheckAnswer:
+    """Whether ``needed`` of these pods are ready; those that end or ended don't count."""
+    pods = [pod for pod in found if _counts(pod)]
+    unready = {name_of(pod): _why_unready(pod) for pod in pods if not _is_ready(pod)}
+    ready = len(pods) - len(unready)
+    detail = f"{target}: {ready} pods ready, {needed} of {wanted} needed"
+    if unready:
+        name, why = next(iter(sorted(unready.items())))
+        detail += f"; {name}: {why}"
+    evidence = {"ready": ready, "needed": needed, "wanted": wanted, "unready": unready}
+    return CheckAnswer(Said.YES if ready >= needed else Said.NO, detail, evidence)
 
 
 def _counts(pod: Json) -> bool:
