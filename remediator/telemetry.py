@@ -72,11 +72,17 @@ def _masked(key: object, value: object) -> object:
     return value
 
 
-def configure_logging(form: LogFormat, secrets: Iterable[str] = (), stream: TextIO | None = None) -> None:
+def configure_logging(
+    form: LogFormat,
+    secrets: Iterable[str] = (),
+    stream: TextIO | None = None,
+    *,
+    level: int = logging.INFO,
+) -> None:
     """Send structlog's and the standard library's logs to ``stream`` (stderr), one line per event.
 
-    Console lines have colours on a terminal. Levels are INFO and up, for other people's loggers WARNING
-    and up; aiohttp's access log is off.
+    Console lines have colours on a terminal. Told is what has ``level`` and up, of other people's loggers
+    WARNING and up; aiohttp's access log is off.
     """
     stream = stream or sys.stderr
     redaction = Redaction(secrets)
@@ -111,7 +117,7 @@ def configure_logging(form: LogFormat, secrets: Iterable[str] = (), stream: Text
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
-    logging.getLogger("remediator").setLevel(logging.INFO)
+    logging.getLogger("remediator").setLevel(level)
     logging.getLogger("aiohttp.access").disabled = True
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import shutil
 import signal
 import sys
@@ -43,7 +44,7 @@ def demo(*, keep: bool) -> None:
 
 
 async def _demo(*, keep: bool) -> int:
-    configure_logging("console", (_TOKEN,), sys.stderr)
+    configure_logging("console", (_TOKEN,), sys.stderr, level=logging.WARNING)
     view = DemoView(Console(highlight=False))
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="remediator-demo-")))
@@ -90,6 +91,7 @@ def _armed_rules(folder: Path) -> Path:
 async def _play(daemon: Daemon, broken: BrokenRollout, view: DemoView) -> Run | None:
     """Post the alert as both Alertmanagers of a pair would, and tell events until the run has ended."""
     payload = webhook(broken.alerts)
+    view.acting(await daemon.store.now())
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {_TOKEN}"}) as http:
         for peer in (1, 2):
             async with http.post(f"{daemon.url}/alertmanager", json=payload) as answer:

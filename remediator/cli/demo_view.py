@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.rule import Rule as Line
 from rich.table import Table
+from rich.text import Text
 
 from remediator.core.durations import format_duration
 from remediator.core.events import Event, EventKind
@@ -31,6 +33,7 @@ _ENDS = {
     EventKind.RUN_FAILED: "bold red",
     EventKind.RUN_UNKNOWN: "bold red",
 }
+_LONGEST_KIND = max(len(kind.value) for kind in EventKind)
 _ROLLED_OUT = "deployment.kubernetes.io/revision"
 
 
@@ -39,6 +42,7 @@ class DemoView:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._began = datetime.max.replace(tzinfo=UTC)
 
     def opening(self, cluster: StandIn, url: str) -> None:
         """The scene before anything happens."""
@@ -51,6 +55,11 @@ class DemoView:
             " their proof is shortened from a minute to two seconds.\n"
         )
 
+    def acting(self, began: datetime) -> None:
+        """The scene in which it happens; times are told as seconds since it began."""
+        self._began = began
+        self._console.print(Line("[bold]What Remediator does", style="magenta"))
+
     def posted(self, peer: int, payload: Mapping[str, Any], status: int) -> None:
         """One webhook of the Alertmanager pair."""
         count = len(payload["alerts"])
@@ -61,11 +70,18 @@ class DemoView:
         )
 
     def event(self, event: Event) -> None:
-        """One event of the ledger."""
+        """One event of the ledger: when, what, and the details in a column of their own."""
+        if event.at < self._began:
+            return
         kind = event.kind.value
         style = _ENDS.get(event.kind, _STYLES.get(kind.partition(".")[0], "white"))
-        detail = escape(_detail(event))
-        self._console.print(f"  [dim]{event.at:%H:%M:%S.%f}"[:-3] + f"[/]  [{style}]{kind:<19}[/] {detail}")
+        row = Table.grid(padding=(0, 2))
+        row.add_column(width=7, justify="right", style="dim", no_wrap=True)
+        row.add_column(width=_LONGEST_KIND, style=style, no_wrap=True)
+        row.add_column(overflow="fold")
+        after = (event.at - self._began).total_seconds()
+        row.add_row(f"{after:.3f}s", kind, Text(_detail(event)))
+        self._console.print(row)
 
     def ending(self, run: Run | None, cluster: StandIn, slack: SlackReceiver) -> None:
         """The scene afterwards, and what Slack shows."""
@@ -117,11 +133,33 @@ class DemoView:
 
 
 def _detail(event: Event) -> str:
+    tell = _DETAILS.get(event.kind)
+    told = str(event.data.get("detail") or event.target or "") if tell is None else tell(event)
+    return told.replace(f"{event.target}: ", "")
+
+
+def _opened(event: Event) -> str:
+    return f"{event.data.get('alertname')}, told by {event.data.get('source')}"
+
+
+def _decided(event: Event) -> str:
     data = event.data
-    if event.kind is EventKind.GUARDS_ASKED:
-        answers = data.get("answers")
-        if isinstance(answers, list):
-            return ", ".join(f"{one['guard']} {one['answer']}" for one in answers)
-    if event.kind is EventKind.DECISION_MADE:
-        return f"{data.get('kind')}: {data.get('reason')} {data.get('detail') or ''}".rstrip()
-    return str(data.get("detail") or event.target or "")
+    return f"{data.get('kind')}, {data.get('reason')}" + (f": {data['detail']}" if data.get("detail") else "")
+
+
+def _asked(event: Event) -> str:
+    answers = event.data.get("answers")
+    if not isinstance(answers, list):
+        return ""
+    objections = [f"{one['guard']} {one['answer']}" for one in answers if one["answer"] != "allows"]
+    return ", ".join(objections) or "all allow: " + ", ".join(one["guard"] for one in answers)
+
+
+_DETAILS: Mapping[EventKind, Callable[[Event], str]] = {
+    EventKind.EPISODE_OPENED: _opened,
+    EventKind.EPISODE_RESOLVED: _opened,
+    EventKind.DECISION_MADE: _decided,
+    EventKind.GUARDS_ASKED: _asked,
+    EventKind.RUN_LEASED: lambda event: f"{event.target} is ours alone",
+    EventKind.RUN_VERIFYING: lambda _: "the change is made; now the world has to prove it",
+}

@@ -67,7 +67,7 @@ def shell(clone: Path, control_plane: ControlPlane, tmp_path: Path) -> Iterator[
 
 
 def _way_to_the_package_index() -> dict[str, str]:
-    """How this machine reaches it: proxies, certificates, pip's own settings, and what pip has fetched before."""
+    """How this machine reaches it: proxies, certificates, pip's settings, and what pip fetched before."""
     told = re.compile(r"(?i)PIP_.*|SSL_CERT_(?:FILE|DIR)|(?:https?|no)_proxy")
     fetched = {"PIP_CACHE_DIR": str(Path.home() / ".cache/pip")}
     return fetched | {name: value for name, value in os.environ.items() if told.fullmatch(name)}
