@@ -46,14 +46,18 @@ def _chosen(_: click.Context, __: click.Parameter, text: str) -> list[str]:
     show_default=True,
     help="The JSON document.",
 )
+@click.option(
+    "--patience", default=10.0, show_default=True, help="Seconds to wait, a round, for a calm machine."
+)
 @click.option("--page", is_flag=True, help="Also put the table into docs/performance.md.")
-def main(rows: list[str], rounds: int, work: Path | None, out: Path, *, page: bool) -> None:
+def main(rows: list[str], rounds: int, work: Path | None, out: Path, patience: float, *, page: bool) -> None:
     """Measure Remediator side by side with bare handlers and peers; exit 1 when a goal is missed."""
     console = Console()
     with tempfile.TemporaryDirectory(prefix="remediator-bench-", dir=work) as folder:
-        bench = Bench(rounds, Path(folder), console)
+        bench = Bench(rounds, Path(folder), console, patience)
         environment = machine.describe(bench.work) | {"rounds": rounds}
         findings = asyncio.run(_measure(bench, rows))
+    environment["busy"] = [round(share, 2) for share in bench.busy]
     console.print(report.table(findings))
     out.write_text(report.document(environment, findings, bench.paces))
     text = report.markdown(environment, findings, bench.paces)

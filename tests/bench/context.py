@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,8 @@ from tests.bench.findings import Finding
 from tests.bench.machine import Pace
 
 T = TypeVar("T")
+CALM = 0.2
+"""The share of the CPUs that others may take without being waited for."""
 
 
 @dataclass(slots=True)
@@ -25,6 +28,8 @@ class Bench:
     rounds: int
     work: Path
     console: Console
+    patience: float = 0.0
+    busy: list[float] = field(default_factory=list)
     paces: dict[str, list[Pace]] = field(default_factory=dict)
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
@@ -33,6 +38,13 @@ class Bench:
         path = (under or self.work) / f"{next(self._numbers):03d}-{name}"
         path.mkdir(parents=True)
         return path
+
+    def calm(self) -> None:
+        """Wait, `patience` seconds at most, until others leave the CPUs alone; note how busy they are."""
+        until = time.monotonic() + self.patience
+        while (share := machine.busy_share()) > CALM and time.monotonic() < until:
+            pass
+        self.busy.append(share)
 
     def pace(self, row: str) -> None:
         """Take the disk's own pace now, beside a row that waits for it."""
@@ -51,6 +63,7 @@ class Bench:
         for turn in range(self.rounds * times):
             for name in names[turn % len(names) :] + names[: turn % len(names)]:
                 folder = self.folder(name)
+                self.calm()
                 results[name].append(await sides[name](folder))
                 self.console.log(f"round {turn + 1}: {name}: {results[name][-1]}")
                 shutil.rmtree(folder)

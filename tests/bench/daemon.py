@@ -114,7 +114,7 @@ RULE = """  - name: bench-{index:05d}
 """
 PAGES = "    steps: []\n"
 ACTS = """    steps: [{action: kubernetes.scale, with: {replicas: 2}}]
-    verify: {within: 5m, checks: [{check: kubernetes.rolled_out}]}
+    verify: {within: 10s, checks: [{check: kubernetes.rolled_out}]}
 """
 
 

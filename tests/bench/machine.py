@@ -28,6 +28,19 @@ class Pace:
     p99: float
 
 
+def busy_share(*, seconds: float = 1.0) -> float:
+    """The share of the CPUs, 0 to 1, that was busy over that long: between two rounds, with others' work."""
+
+    def times() -> tuple[int, int]:
+        fields = [int(each) for each in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+        return sum(fields) - fields[3] - fields[4], sum(fields)
+
+    busy, total = times()
+    time.sleep(seconds)
+    busy_then, total_then = times()
+    return (busy_then - busy) / max(1, total_then - total)
+
+
 def filesystem(folder: Path) -> str:
     """The type of the file system that `folder` is on, as /proc/mounts names it."""
     best, kind = "", "unknown"
@@ -86,6 +99,5 @@ def describe(work: Path) -> dict[str, object]:
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
         "kernel": platform.release(),
         "filesystem": filesystem(work),
-        "load": round(os.getloadavg()[0], 2),
         "versions": versions(),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from rich.table import Table
@@ -89,6 +90,13 @@ def _line(parts: Sequence[str]) -> str:
     return "| " + " | ".join(part.replace("|", "\\|") for part in parts) + " |"
 
 
+def _others(busy: Sequence[float]) -> str:
+    if not busy:
+        return ""
+    least, most, middle = (f"{share:.0%}" for share in (min(busy), max(busy), median(busy)))
+    return f"Before its rounds others kept {least} to {most} of the CPUs busy, {middle} in the median. "
+
+
 def _paragraph(environment: Mapping[str, Any], paces: Mapping[str, Sequence[Pace]]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
     disk = "; ".join(
@@ -98,6 +106,6 @@ def _paragraph(environment: Mapping[str, Any], paces: Mapping[str, Sequence[Pace
     return (
         f"Taken {environment['taken']} in {environment['rounds']} rounds on {environment['cpus']} × "
         f"{environment['processor']}, {environment['memory_gib']} GiB, Linux {environment['kernel']}, "
-        f"{environment['filesystem']}; load before: {environment['load']}. {versions}. "
+        f"{environment['filesystem']}; {versions}. {_others(environment['busy'])}"
         + (f"The disk's own pace beside the durable rounds, fsync p50/p99 in ms: {disk}." if disk else "")
     )
