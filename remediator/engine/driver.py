@@ -15,6 +15,7 @@ from remediator.core.episodes import Episode
 from remediator.core.events import EventKind
 from remediator.core.guards import (
     Answer,
+    Guard,
     GuardAnswer,
     GuardView,
     Question,
@@ -52,14 +53,14 @@ class Driver:
         parts: EngineParts,
         journal: Journal,
         rule: Rule,
-        books: tuple[Rulebook, ...],
+        pinned: Rulebook,
         holder: Holder,
         stopping: asyncio.Event,
     ) -> None:
         self._parts = parts
         self._journal = journal
         self._rule = rule
-        self._books = books
+        self._pinned = pinned
         self._holder = holder
         self._stopping = stopping
         self._acting = Acting(parts.actions)
@@ -150,10 +151,6 @@ class Driver:
             await self._journal.move(self._token, Move.FAIL, detail=run.detail)
 
     async def _step(self, step: Step) -> None:
-        if any(book.rule(self._rule.name) is None for book in self._books):
-            detail = f"{self._rule.name} is not in the active rulebook"
-            await self._journal.move(self._token, Move.REFUSE, reason=Reason.RULE_GONE, detail=detail)
-            return
         verdict = self._ask(await self._parts.store.view(self._run))
         if verdict.objection is not None:
             await self._heed(verdict.objection)
@@ -166,14 +163,24 @@ class Driver:
             await self._attempt(step, plan, params)
 
     def _ask(self, view: GuardView) -> Verdict:
+        if any(book.rule(self._rule.name) is None for book in self._books):
+            detail = f"{self._rule.name} is not in the active rulebook"
+            return Verdict((GuardAnswer(Guard.MODE, Answer.REFUSES, detail, Reason.RULE_GONE),))
         ask = ask_before_step if self._run.reached_intent else ask_at_first_intent
         return ask(self._question(), view)
 
     def _question(self) -> Question:
         """Pinned and active rulebook: the stricter mode holds, and each guard asks both."""
-        versions = [book.rule(self._rule.name) for book in self._books]
+        books = self._books
+        versions = [book.rule(self._rule.name) for book in books]
         modes = [rule.effective_mode(self._parts.mode) for rule in versions if rule is not None]
-        return Question(self._rule, self._run.target, min(modes), self._books)
+        return Question(self._rule, self._run.target, min(modes), books)
+
+    @property
+    def _books(self) -> tuple[Rulebook, ...]:
+        """Looked up each time: what is in force may change while the run waits."""
+        active = self._parts.rulebooks.active.rulebook
+        return (active,) if active is self._pinned else (self._pinned, active)
 
     async def _heed(self, objection: GuardAnswer) -> None:
         if objection.answer is Answer.REFUSES:

@@ -81,16 +81,16 @@ class RunnerLoop(Loop):
             await asyncio.sleep(1)
 
     async def _drive_by_mode(self, run: RunId) -> None:
-        journal, books = await self._open(run)
+        journal, pinned = await self._open(run)
         if journal.run.state.is_final:
             return
         rule = journal.rule
-        if rule is None:
+        if rule is None or pinned is None:
             await self._end_without_rule(journal)
         elif journal.run.mode is not Mode.LIVE:
             await observe(self._parts, journal, rule)
         else:
-            await self._drive_live(journal, rule, books)
+            await self._drive_live(journal, rule, pinned)
         if journal.run.state.is_final:
             self.metrics.run_ended(journal.run)
             _log.info(
@@ -102,23 +102,22 @@ class RunnerLoop(Loop):
                 detail=journal.run.detail,
             )
 
-    async def _open(self, run: RunId) -> tuple[Journal, tuple[Rulebook, ...]]:
+    async def _open(self, run: RunId) -> tuple[Journal, Rulebook | None]:
         row = (await self.store.run_row(run))[0]
         active = self._parts.rulebooks.active.rulebook
         pinned = await self._parts.rulebooks.pinned(row.run.rulebook)
         rule = pinned.rule(row.run.rule) if pinned else None
         channels = (pinned or active).report_to(rule)
-        books = (active,) if pinned is None or pinned is active else (pinned, active)
-        return Journal(self.store, story_of(row, rule, channels), rule), books
+        return Journal(self.store, story_of(row, rule, channels), rule), pinned
 
-    async def _drive_live(self, journal: Journal, rule: Rule, books: tuple[Rulebook, ...]) -> None:
+    async def _drive_live(self, journal: Journal, rule: Rule, pinned: Rulebook) -> None:
         parts = self._parts
         holder = Holder(self.store, self.metrics, parts.owner, journal.run.id, parts.lease_ttl)
         held = await holder.acquire()
         if isinstance(held, Held):
             await self._while_held(journal, held)
             return
-        driver = Driver(parts, journal, rule, books, holder, self._stopping)
+        driver = Driver(parts, journal, rule, pinned, holder, self._stopping)
         try:
             await holder.keep_during(driver.drive())
         finally:
