@@ -13,6 +13,8 @@ from tests.e2e.scene import Scene
 from tests.support.clusters import ALSO_GOOD
 from tests.support.processes import eventually
 
+pytestmark = pytest.mark.timeout(120)  # the first one also starts the control plane
+
 
 def any_write(_: Write) -> bool:
     return True

@@ -17,6 +17,8 @@ from tests.support.alertmanager import Alertmanager
 from tests.support.clusters import ALSO_GOOD, BROKEN
 from tests.support.processes import eventually
 
+pytestmark = pytest.mark.timeout(120)  # the first one also starts the control plane
+
 BROKEN_AGAIN = "shop/cart:1.5.1"
 
 
