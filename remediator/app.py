@@ -117,6 +117,7 @@ async def _serving(
         version=__version__,
         mode=settings.mode,
         probes=_probes(settings, clients, rulebooks.active.rulebook),
+        rule_files=rulebooks.complaint,
     )
     engine = Engine(parts, _notifiers(settings), alarms)
     _tune_memory()

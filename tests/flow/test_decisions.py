@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from tests.support.daemon import World, alert, image, reasons, rule, rules, step
+from tests.support.daemon import World, reasons
+from tests.support.rulebooks import alert, image, page_only, rule, rules, step
 
 RECENT = {"check": "kubernetes.rolled_out_within", "with": {"window": "1h"}}
-
-
-def page_only(name: str = "page", **fields: object) -> dict[str, object]:
-    """A rule that tells people and changes nothing."""
-    made = rule(name, steps=[], summary="A person has to look", **fields)
-    del made["verify"], made["mode"]
-    return made
 
 
 async def test_a_fact_that_says_no_goes_on_to_the_next_rule(world: World) -> None:
@@ -63,7 +57,7 @@ async def test_the_first_rule_in_order_takes_the_alert(world: World) -> None:
 
 
 async def test_continue_lets_a_later_rule_take_the_alert_too(world: World) -> None:
-    await world.start(rules(rule(**{"continue": True}), page_only()))
+    await world.start(rules({**rule(), "continue": True}, page_only()))
     await world.fire(await world.break_service())
     assert (await world.run_ended())["outcome"] == "succeeded"
     await world.decided("page_only")
@@ -73,7 +67,7 @@ async def test_continue_lets_a_later_rule_take_the_alert_too(world: World) -> No
 async def test_two_rules_on_one_target_take_turns(world: World) -> None:
     """One actor per target: the second rule's run waits for the first one's lease."""
     scale = rule("grow", steps=[step("kubernetes.scale", with_={"replicas": 4})])
-    await world.start(rules(rule(**{"continue": True}), scale))
+    await world.start(rules({**rule(), "continue": True}, scale))
     await world.fire(await world.break_service())
     await world.run_ended(2)
     outcomes = {run["rule"]: run["outcome"] for run in await world.runs()}
@@ -106,6 +100,10 @@ async def test_steps_go_in_order_and_see_the_results_of_earlier_ones(world: Worl
     await world.fire(await world.break_service())
     run = await world.run_ended()
     assert run["outcome"] == "succeeded"
-    assert [attempt["action"].partition(".")[2] for attempt in run["attempts"]] == ["rollout_undo", "scale", "rollout_restart"]
+    assert [attempt["action"].partition(".")[2] for attempt in run["attempts"]] == [
+        "rollout_undo",
+        "scale",
+        "rollout_restart",
+    ]
     assert world.cluster.get("deployments", "shop", "cart")["spec"]["replicas"] == 3
     assert len(world.applied()) == 3

@@ -1,11 +1,12 @@
-"""Once per episode: repeats, resolves and refires, told by an Alertmanager that repeats and contradicts itself."""
+"""Once per episode: repeats, resolves and refires, from an Alertmanager that contradicts itself."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from tests.support.daemon import World, alert, changing, moment, reading, reasons, rule, rules
+from tests.support.daemon import World, changing, moment, reading, reasons
+from tests.support.rulebooks import alert, rule, rules
 
 
 async def test_an_alert_that_resolves_before_the_intent_cancels_its_run(world: World) -> None:

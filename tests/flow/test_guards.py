@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.daemon import NAMESPACE, TARGET, World, changing, reading, rule, rules, step
+from tests.support.daemon import World, changing, reading
 from tests.support.processes import eventually
+from tests.support.rulebooks import NAMESPACE, TARGET, rule, rules, step
 
 PAUSES = {"all": [], "rule": ["--rule", "rollback"], "target": ["--target", TARGET]}
 
@@ -56,7 +57,7 @@ async def test_a_pause_ends_by_itself(world: World) -> None:
     assert held["pauses"][0]["until"] is not None
 
     async def over() -> bool:
-        return (await world.get("/status"))["pauses"] == []
+        return not (await world.get("/status"))["pauses"]
 
     await eventually(over, "the pause is over")
     await world.fire(firing)

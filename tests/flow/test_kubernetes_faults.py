@@ -6,8 +6,9 @@ import pytest
 
 from remediator.sandbox.faults import Answer, DropReply, Fault, Hang, Refuse
 from remediator.sandbox.kubernetes.audit import AuditEntry
-from tests.support.daemon import NAMESPACE, SERVICE, World, alert, changing, image, reading, rule, rules, step
+from tests.support.daemon import World, changing, reading
 from tests.support.processes import eventually
+from tests.support.rulebooks import NAMESPACE, SERVICE, alert, image, rule, rules, step
 
 REFUSED = {
     "403": Answer(403),
@@ -39,7 +40,9 @@ async def test_a_refused_write_is_proven_not_made_and_tried_again(world: World, 
 
 
 @pytest.mark.parametrize("fault", LOST.values(), ids=LOST.keys())
-async def test_a_write_without_an_answer_is_probed_before_it_is_tried_again(world: World, fault: Fault) -> None:
+async def test_a_write_without_an_answer_is_probed_before_it_is_tried_again(
+    world: World, fault: Fault
+) -> None:
     await world.start(rules(rule(steps=[{**QUICK, "retry": 1}])))
     firing = await world.break_service()
     world.fault(changing, fault)
@@ -78,7 +81,9 @@ async def test_a_write_that_arrives_after_its_time_is_refused_by_the_cluster_its
 
 
 @pytest.mark.parametrize("fault", [Answer(409), Answer(422), Answer(403), Answer(500)], ids=str)
-async def test_tries_that_all_fail_end_the_run_as_failed_with_nothing_changed(world: World, fault: Fault) -> None:
+async def test_tries_that_all_fail_end_the_run_as_failed_with_nothing_changed(
+    world: World, fault: Fault
+) -> None:
     await world.start(rules(rule(steps=[step(retry=1)])))
     firing = await world.break_service()
     world.fault(changing, fault, times=None)

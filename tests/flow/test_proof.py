@@ -1,23 +1,11 @@
-"""Success is proven; what is not proven quarantines its target until a probe or a named person knows better."""
+"""Success is proven; what is not proven quarantines its target until a probe or a person knows."""
 
 from __future__ import annotations
 
 from remediator.sandbox.faults import Answer, DropReply
-from tests.support.daemon import (
-    ADAS,
-    NAMESPACE,
-    OPERATOR,
-    SERVICE,
-    TARGET,
-    World,
-    alert,
-    changing,
-    image,
-    rule,
-    rules,
-    step,
-)
+from tests.support.daemon import ADAS, OPERATOR, World, changing
 from tests.support.processes import eventually
+from tests.support.rulebooks import NAMESPACE, SERVICE, TARGET, alert, image, rule, rules, step
 
 RESOLVED = {"within": "1s", "checks": [{"check": "alert.resolved"}]}
 ROLLED_OUT = {"within": "2s", "checks": [{"check": "kubernetes.rolled_out"}]}
@@ -71,7 +59,7 @@ async def test_evidence_that_comes_after_all_lifts_the_quarantine(world: World) 
 
 
 async def test_an_attempt_in_doubt_is_probed_until_the_cluster_answers(world: World) -> None:
-    """The reply is lost and then the whole API server: unknown, until a probe finds the attempt on the target."""
+    """The reply is lost, then the API server: unknown, until a probe finds the attempt on the target."""
     await world.start(rules())
     firing = await world.break_service()
     world.fault(changing, DropReply())

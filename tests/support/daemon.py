@@ -1,4 +1,4 @@
-"""A whole world on loopback for one test: cluster, Alertmanager and Slack as stand-ins, and the daemon between them.
+"""A world on loopback for one test: cluster, Alertmanager and Slack as stand-ins, the daemon in their midst.
 
 The daemon runs in this process or in one of its own, and is driven and watched through what its users have:
 the webhook, the API, the command line, Slack, and the cluster's audit log.
@@ -20,7 +20,6 @@ from typing import Any, Final
 
 import aiohttp
 import pytest
-import yaml
 from pydantic import SecretStr
 
 from remediator.app import running
@@ -34,60 +33,13 @@ from remediator.sandbox.kubernetes.standin import ADMIN
 from remediator.sandbox.slack import Message, SlackReceiver
 from remediator.settings import Address, NamedToken, Operator, Role, Settings
 from tests.support.processes import ManagedProcess, eventually, free_port
+from tests.support.rulebooks import NAMESPACE, SERVICE, alert, image
 
 Story = dict[str, Any]
 
-NAMESPACE: Final = "shop"
-SERVICE: Final = "cart"
-TARGET: Final = f"deployment/{NAMESPACE}/{SERVICE}"
 HOOK, OPERATOR, ADAS = "hook-token", "operator-token", "adas-token"
 REMEDIATOR: Final = Path(sys.executable).parent / "remediator"
 LEASE_TTL: Final = timedelta(seconds=1)
-
-
-def image(name: str, version: int) -> str:
-    """The image of a service's n-th release; the third is the one that crashes."""
-    return f"registry.example/{name}:{version}"
-
-
-def rule(name: str = "rollback", **fields: Any) -> dict[str, Any]:
-    """A live rule that rolls the alerting job's Deployment back and proves it; `fields` replace or add keys."""
-    return {
-        "name": name,
-        "summary": "Undo the last rollout",
-        "mode": "live",
-        "when": {"matchers": ['alertname="ServiceDown"']},
-        "target": "deployment/{{ labels.namespace }}/{{ labels.job }}",
-        "deadline": "30s",
-        "steps": [{"id": "undo", "action": "kubernetes.rollout_undo", "timeout": "5s"}],
-        "verify": {"within": "8s", "checks": [{"check": "kubernetes.rolled_out"}]},
-        "report": ["slack:#incidents"],
-        **fields,
-    }
-
-
-def rules(*written: dict[str, Any], **policy: Any) -> str:
-    """The text of a rule file."""
-    return yaml.safe_dump({"rules": list(written or (rule(),)), **policy}, sort_keys=False)
-
-
-def step(action: str = "kubernetes.rollout_undo", **fields: Any) -> dict[str, Any]:
-    """One step of a rule; `with_` are the action's parameters."""
-    params = {"with": fields.pop("with_")} if "with_" in fields else {}
-    return {"action": action, "timeout": "5s", **params, **fields}
-
-
-def alert(name: str = SERVICE, *, instance: str = "10.0.0.1:80", **given: Any) -> Alert:
-    """ServiceDown of one instance; `labels` add to its labels, other arguments are the Alert's own."""
-    labels = {
-        "alertname": "ServiceDown",
-        "namespace": NAMESPACE,
-        "job": name,
-        "instance": instance,
-        "severity": "critical",
-        **given.pop("labels", {}),
-    }
-    return Alert(labels=labels, **{"annotations": {"summary": f"{name} is down"}, **given})
 
 
 def changing(request: ApiRequest) -> bool:
@@ -233,7 +185,7 @@ class World:
     # What goes wrong, and what is heard of it.
 
     async def break_service(self, name: str = SERVICE, *, namespace: str = NAMESPACE) -> Alert:
-        """Roll a service out to releases 1, 2 and 3, of which the third crashes; gives its alert, not yet fired."""
+        """Roll a service out to releases 1, 2 and 3, the last of which crashes; gives its alert, unfired."""
         self.cluster.deploy(namespace, name, image(name, 1), replicas=2)
         await self.cluster.settled()
         self.cluster.set_image(namespace, name, image(name, 2))
@@ -268,7 +220,9 @@ class World:
 
     # What the daemon says.
 
-    async def ask(self, method: str, path: str, body: object = None, *, token: str = OPERATOR) -> tuple[int, Any]:
+    async def ask(
+        self, method: str, path: str, body: object = None, *, token: str = OPERATOR
+    ) -> tuple[int, Any]:
         """Ask the daemon; gives the status and the decoded answer."""
         headers = {"Authorization": f"Bearer {token}"}
         async with self.http.request(method, f"{self.url}{path}", json=body, headers=headers) as answer:
@@ -301,35 +255,35 @@ class World:
     async def run_in(self, *states: str) -> Story:
         """The newest run, once it is in one of these states."""
 
-        async def there() -> Story | None:
+        async def there() -> Story:
             found = await self.runs()
             assert found, "there is no run"
             assert found[-1]["state"] in states, found[-1]
             return found[-1]
 
-        return await eventually(there, f"a run is {' or '.join(states)}", within=15) or {}
+        return await eventually(there, f"a run is {' or '.join(states)}", within=15)
 
     async def run_ended(self, number: int = 1, *, within: float = 15) -> Story:
         """The story of the newest run, once so many have ended."""
 
-        async def there() -> Story | None:
+        async def there() -> Story:
             found = await self.runs()
             done = [run for run in found if run["ended"] is not None]
             assert len(done) >= number, found
             return done[-1]
 
-        return await self.story(await eventually(there, f"{number} runs have ended", within=within) or {})
+        return await self.story(await eventually(there, f"{number} runs have ended", within=within))
 
     async def decided(self, reason: str, *, within: float = 15) -> Story:
         """The newest decision with this reason, once there is one."""
 
-        async def there() -> Story | None:
-            found = await self.get("/decisions?limit=100")
+        async def there() -> Story:
+            found: list[Story] = await self.get("/decisions?limit=100")
             named = [each for each in found if each["reason"] == reason]
             assert named, [(each["kind"], each["reason"], each["detail"]) for each in found]
             return named[0]
 
-        return await eventually(there, f"a decision is {reason}", within=within) or {}
+        return await eventually(there, f"a decision is {reason}", within=within)
 
     async def events(self, *kinds: str) -> list[Story]:
         """The ledger's events, oldest first; of these kinds, if any are named."""
@@ -350,7 +304,7 @@ class World:
     # What came of it.
 
     def applied(self, name: str = SERVICE) -> list[AuditEntry]:
-        """The changes of a Deployment's template or replicas that others than its admin made, oldest first."""
+        """The changes of a Deployment's spec that others than its admin made, oldest first."""
         found = self.cluster.audit.changes(resource="deployments", name=name)
         return [each for each in found if each.user != ADMIN and _of_spec(each)]
 
