@@ -52,7 +52,7 @@ def _chosen(_: click.Context, __: click.Parameter, text: str) -> list[str]:
 @click.option("--page", is_flag=True, help="Also put the table into docs/performance.md.")
 def main(rows: list[str], rounds: int, work: Path | None, out: Path, patience: float, *, page: bool) -> None:
     """Measure Remediator side by side with bare handlers and peers; exit 1 when a goal is missed."""
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 180)
     with tempfile.TemporaryDirectory(prefix="remediator-bench-", dir=work) as folder:
         bench = Bench(rounds, Path(folder), console, patience)
         environment = machine.describe(bench.work) | {"rounds": rounds}
