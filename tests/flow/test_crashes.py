@@ -151,6 +151,24 @@ async def test_a_ledger_that_cannot_be_written_says_503_and_loses_nothing_that_w
     assert len(world.applied()) == 1
 
 
+async def test_a_ledger_that_fails_between_intent_and_outcome_is_followed_by_a_probe(world: World) -> None:
+    """The change is made, and nobody can write that it was: once somebody can, it is found, not repeated."""
+    process = await world.spawn(rules())
+    firing = await world.break_service()
+    held = world.hold(changing)
+    await world.fire(firing)
+    await held.struck()
+    soft, hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (64 * 1024, hard))
+    await eventually(lambda: _unready(world), "/ready says 503")
+    held.release()
+    await eventually(world.applied, "the change is made")
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (soft, hard))
+    run = await world.run_ended()
+    assert run["outcome"] == "succeeded"
+    assert len(run["attempts"]) == len(world.applied()) == 1
+
+
 async def _unready(world: World) -> bool:
     status, said = await world.ask("GET", "/ready")
     assert status in (200, 503)

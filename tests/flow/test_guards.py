@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.support.daemon import World, changing, reading
 from tests.support.processes import eventually
-from tests.support.rulebooks import NAMESPACE, TARGET, rule, rules, step
+from tests.support.rulebooks import NAMESPACE, TARGET, alert, rule, rules, step
 
+NAMED = {"alertname": "Other"}
+OTHER = {"matchers": ['alertname="Other"']}
 PAUSES = {"all": [], "rule": ["--rule", "rollback"], "target": ["--target", TARGET]}
 
 
@@ -171,6 +174,20 @@ async def test_the_brake_lets_three_run_at_once_and_all_in_the_end(world: World)
     assert Counter(run["outcome"] for run in await world.runs()) == {"succeeded": 5}
     assert [len(world.applied(name)) for name in names] == [1] * 5
     assert max(_unfinished(await world.events("run.created", "run.succeeded"))) == 3
+
+
+async def test_an_alert_that_waits_for_a_place_past_the_deadline_is_paged(world: World) -> None:
+    short = rule(deadline="2s", steps=[step(timeout="2s")], verify=None)
+    del short["verify"]
+    await world.start(rules(short, rule("long", when=OTHER), brake={"parallel": 1}))
+    held = world.hold(lambda each: changing(each) and each.name == "first")
+    await world.fire(replace(await world.break_service("first"), labels={**alert("first").labels, **NAMED}))
+    await held.struck()
+    await world.fire(await world.break_service("second"))
+    assert (await world.decided("expired"))["kind"] == "skip"
+    held.release()
+    await world.paged("expired", "second")
+    assert not world.applied("second")
 
 
 async def test_observing_runs_take_no_place_of_the_brake(world: World) -> None:

@@ -110,6 +110,51 @@ async def test_a_write_that_another_hand_overtook_is_refused_and_planned_anew(wo
     assert len(run["attempts"]) == 2
 
 
+async def test_a_target_that_was_deleted_meanwhile_is_said_to_be_gone(world: World) -> None:
+    await world.start(rules())
+    firing = await world.break_service()
+    held = world.hold(changing)
+    await world.fire(firing)
+    await held.struck()
+    world.cluster.delete("deployments", NAMESPACE, SERVICE)
+    held.release()
+    run = await world.run_ended()
+    assert run["outcome"] == "failed"
+    assert not world.applied()
+    await world.paged("FAILED", "not found")
+
+
+async def test_a_target_that_was_made_anew_meanwhile_is_not_touched(world: World) -> None:
+    """Same name, another object: what was planned for the old one says nothing about it."""
+    await world.start(rules())
+    firing = await world.break_service()
+    held = world.hold(changing)
+    await world.fire(firing)
+    await held.struck()
+    world.cluster.delete("deployments", NAMESPACE, SERVICE)
+    world.cluster.deploy(NAMESPACE, SERVICE, image(SERVICE, 4))
+    held.release()
+    run = await world.run_ended()
+    assert run["outcome"] == "failed"
+    assert "made anew" in run["detail"]
+    assert not world.applied()
+
+
+@pytest.mark.parametrize("plural", ["deployments", "replicasets"])
+@pytest.mark.parametrize("fault", [DropReply(), Refuse(), Answer(409), Answer(500)], ids=str)
+async def test_a_stamp_or_mark_that_goes_wrong_once_is_made_again(
+    world: World, plural: str, fault: Fault
+) -> None:
+    """The token on the Deployment, and the mark on the ReplicaSet that is left, come before the change."""
+    await world.start(rules())
+    firing = await world.break_service()
+    world.fault(lambda each: each.verb == "patch" and each.resource.plural == plural, fault)
+    await world.fire(firing)
+    run = await world.run_ended()
+    assert run["outcome"] == "succeeded"
+    assert len(run["attempts"]) == len(world.applied()) == 1
+
+
 async def test_an_api_server_that_refuses_connections_fails_the_plan_and_pages(world: World) -> None:
     await world.start(rules())
     firing = await world.break_service()

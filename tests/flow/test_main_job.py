@@ -5,8 +5,11 @@ from __future__ import annotations
 import shutil
 from datetime import timedelta
 
+from pydantic import SecretStr
+
 from remediator import shipped_rules
 from remediator.sandbox.scenario import BETTER, SERVICE, BrokenRollout
+from remediator.settings import NamedToken
 from tests.support.daemon import World, moment
 from tests.support.rulebooks import NAMESPACE, alert, image, rule, rules
 
@@ -78,3 +81,18 @@ async def test_healthy_neighbours_are_left_alone(world: World) -> None:
     await world.fire(await world.break_service())
     await world.run_ended()
     assert not world.applied("neighbour")
+
+
+async def test_peers_that_post_under_their_own_names_are_still_one_run(world: World) -> None:
+    """Each name is a source and has episodes of its own; the target is the same."""
+    names = ("west", "east")
+    tokens = tuple(NamedToken(name, SecretStr(f"token-of-{name}")) for name in names)
+    await world.start(rules(), webhook_token=tokens)
+    firing = await world.break_service()
+    for name in names:
+        await world.fire(firing, token=f"token-of-{name}")
+    run = await world.run_ended()
+    await world.idle()
+    story = await world.story(run)
+    assert sorted(episode["source"] for episode in story["episodes"]) == sorted(names)
+    assert len(await world.runs()) == len(world.applied()) == 1

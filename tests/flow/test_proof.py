@@ -8,7 +8,7 @@ from tests.support.processes import eventually
 from tests.support.rulebooks import NAMESPACE, SERVICE, TARGET, alert, image, rule, rules, step
 
 RESOLVED = {"within": "1s", "checks": [{"check": "alert.resolved"}]}
-ROLLED_OUT = {"within": "2s", "checks": [{"check": "kubernetes.rolled_out"}]}
+ROLLED_OUT = {"within": "1s", "checks": [{"check": "kubernetes.rolled_out"}]}
 
 
 async def unproven(world: World) -> None:
@@ -98,7 +98,7 @@ async def test_a_fallback_that_does_not_work_either_fails_and_pages(world: World
     run = await world.run_ended()
     assert run["outcome"] == "failed"
     assert len(run["attempts"]) == 2
-    await world.paged("FAILED", "not repaired within 2s")
+    await world.paged("FAILED", "not repaired within 1s")
 
 
 async def test_a_fallback_asks_the_guards_again(world: World) -> None:
@@ -107,18 +107,18 @@ async def test_a_fallback_asks_the_guards_again(world: World) -> None:
     world.cluster.break_image(image(SERVICE, 2))
     await world.fire(firing)
     await world.run_in("verifying")
-    await world.cli("pause", "--target", TARGET, "--why", "a person takes over")
+    paused = {"scope": "target", "value": TARGET, "why": "a person takes over"}
+    assert (await world.ask("POST", "/api/v1/pauses", paused))[0] == 201
     await world.told("waiting for", "a person takes over")
     assert len(world.applied()) == 1
-    code, _, errors = await world.cli("resume", "--target", TARGET)
-    assert code == 0, errors
+    assert (await world.ask("POST", "/api/v1/resume", paused))[0] == 200
     await world.run_ended()
     assert len(world.applied()) == 2
 
 
 async def test_a_proof_must_hold_for_as_long_as_the_rule_asks(world: World) -> None:
     """It looks good for a moment and then is not: that is no success."""
-    steady = {"within": "4s", "stable_for": "2s", "checks": [{"check": "kubernetes.rolled_out"}]}
+    steady = {"within": "2s", "stable_for": "1s", "checks": [{"check": "kubernetes.rolled_out"}]}
     await world.start(rules(rule(verify=steady)))
     await world.fire(await world.break_service())
 

@@ -203,9 +203,9 @@ class World:
         gate = asyncio.Event()
         return Hold(self.cluster.faults.add(matches, Late(gate), times=times), gate)
 
-    async def fire(self, *alerts: Alert, expected: int = 200) -> None:
+    async def fire(self, *alerts: Alert, expected: int = 200, token: str = HOOK) -> None:
         """Post the alerts as Alertmanager would, as one group."""
-        status, said = await self.post(json.dumps(webhook(alerts)).encode())
+        status, said = await self.post(json.dumps(webhook(alerts)).encode(), token)
         assert status == expected, said
 
     async def resolve(self, *alerts: Alert) -> None:
@@ -213,8 +213,8 @@ class World:
         self.alertmanager.resolve(alerts)
         await self.fire(*(each.resolved() for each in alerts))
 
-    async def post(self, body: bytes) -> tuple[int, str]:
-        headers = {"Authorization": f"Bearer {HOOK}", "Content-Type": "application/json"}
+    async def post(self, body: bytes, token: str = HOOK) -> tuple[int, str]:
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         async with self.http.post(f"{self.url}/alertmanager", data=body, headers=headers) as answer:
             return answer.status, await answer.text()
 
@@ -367,7 +367,7 @@ def _hashed(token: str) -> str:
 async def a_world(folder: Path) -> AsyncIterator[World]:
     """A world without a daemon; whatever is started in it is stopped at the end."""
     async with (
-        StandIn(ready_after=0.02) as cluster,
+        StandIn(ready_after=0.005) as cluster,
         AlertmanagerStandIn() as alertmanager,
         SlackReceiver() as slack,
         aiohttp.ClientSession() as http,
