@@ -2,8 +2,8 @@
 
 Ours are taken durably, deduplicated and decided: each alert gets its episode and its recorded decision. Rules
 that act do so in mode observe: guards are asked and a run is created, which looks and changes nothing; others
-only page. The peer prints each matching event to its stdout and keeps nothing. The same posts a second time, as
-the other half of a highly available pair sends them, must change nothing.
+only page. The peer prints each matching event to its stdout and keeps nothing. The same posts a second time,
+as the other half of a highly available pair sends them, must change nothing.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ async def _ours(
         await loader.burst(subject.alertmanager, warm)
         await subject.decided(SIZE, within=SETTLE)
         sent = await loader.burst(subject.alertmanager, bodies)
-        last = await subject.decided(SIZE + ALERTS, within=SETTLE)
+        await subject.decided(SIZE + ALERTS, within=SETTLE)
+        last = await subject.last_decision()
         again = await loader.burst(subject.alertmanager, bodies)
         await loader.burst(subject.alertmanager, [payloads.post(FIRST + ALERTS, 1)])
         await subject.decided(SIZE + ALERTS + 1, within=SETTLE)
