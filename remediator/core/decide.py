@@ -135,8 +135,10 @@ def _covers(past: PastRun, episode: Episode, question: Question, now: datetime) 
         return False
     if past.reached_intent:
         return episode.starts_at <= past.ended_at
-    # Had it been live, a run that was only observed would be under way or cooling down now.
-    return past.state is RunState.OBSERVED and now - past.ended_at < question.rule.limits.cooldown
+    # Had it been live, a run that was only observed would be under way or cooling down now. But it changed
+    # nothing, so a rule that has gone live since acts for itself.
+    recent = past.state is RunState.OBSERVED and now - past.ended_at < question.rule.limits.cooldown
+    return recent and question.mode is not Mode.LIVE
 
 
 def _ask_guards(question: Question, view: GuardView, expires: datetime) -> Decision:
