@@ -15,8 +15,6 @@ from remediator.core.targets import Target
 class Said(StrEnum):
     """What a check says; an error is neither of the others."""
 
-    """What a check says; an error is neither of the others."""
-
     YES = "yes"
     NO = "no"
     ERROR = "error"
