@@ -42,7 +42,7 @@ class Commands:
 
     async def resume(self, scope: PauseScope, value: str, why: str, who: str) -> int:
         """Lift the pauses of exactly this scope and value; gives how many there were."""
-        return await self.store.resume(scope, value, why.strip(), who)
+        return await self.store.resume(scope, _as_paused(scope, value), why.strip(), who)
 
     async def clear(self, target: Target, why: str, who: str) -> bool:
         """Lift a target's quarantine in a person's name; ``False`` if there was none.
@@ -77,4 +77,14 @@ class Commands:
             meant = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(names) or 'none'}"
             message = f"there is no rule {value!r}{meant}"
             raise CommandError(message)
+        return value
+
+
+def _as_paused(scope: PauseScope, value: str) -> str:
+    """A target as :meth:`Commands.pause` wrote it; what is gone from the rules can still be resumed."""
+    if scope is not PauseScope.TARGET:
+        return value
+    try:
+        return str(parse_target(value))
+    except TargetError:
         return value

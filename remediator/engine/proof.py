@@ -69,7 +69,7 @@ class Proof:
                 return Finding(Verdict.PROVEN, _proven(facts, verify.stable_for))
             if now >= until:
                 return _at_the_end(facts, verify, good=good)
-            await _pause(pace, stopping)
+            await _pause(min(pace, (until - now).total_seconds()), stopping)
         return Finding(Verdict.PARKED, "")
 
     async def _tell_changes(self, facts: Sequence[Fact]) -> None:
