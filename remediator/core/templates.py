@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined, nodes
+from jinja2 import Environment, StrictUndefined, Undefined, nodes
 from jinja2 import TemplateError as JinjaError
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import SandboxedEnvironment
@@ -55,7 +55,7 @@ class _Values(SandboxedEnvironment):
             return self.undefined(name=f"{argument}")
         if isinstance(obj, (list, tuple)) and isinstance(argument, int):
             return obj[argument] if -len(obj) <= argument < len(obj) else self.undefined(name=str(argument))
-        return self.undefined(name=f"{argument}")
+        return obj if isinstance(obj, Undefined) else self.undefined(name=f"{argument}")
 
     def call(self, *_args: Any, **_kwargs: Any) -> Any:
         message = "a template can't call anything"
