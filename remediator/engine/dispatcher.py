@@ -44,13 +44,17 @@ def new_run_id() -> RunId:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """One rule's claim to an episode, or what stands in its way."""
+    """One rule's claim to an episode, or what stands in its way.
+
+    ``unasked`` is why the rule's facts were not gathered, where they seemed to make no difference.
+    """
 
     question: Question | Obstacle
     rule: Rule | None = None
     target: Target | None = None
     facts: tuple[Fact, ...] = ()
     told: bool = True
+    unasked: Reason | None = None
 
 
 class DispatcherLoop(Loop):
@@ -138,8 +142,12 @@ class DispatcherLoop(Loop):
         except (TemplateError, TargetError) as error:
             return _Candidate(Obstacle(Reason.TARGET_INVALID, f"{rule.name}: {error}"), rule)
         question = Question(rule, target, rule.effective_mode(self._parts.mode), (book.rulebook,))
-        if not episode.is_open or too_early(episode, rule, now) is not None:
-            return _Candidate(question, rule, target)
+        if rule.only_if:
+            unasked = _Candidate(question, rule, target, unasked=Reason.FIRING_FOR)
+            if not episode.is_open or too_early(episode, rule, now) is not None:
+                return unasked
+            if await self._joins(_request(episode, unasked, book, last=True), question, now):
+                return replace(unasked, unasked=Reason.JOINED)
         facts = await self._facts.gather(rule.only_if, target, (episode,), values)
         if all(fact.holds for fact in facts):
             return _Candidate(question, rule, target, facts)
@@ -147,6 +155,11 @@ class DispatcherLoop(Loop):
             obstacle = Obstacle(Reason.FACT_ERROR, f"{facts[-1].check}: {facts[-1].answer.detail}")
             return _Candidate(obstacle, rule, target, facts)
         return None
+
+    async def _joins(self, request: DecisionRequest, question: Question, now: datetime) -> bool:
+        """Whether a run takes the episode in: what that run changed may have made the facts untrue."""
+        view = await self.store.view(_new_run(request, question, now))
+        return decide(request.episode, question, view).kind is DecisionKind.JOIN
 
     async def _decide(self, book: Book, works: Sequence[tuple[EpisodeWork, list[_Candidate]]]) -> None:
         questions: dict[RunId, _Candidate] = {}
@@ -198,10 +211,12 @@ def _judged(request: DecisionRequest, candidate: _Candidate, view: GuardView, bo
     decision = decide(request.episode, candidate.question, view)
     if not candidate.told:
         decision = replace(decision, report=False, page=False)
+    if _needs_facts(request, candidate, decision):
+        decision = _ask_again(request, candidate, view)
     channels = book.rulebook.report_to(candidate.rule)
     event = _decision_event(request, decision, view.now)
     if decision.kind is DecisionKind.RUN and isinstance(candidate.question, Question):
-        run = _new_run(request, candidate.question, decision, view.now)
+        run = _new_run(request, candidate.question, view.now)
         created = Event(
             EventKind.RUN_CREATED,
             view.now,
@@ -226,17 +241,33 @@ def _judged(request: DecisionRequest, candidate: _Candidate, view: GuardView, bo
     return Decided(decision, None, (event, *_joined_event(request, decision, view.now)), envelopes)
 
 
+def _needs_facts(request: DecisionRequest, candidate: _Candidate, decision: Decision) -> bool:
+    """Whether the world moved on since the facts seemed to make no difference."""
+    settled = decision.kind in (DecisionKind.JOIN, DecisionKind.DEFER) or not request.episode.is_open
+    return candidate.unasked is not None and not settled
+
+
+def _ask_again(request: DecisionRequest, candidate: _Candidate, view: GuardView) -> Decision:
+    return Decision(
+        DecisionKind.DEFER,
+        candidate.unasked or Reason.FIRING_FOR,
+        "its facts have to be asked for after all",
+        not_before=view.now,
+        expires=request.episode.first_seen,
+    )
+
+
 def _created_detail(request: DecisionRequest) -> str:
     return f"{request.episode.alertname} matched {request.rule}"
 
 
-def _new_run(request: DecisionRequest, question: Question, decision: Decision, now: datetime) -> Run:
+def _new_run(request: DecisionRequest, question: Question, now: datetime) -> Run:
     return Run(
         id=request.run,
         rule=question.rule.name,
         target=question.target,
         severity=request.severity,
-        mode=decision.mode,
+        mode=question.mode,
         rulebook=request.rulebook,
         episode=request.episode.id,
         created_at=now,

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from tests.support.daemon import World, reasons
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.support.daemon import World, reading, reasons
 from tests.support.rulebooks import alert, image, page_only, rule, rules, step
 
 RECENT = {"check": "kubernetes.rolled_out_within", "with": {"window": "1h"}}
@@ -36,6 +41,27 @@ async def test_an_unreachable_api_server_is_a_fact_in_error(world: World) -> Non
     await world.fire(firing)
     await world.decided("fact_error")
     await world.paged("the API server can't be reached")
+
+
+async def test_an_alert_that_ripens_while_it_queues_for_its_facts_is_not_acted_on_without_them(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was too young when it queued, and old enough when decided on: its facts are asked for then."""
+    monkeypatch.setattr("remediator.engine.dispatcher._AT_ONCE", 1)
+    young = {"matchers": ['job="young"'], "firing_for": "1s"}
+    never = rule("never", when=young, only_if=[{"check": "kubernetes.gitops_managed"}])
+    first = rule("first", when={"matchers": ['job="first"']}, only_if=[RECENT])
+    await world.start(rules(first, never))
+    alerts = [await world.break_service("first"), await world.break_service("young")]
+    held = world.hold(lambda each: reading(each) and each.name == "first")
+    ripe = datetime.now(UTC) + timedelta(seconds=1)
+    await world.fire(alerts[0], replace(alerts[1], starts_at=datetime.now(UTC)))
+    await held.struck()
+    await world.past(ripe)
+    held.release()
+    await world.decided("no_rule")
+    assert not world.applied("young")
+    assert [run["rule"] for run in await world.runs()] == ["first"]
 
 
 async def test_facts_are_stored_with_the_decision(world: World) -> None:

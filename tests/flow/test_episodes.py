@@ -6,7 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from tests.support.daemon import World, changing, moment, reading, reasons
-from tests.support.rulebooks import alert, rule, rules
+from tests.support.rulebooks import alert, image, page_only, rule, rules
+
+RECENT = {"check": "kubernetes.rolled_out_within", "with": {"window": "1h"}}
 
 
 async def test_an_alert_that_resolves_before_the_intent_cancels_its_run(world: World) -> None:
@@ -121,6 +123,25 @@ async def test_an_alert_that_began_before_the_run_ended_belongs_to_it(world: Wor
     await world.fire(alert(instance="late", starts_at=firing.starts_at))
     decision = await world.decided("joined_late")
     assert (decision["kind"], decision["run"]) == ("join", run["id"])
+    assert not world.pages
+
+
+async def test_an_instance_joins_although_the_facts_have_changed_by_the_run_itself(world: World) -> None:
+    """After the rollback no rollout is to blame any more: that must not hand the alert to the next rule."""
+    within = {"within": "20s", "checks": [{"check": "kubernetes.rolled_out"}]}
+    await world.start(rules(rule(only_if=[RECENT], verify=within), page_only()))
+    firing = await world.break_service()
+    world.cluster.break_image(image("cart", 2))
+    await world.fire(firing)
+    await world.run_in("verifying")
+    await world.fire(alert(instance="another"))
+    assert (await world.decided("joined"))["rule"] == "rollback"
+    world.cluster.mend_image(image("cart", 2))
+    run = await world.run_ended()
+    await world.fire(alert(instance="late", starts_at=firing.starts_at))
+    assert (await world.decided("joined_late"))["run"] == run["id"]
+    await world.idle()
+    assert run["outcome"] == "succeeded"
     assert not world.pages
 
 
