@@ -8,14 +8,14 @@ from datetime import timedelta
 
 import structlog
 
-from remediator.core.ids import RunId
-from remediator.core.leases import Held
+from remediator.core.ids import RunId, Token
+from remediator.core.leases import Held, Lease
 from remediator.core.ports.store import StoreError, Topic
 from remediator.core.reasons import Reason
 from remediator.core.rules import Mode, Rule, Rulebook
-from remediator.core.runs import Move, RunState
+from remediator.core.runs import Move, Outcome, RunState
 from remediator.engine.driver import Driver
-from remediator.engine.journal import Journal, LostTheRunError, story_of
+from remediator.engine.journal import Journal, LostTheRunError, ended, story_of
 from remediator.engine.leases import Holder, LeaseLostError
 from remediator.engine.loops import Loop
 from remediator.engine.observing import observe
@@ -137,8 +137,26 @@ class RunnerLoop(Loop):
 
     async def _end_without_rule(self, journal: Journal) -> None:
         """A run whose rulebook this version can't read goes no further, and a person hears of it."""
-        if journal.run.state is RunState.PENDING:
-            detail = f"rule {journal.run.rule} of rulebook {journal.run.rulebook[:12]} can't be read any more"
+        run = journal.run
+        detail = f"rule {run.rule} of rulebook {run.rulebook[:12]} can't be read any more"
+        if run.state is RunState.PENDING:
             await journal.move(None, Move.REFUSE, reason=Reason.RULE_GONE, detail=detail)
-        else:
-            _log.error("run stuck: its rulebook can't be read by this version", run=journal.run.id)
+            return
+        parts = self._parts
+        holder = Holder(self.store, self.metrics, parts.owner, run.id, parts.lease_ttl)
+        lease = await holder.acquire()
+        if isinstance(lease, Lease):
+            try:
+                await self._give_up(journal, lease.token, detail)
+            finally:
+                await holder.release()
+
+    async def _give_up(self, journal: Journal, token: Token, detail: str) -> None:
+        """What it did so far is not proven, and can't be: unknown, with its open attempt left to probes."""
+        attempt = await self.store.attempt_in_doubt(journal.run.id)
+        if attempt is not None and journal.run.state is RunState.ACTING:
+            await journal.move(token, Move.LOSE, attempt=attempt, detail=detail)
+        unknown = attempt and ended(attempt, Outcome.UNKNOWN, detail, await self.store.now())
+        await journal.move(
+            token, Move.GIVE_UP, attempt=unknown, reason=Reason.RULE_GONE, detail=detail, quarantine=True
+        )

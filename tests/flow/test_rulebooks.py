@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from remediator.app import running
 from remediator.core.ports.channels import RulebookError
-from tests.support.daemon import World, reading
+from tests.support.daemon import World, changing, reading
 from tests.support.rulebooks import SERVICE, TARGET, alert, image, rule, rules, step
 
 GROW = step("kubernetes.scale", with_={"replicas": 7})
@@ -152,3 +155,25 @@ async def test_a_mode_changed_later_never_acts_on_an_alert_decided_before(world:
     assert len(await world.runs()) == 1
     assert not world.applied()
     assert (await world.runs())[0]["target"] == TARGET
+
+
+@pytest.mark.parametrize("acting", [True, False], ids=["acting", "proving"])
+async def test_a_run_whose_rulebook_this_version_cannot_read_ends_unknown_and_pages(
+    world: World, *, acting: bool
+) -> None:
+    """It may never stay as it is, in nobody's sight, with its target and its place held for ever."""
+    await world.start(rules())
+    firing = await world.break_service()
+    world.cluster.break_image(image(SERVICE, 2))
+    held = world.hold(changing) if acting else None
+    await world.fire(firing)
+    await world.run_in("acting" if acting else "verifying")
+    await world.stop()
+    with closing(sqlite3.connect(world.ledger)) as ledger, ledger:
+        ledger.execute("UPDATE rulebooks SET files = ?", ('{"rules.yaml": "version: 99"}',))
+    await world.start(rules(rule(summary="Newer")))
+    run = await world.run_ended()
+    assert (run["outcome"], run["reason"]) == ("unknown", "rule_gone")
+    await world.paged("UNKNOWN", "can't be read any more")
+    if held is not None:
+        held.release()

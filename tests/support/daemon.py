@@ -55,6 +55,7 @@ def reading(request: ApiRequest) -> bool:
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the engine's patience, which is made for a cluster's pace, to what a test can wait for."""
     short = timedelta(seconds=1)
+    monkeypatch.setattr("remediator.app._GRACE_FOR_RUNS", short)
     monkeypatch.setattr("remediator.engine.facts.GATHER_TIMEOUT", short)
     monkeypatch.setattr("remediator.engine.facts._BETWEEN_TRIES", 0.1)
     monkeypatch.setattr("remediator.engine.driver.PROBE_FOR", short)
