@@ -147,12 +147,13 @@ def test_parameters_are_rendered_at_any_depth_and_everything_else_is_left() -> N
     assert render(params, values) == {"a": "cart", "b": [{"c": "x-cart"}, 3], "d": None, "e": True}
 
 
-def facts(*said: str) -> tuple[list[str], float]:
+def facts(*said: str | dict[float, str]) -> tuple[list[str], float]:
     """What gathering asked, each answer of which is the one that is expected, or not."""
 
     async def scene() -> tuple[list[str], float]:
         store = cast("Store", ClockStore())
-        checks = {f"c{n}": Scripted(f"c{n}", {0: word}) for n, word in enumerate(said)}
+        scripts = [{0.0: word} if isinstance(word, str) else word for word in said]
+        checks = {f"c{n}": Scripted(f"c{n}", script) for n, script in enumerate(scripts)}
         conditions = [Condition(name) for name in [*checks, "missing"]]
         gathered = await Facts(store, checks).gather(conditions, ENDED.target, (), {})
         return [fact.answer.said.value for fact in gathered], passed()
@@ -169,6 +170,11 @@ def test_an_error_is_asked_again_for_a_while_and_never_becomes_a_no(word: str) -
     answers, took = facts("yes", word, "yes")
     assert answers == ["yes", "error"]
     assert took <= 21
+
+
+def test_an_error_that_passes_stops_nothing() -> None:
+    answers, took = facts({0: "error", 2.5: "yes"}, "no")
+    assert (answers, took) == (["yes", "no"], 3)
 
 
 def test_a_check_that_this_daemon_lacks_is_in_error() -> None:
