@@ -167,7 +167,7 @@ async def test_an_api_server_that_refuses_connections_fails_the_plan_and_pages(w
 
 
 async def test_an_api_server_that_is_back_in_time_is_enough(world: World) -> None:
-    await world.start(rules(rule(steps=[step(retry=4)])))
+    await world.start(rules(rule(steps=[step(retry=9)])))
     firing = await world.break_service()
     await world.cluster.down()
     await world.fire(firing)
