@@ -31,11 +31,15 @@ class RawWebhook:
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """A webhook taken apart: its alerts, or the reason why it is no v4 payload."""
+    """A webhook taken apart: its alerts, or the reason why it is no v4 payload.
+
+    ``truncated`` is how many alerts of its group Alertmanager left out.
+    """
 
     webhook: WebhookId
     alerts: tuple[Alert, ...] = ()
     quarantine: str | None = None
+    truncated: int = 0
 
 
 @dataclass(frozen=True, slots=True)

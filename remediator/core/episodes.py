@@ -31,7 +31,8 @@ class Episode:
 
     ``starts_at`` is the earliest that was told and ``ended_at`` the end by Alertmanager's clock;
     ``first_seen`` and ``closed_at`` are times of the store; so is ``last_seen``, unless a startsAt was told
-    that lies ahead of it: then that is the last that is known of the alert.
+    that lies ahead of it: then that is the last that is known of the alert. ``stale_until`` is the end of
+    the episode before it: what a peer still tells of that time is stale.
     """
 
     id: EpisodeId
@@ -47,6 +48,7 @@ class Episode:
     closed_at: datetime | None = None
     closed: Closed | None = None
     repeats: int = 0
+    stale_until: datetime | None = None
 
     @property
     def key(self) -> AlertKey:
@@ -86,18 +88,20 @@ def observe(alert: Alert, latest: Episode | None, now: datetime) -> Observation:
     if not alert.firing:
         return _observe_resolved(alert, latest, now)
     if latest is None:
-        return Observation(Sighting.OPENED, opened=_open(alert, now))
+        return Observation(Sighting.OPENED, opened=_open(alert, now, None))
+    if _is_past(alert.starts_at, latest.stale_until):
+        return Observation(Sighting.STALE)
     if latest.is_open:
         return _observe_firing(alert, latest, now)
-    if latest.ended_at is not None and alert.starts_at <= latest.ended_at:
+    if _is_past(alert.starts_at, latest.ended_at):
         return Observation(Sighting.STALE)
-    return Observation(Sighting.OPENED, opened=_open(alert, now))
+    return Observation(Sighting.OPENED, opened=_open(alert, now, latest.ended_at))
 
 
 def _observe_firing(alert: Alert, latest: Episode, now: datetime) -> Observation:
     if alert.starts_at - latest.last_seen > REFIRE_GAP:
         ended = replace(latest, ended_at=latest.last_seen, closed_at=now, closed=Closed.SUPERSEDED)
-        return Observation(Sighting.REFIRED, changed=ended, opened=_open(alert, now))
+        return Observation(Sighting.REFIRED, changed=ended, opened=_open(alert, now, ended.ended_at))
     seen = replace(
         latest,
         starts_at=min(latest.starts_at, alert.starts_at),
@@ -112,7 +116,9 @@ def _observe_resolved(alert: Alert, latest: Episode | None, now: datetime) -> Ob
     if latest is None or not latest.is_open:
         return Observation(Sighting.UNKNOWN_RESOLVED)
     # A peer's late `resolved` for an earlier firing must not close this one.
-    if alert.ends_at is not None and alert.ends_at <= latest.starts_at:
+    if alert.ends_at is not None and (
+        alert.ends_at <= latest.starts_at or _is_past(alert.ends_at, latest.stale_until)
+    ):
         return Observation(Sighting.STALE)
     seen = max(latest.last_seen, now)
     # An end that lies far ahead would make every refire stale; what we have seen ourselves bounds it.
@@ -121,7 +127,11 @@ def _observe_resolved(alert: Alert, latest: Episode | None, now: datetime) -> Ob
     return Observation(Sighting.RESOLVED, changed=ended)
 
 
-def _open(alert: Alert, now: datetime) -> Episode:
+def _is_past(told: datetime, end: datetime | None) -> bool:
+    return end is not None and told <= end
+
+
+def _open(alert: Alert, now: datetime, stale_until: datetime | None) -> Episode:
     return Episode(
         id=EpisodeId(0),
         source=alert.source,
@@ -133,6 +143,7 @@ def _open(alert: Alert, now: datetime) -> Episode:
         first_seen=now,
         # By a clock that is ahead of ours, each repeat would else be taken for a new firing.
         last_seen=max(now, alert.starts_at),
+        stale_until=stale_until,
     )
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from remediator.core.ids import RunId
+
+#: The most lines that a notice collects from those whose place it took.
+MOST_LINES = 20
 
 
 class NoticeKind(StrEnum):
@@ -57,6 +60,17 @@ class Notice:
     final: bool = False
     page: bool = False
     count: int = 1
+
+
+def following(old: Notice, new: Notice) -> Notice:
+    """``new`` in the place of an unsent ``old``: their counts add up, and no decision's line is lost.
+
+    Of more than :data:`MOST_LINES` lines the newest are kept. A run's notice tells its whole story anew.
+    """
+    count = old.count + new.count
+    if new.kind is NoticeKind.RUN:
+        return replace(new, count=count)
+    return replace(new, count=count, lines=(*old.lines, *new.lines)[-MOST_LINES:])
 
 
 @dataclass(frozen=True, slots=True)

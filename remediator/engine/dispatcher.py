@@ -12,7 +12,7 @@ import structlog
 
 from remediator.core.changes import Decided, DecisionRequest, EpisodeWork
 from remediator.core.checks import Fact, Said
-from remediator.core.decide import Decision, DecisionKind, Obstacle, decide, too_early
+from remediator.core.decide import Decision, DecisionKind, Obstacle, decide, stands_without_facts, too_early
 from remediator.core.episodes import Episode
 from remediator.core.events import Event, EventKind
 from remediator.core.guards import GuardView, Question
@@ -146,8 +146,9 @@ class DispatcherLoop(Loop):
             unasked = _Candidate(question, rule, target, unasked=Reason.FIRING_FOR)
             if not episode.is_open or too_early(episode, rule, now) is not None:
                 return unasked
-            if await self._joins(_request(episode, unasked, book, last=True), question, now):
-                return replace(unasked, unasked=Reason.JOINED)
+            peeked = await self._peek(_request(episode, unasked, book, last=True), question, now)
+            if peeked.kind is not DecisionKind.DEFER and stands_without_facts(peeked, episode):
+                return replace(unasked, unasked=peeked.reason)
         facts = await self._facts.gather(rule.only_if, target, (episode,), values)
         if all(fact.holds for fact in facts):
             return _Candidate(question, rule, target, facts)
@@ -156,10 +157,9 @@ class DispatcherLoop(Loop):
             return _Candidate(obstacle, rule, target, facts)
         return None
 
-    async def _joins(self, request: DecisionRequest, question: Question, now: datetime) -> bool:
-        """Whether a run takes the episode in: what that run changed may have made the facts untrue."""
-        view = await self.store.view(_new_run(request, question, now))
-        return decide(request.episode, question, view).kind is DecisionKind.JOIN
+    async def _peek(self, request: DecisionRequest, question: Question, now: datetime) -> Decision:
+        """What would be decided now if the facts held."""
+        return decide(request.episode, question, await self.store.view(_new_run(request, question, now)))
 
     async def _decide(self, book: Book, works: Sequence[tuple[EpisodeWork, list[_Candidate]]]) -> None:
         questions: dict[RunId, _Candidate] = {}
@@ -243,8 +243,7 @@ def _judged(request: DecisionRequest, candidate: _Candidate, view: GuardView, bo
 
 def _needs_facts(request: DecisionRequest, candidate: _Candidate, decision: Decision) -> bool:
     """Whether the world moved on since the facts seemed to make no difference."""
-    settled = decision.kind in (DecisionKind.JOIN, DecisionKind.DEFER) or not request.episode.is_open
-    return candidate.unasked is not None and not settled
+    return candidate.unasked is not None and not stands_without_facts(decision, request.episode)
 
 
 def _ask_again(request: DecisionRequest, candidate: _Candidate, view: GuardView) -> Decision:

@@ -42,6 +42,9 @@ class IntakeLoop(Loop):
                 _log.warning("webhook quarantined", webhook=intake.webhook, why=intake.quarantine)
                 self.metrics.webhook_quarantined()
                 self._alarms.alarm("webhook_quarantined", f"webhook {intake.webhook}: {intake.quarantine}")
+            elif intake.truncated:
+                detail = f"webhook {intake.webhook}: Alertmanager left {intake.truncated} alerts out"
+                self._alarms.alarm("webhook_truncated", f"{detail}; set max_alerts: 0 in its receiver")
         for one in observed:
             for sighting, count in one.sightings.items():
                 self.metrics.alerts_seen(sighting, count)

@@ -43,7 +43,7 @@ def take_apart(webhook: RawWebhook) -> Intake:
         return Intake(webhook.id, quarantine="no Alertmanager v4 payload: it is nested too deeply")
     except (msgspec.DecodeError, ValueError, OverflowError) as error:
         return Intake(webhook.id, quarantine=f"no Alertmanager v4 payload: {error}")
-    return Intake(webhook.id, alerts)
+    return Intake(webhook.id, alerts, truncated=max(payload.truncated_alerts, 0))
 
 
 def _alert(source: str, alert: _Alert, group: dict[str, str]) -> Alert:

@@ -179,3 +179,18 @@ async def test_an_alert_that_ends_before_firing_for_is_over_starts_nothing(world
     await world.resolve(firing)
     await world.decided("resolved")
     assert await world.runs() == []
+
+
+async def test_coming_back_within_the_cooldown_is_no_other_rules_although_our_rollback_changed_the_facts(
+    world: World,
+) -> None:
+    """After our rollback `rolled_out_within` says no: still, what is told is that the repair did not last."""
+    await world.start(rules(rule(only_if=[RECENT]), page_only()))
+    firing = await world.break_service()
+    await world.fire(firing)
+    assert (await world.run_ended())["outcome"] == "succeeded"
+    await world.fire(alert(instance="another"))
+    decision = await world.decided("cooldown")
+    assert (decision["rule"], decision["kind"]) == ("rollback", "skip")
+    await world.paged("cooldown")
+    assert len(world.applied()) == 1

@@ -20,13 +20,13 @@ from remediator.store.sqlite.transaction import Transaction
 
 COLUMNS = (
     "e.id, e.source, e.fingerprint, e.labels, e.annotations, e.grouping, e.starts_at, e.first_seen,"
-    " e.last_seen, e.ended_at, e.closed_at, e.closed, e.repeats"
+    " e.last_seen, e.ended_at, e.closed_at, e.closed, e.repeats, e.stale_until"
 )
 
 _INSERT = (
     "INSERT INTO episodes (id, source, fingerprint, labels, annotations, grouping, starts_at, first_seen,"
-    " last_seen, ended_at, closed_at, closed, repeats, due_at)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " last_seen, ended_at, closed_at, closed, repeats, stale_until, due_at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _UPDATE = (
     "UPDATE episodes SET annotations = ?, starts_at = ?, last_seen = ?, ended_at = ?, closed_at = ?,"
@@ -59,6 +59,7 @@ def episode_from(row: Row) -> Episode:
         closed_at=maybe_moment(row[10]),
         closed=None if row[11] is None else Closed(row[11]),
         repeats=row[12],
+        stale_until=maybe_moment(row[13]),
     )
 
 
@@ -78,6 +79,7 @@ def numbered(new: Episode, id_: EpisodeId) -> Episode:
         closed_at=new.closed_at,
         closed=new.closed,
         repeats=new.repeats,
+        stale_until=new.stale_until,
     )
 
 
@@ -146,6 +148,7 @@ def insert_episodes(transaction: Transaction, episodes: Iterable[Episode]) -> No
                 maybe_micros(episode.closed_at),
                 episode.closed,
                 episode.repeats,
+                maybe_micros(episode.stale_until),
                 due_at,
             )
             for episode in episodes

@@ -9,7 +9,7 @@ from itertools import islice
 
 from remediator.core.changes import OutboxItem
 from remediator.core.events import Event, EventKind
-from remediator.core.notices import Envelope, Lane
+from remediator.core.notices import Envelope, Lane, following
 from remediator.core.ports.store import Topic
 from remediator.store.sqlite.codecs import as_json, envelope, micros, moment
 from remediator.store.sqlite.events import append_events
@@ -58,7 +58,7 @@ def _latest_of_keys(envelopes: Iterable[Envelope]) -> list[Envelope]:
 def _following(old: Envelope, new: Envelope) -> Envelope:
     """``new`` in the place of ``old``, in the more urgent lane of the two."""
     lane = Lane.PAGES if Lane.PAGES in (old.lane, new.lane) else new.lane
-    return replace(new, lane=lane, notice=replace(new.notice, count=old.notice.count + new.notice.count))
+    return replace(new, lane=lane, notice=following(old.notice, new.notice))
 
 
 def _replaced(transaction: Transaction, new: Envelope) -> bool:
