@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -36,9 +37,15 @@ class Acting:
         self._actions = actions
 
     async def plan(
-        self, run: Run, step: Step, values: Mapping[str, object], token: Token, now: datetime
+        self,
+        run: Run,
+        step: Step,
+        values: Mapping[str, object],
+        token: Token,
+        now: datetime,
+        earlier: Attempt | None = None,
     ) -> tuple[Plan | Refusal, Mapping[str, object]]:
-        """What the step would do, with its rendered parameters."""
+        """What the step would do, with its rendered parameters; ``earlier`` is its try before this one."""
         try:
             params = render(step.params, values)
             context = self._context(run, step_key(run, step), step.action, params, token, now, step.timeout)
@@ -48,7 +55,8 @@ class Acting:
             return Refusal(f"this daemon has no action {step.action}"), {}
         try:
             async with asyncio.timeout(_LOOK_TIMEOUT):
-                return await self._actions[step.action].plan(context), params
+                told = replace(context, earlier=earlier.plan if earlier else None)
+                return await self._actions[step.action].plan(told), params
         except TimeoutError:
             return Refusal(f"no plan within {_LOOK_TIMEOUT:.0f} s", temporary=True), params
         except Exception as error:  # noqa: BLE001 - an action's bug is an unknown outcome, not the engine's end

@@ -156,7 +156,8 @@ class Driver:
             await self._heed(verdict.objection)
             return
         now = await self._parts.store.now()
-        plan, params = await self._acting.plan(self._run, step, self._values, self._token, now)
+        earlier = self._last_attempt() if self._run.attempts else None
+        plan, params = await self._acting.plan(self._run, step, self._values, self._token, now, earlier)
         if isinstance(plan, Refusal):
             await self._refused_by_plan(step, plan)
         else:
@@ -184,19 +185,25 @@ class Driver:
 
     async def _heed(self, objection: GuardAnswer) -> None:
         if objection.answer is Answer.REFUSES:
-            detail = f"{objection.guard.value}: {objection.detail}"
-            await self._journal.move(self._token, Move.REFUSE, reason=objection.reason, detail=detail)
+            await self._refused(objection.reason, f"{objection.guard.value}: {objection.detail}")
             return
         if self._run.detail != objection.detail:
             await self._journal.waiting(self._token, objection)
         await self._parts.store.wait(Topic.RUNS, _WAIT)
 
+    async def _refused(self, reason: Reason | None, detail: str) -> None:
+        """A run that has changed something and may not go on has proven nothing."""
+        if any(attempt.outcome is Outcome.SUCCEEDED for attempt in self._journal.story.attempts):
+            await self._unproven(detail, reason)
+        else:
+            await self._journal.move(self._token, Move.REFUSE, reason=reason, detail=detail)
+
     async def _refused_by_plan(self, step: Step, refusal: Refusal) -> None:
         if refusal.reason is not None:
-            await self._journal.move(self._token, Move.REFUSE, reason=refusal.reason, detail=refusal.detail)
+            await self._refused(refusal.reason, refusal.detail)
             return
         tries = self._run.tries
-        await self._miss(step, refusal.detail, counted=True)
+        await self._miss(step, refusal.detail, counted=True, hopeless=not refusal.temporary)
         if not self._run.broken:
             await self._pause(tries)
 
@@ -256,10 +263,21 @@ class Driver:
         await self._journal.move(self._token, Move.SUCCEED, run=after, attempt=done, detail=detail)
         self._parts.metrics.attempt_ended(done)
 
-    async def _miss(self, step: Step, detail: str, *, counted: bool, attempt: Attempt | None = None) -> None:
-        """A try is proven not to have worked; a takeover's is not counted, since it may never have begun."""
+    async def _miss(
+        self,
+        step: Step,
+        detail: str,
+        *,
+        counted: bool,
+        attempt: Attempt | None = None,
+        hopeless: bool = False,
+    ) -> None:
+        """A try is proven not to have worked; a takeover's is not counted, since it may never have begun.
+
+        After a ``hopeless`` one trying again would meet the same.
+        """
         tries = self._run.tries + counted
-        after = replace(self._run, tries=tries, broken=tries > step.retry)
+        after = replace(self._run, tries=tries, broken=hopeless or tries > step.retry)
         failed = ended(attempt, Outcome.FAILED, detail, await self._parts.store.now()) if attempt else None
         await self._journal.move(self._token, Move.MISS, run=after, attempt=failed, detail=detail)
         if failed is not None:

@@ -38,7 +38,10 @@ class RecoveryLoop(Loop):
     async def work(self) -> bool:
         await asyncio.sleep(_EVERY)
         for quarantine in await self.store.quarantines():
-            await self._look(quarantine)
+            try:
+                await self._look(quarantine)
+            except Exception:  # noqa: BLE001 - one target that can't be looked at never stops the others
+                _log.exception("quarantined target not looked at", target=str(quarantine.target))
         return True
 
     async def _look(self, quarantine: Quarantine) -> None:

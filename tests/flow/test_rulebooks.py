@@ -79,6 +79,21 @@ async def test_a_rule_that_was_removed_acts_no_more(world: World) -> None:
     assert not world.applied()
 
 
+async def test_a_run_stopped_between_its_steps_is_unknown_for_what_it_did_is_not_proven(world: World) -> None:
+    await world.start(rules(rule(steps=[step(), step("kubernetes.scale", with_={"replicas": 4})])))
+    firing = await world.break_service()
+    held = world.hold(changing)
+    await world.fire(firing)
+    await held.struck()
+    world.write_rules(rules(rule("another")))
+    await reload(world)
+    held.release()
+    run = await world.run_ended()
+    assert (run["outcome"], run["reason"]) == ("unknown", "rule_gone")
+    assert [change.verb for change in world.applied()] == ["patch"]
+    await world.paged("UNKNOWN")
+
+
 async def test_a_reload_of_broken_files_keeps_the_old_rulebook_and_says_so(world: World) -> None:
     await world.start(rules())
     before = await world.get("/status")
