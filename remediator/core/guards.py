@@ -32,6 +32,7 @@ class Guard(StrEnum):
     BRAKE = "brake"
     LEASE = "lease"
     CLOCK = "clock"
+    FIRING = "firing"
 
 
 class Answer(StrEnum):
@@ -112,7 +113,8 @@ class GuardView:
 
     ``unfinished`` is a run of this rule on this target that has not ended; ``last`` the newest one that
     ended; ``last_acted`` the newest ended one that reached an intent; ``parallel`` how many live runs
-    have taken a slot and not ended. ``acting_from`` lies ahead while a clock jump is being waited out.
+    have taken a slot and not ended. ``firing`` is false when every episode of the asking run has closed.
+    ``acting_from`` lies ahead while a clock jump is being waited out.
     """
 
     now: datetime
@@ -122,6 +124,7 @@ class GuardView:
     last: PastRun | None = None
     last_acted: PastRun | None = None
     parallel: int = 0
+    firing: bool = True
     acting_from: datetime | None = None
 
 
@@ -164,8 +167,11 @@ def ask_at_decision(question: Question, view: GuardView) -> Verdict:
 
 
 def ask_at_first_intent(question: Question, view: GuardView) -> Verdict:
-    """Entry and step guards again, in the transaction that takes the slot; a pause makes the run wait."""
-    return _ask((*_MODE, *_WAITING_STEP, *_ENTRY), question, view)
+    """Entry and step guards again, in the transaction that takes the slot; a pause makes the run wait.
+
+    So is law 3: what resolved before anything was begun is not acted on.
+    """
+    return _ask((_firing, *_MODE, *_WAITING_STEP, *_ENTRY), question, view)
 
 
 def ask_before_step(question: Question, view: GuardView) -> Verdict:
@@ -187,6 +193,12 @@ def _refuse(guard: Guard, reason: Reason, detail: str) -> GuardAnswer:
 
 def _wait(guard: Guard, reason: Reason, detail: str) -> GuardAnswer:
     return GuardAnswer(guard, Answer.WAITS, detail, reason)
+
+
+def _firing(_question: Question, view: GuardView) -> GuardAnswer:
+    if view.firing:
+        return _allow(Guard.FIRING, "an alert of it still fires")
+    return _refuse(Guard.FIRING, Reason.RESOLVED, "every alert of it has resolved")
 
 
 def _mode(question: Question, _view: GuardView) -> GuardAnswer:

@@ -167,7 +167,7 @@ async def test_runs_that_wait_for_their_slot_count_for_decisions_until_they_end(
 
     await store.decide([a_request(await an_episode(store, "x"))], judge)
     held = await lease(store, run)
-    await advanced(store, held.token, run, RunState.CANCELLED)
+    await advanced(store, held.token, run, RunState.REFUSED)
     await store.decide([a_request(await an_episode(store, "y"))], judge)
     assert seen == [1, 0]
 
@@ -247,7 +247,7 @@ async def test_the_view_holds_what_is_known_of_rule_and_target_and_of_nothing_el
     idle = await begin(store, "r-2")
     held = await lease(store, idle)
     clock.advance(1)
-    idle = await advanced(store, held.token, idle, RunState.CANCELLED)
+    idle = await advanced(store, held.token, idle, RunState.REFUSED)
     waiting = await begin(store, "r-3")
     pause = await store.pause(PauseScope.RULE, "other", "why", "ann", None)
     views: dict[tuple[str, str], GuardView] = {}

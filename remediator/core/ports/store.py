@@ -133,7 +133,8 @@ class Runs(Protocol):
     async def acquire(self, run: RunId, owner: Owner, ttl: timedelta) -> Lease | Held:
         """Take the lease on the run's target in one statement, with a token greater than any before it.
 
-        Given when no live lease of another run, or of another owner, covers the target. Taking it again
+        Given when no live lease of another run, or of another owner, covers the target, and no other
+        unfinished run has an attempt on it without an outcome: that has to be probed first. Taking it again
         as the same owner for the same run gives a new token and makes the old one useless.
         """
         ...
@@ -149,9 +150,9 @@ class Runs(Protocol):
     async def advance(self, token: Token | None, change: RunChange) -> Refused | None:
         """Write a run's move with its attempt, quarantine, events and envelopes.
 
-        Refused when ``token`` is not that of a live lease on the run's target, or when the run is no
-        longer in ``change.was``. ``token`` is ``None`` only for moves out of ``pending`` by which nothing
-        was or will be touched.
+        Refused when ``token`` is not that of a live lease on the run's target, when the run is no longer in
+        ``change.was``, or when it would be cancelled while an episode that joined it is open. ``token`` is
+        ``None`` only for moves out of ``pending`` by which nothing was or will be touched.
         """
         ...
 

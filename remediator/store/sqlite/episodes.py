@@ -105,6 +105,16 @@ def episodes_of_run(transaction: Transaction, run: RunId) -> tuple[Episode, ...]
     return tuple(episode_from(row) for row in transaction.sql.execute(_OF_RUN, (run,)))
 
 
+def still_fires(transaction: Transaction, run: RunId) -> bool:
+    """Whether an episode of the run is open; a run that has none yet is being asked about one that is."""
+    counts = transaction.sql.execute(
+        "SELECT count(*), count(e.closed) FROM run_episodes j JOIN episodes e ON e.id = j.episode"
+        " WHERE j.run = ?",
+        (run,),
+    ).fetchone()
+    return bool(counts[0] > counts[1] or not counts[0])
+
+
 def next_episode_id(transaction: Transaction) -> int:
     return int(transaction.sql.execute("SELECT coalesce(max(id), 0) + 1 FROM episodes").fetchone()[0])
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from remediator.core.changes import Intended, IntentRequest, Refused, RunChange
 from remediator.core.guards import GuardView, Verdict
 from remediator.core.ids import Token
 from remediator.core.ports.store import Ask
 from remediator.core.runs import Run, RunState
+from remediator.store.sqlite.episodes import still_fires
 from remediator.store.sqlite.guard_views import around_run
 from remediator.store.sqlite.leases import leased_run
 from remediator.store.sqlite.runs import run_by_id, write_change
@@ -25,6 +27,8 @@ def advance(transaction: Transaction, token: Token | None, change: RunChange) ->
         return Refused.LEASE_LOST
     row = transaction.sql.execute("SELECT state FROM runs WHERE id = ?", (change.run.id,)).fetchone()
     if row is None or row[0] != change.was.value:
+        return Refused.MOVED
+    if change.run.state is RunState.CANCELLED and still_fires(transaction, change.run.id):
         return Refused.MOVED
     write_change(transaction, change)
     return None
@@ -68,4 +72,5 @@ def _take_slot(transaction: Transaction, run: Run) -> None:
 
 
 def view_for(transaction: Transaction, run: Run) -> GuardView:
-    return around_run(transaction, run).view(run.rule, run.target)
+    seen = around_run(transaction, run).view(run.rule, run.target)
+    return replace(seen, firing=still_fires(transaction, run.id))
