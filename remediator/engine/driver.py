@@ -34,6 +34,8 @@ _WAIT = timedelta(seconds=1)
 _LONGEST_PAUSE = 10.0
 #: How long a probe is repeated before the attempt is given up as unknown.
 PROBE_FOR = timedelta(seconds=60)
+#: How long a step is planned anew while its target can't be looked at, before a person is called.
+BLIND_FOR = timedelta(seconds=15)
 
 
 class Driver:
@@ -200,7 +202,7 @@ class Driver:
     async def _wait_for_a_plan(self, step: Step, refusal: Refusal, now: datetime) -> None:
         """What can't be looked at is not proven to have failed: no other step follows from it (law 6)."""
         self._blind_since = self._blind_since or now
-        if now - self._blind_since < step.timeout:
+        if now - self._blind_since < min(BLIND_FOR, step.timeout):
             await self._journal.waiting(self._token, refusal.detail)
             await self._pause(self._looks)
             self._looks += 1

@@ -194,6 +194,34 @@ async def test_a_plan_that_the_api_server_refuses_fails_with_its_words(world: Wo
     await world.paged("FAILED", "there is no deployment" if code == 404 else str(code))
 
 
+async def test_a_plan_that_could_not_be_looked_up_once_is_no_failure_that_another_step_follows(
+    world: World,
+) -> None:
+    """Nothing was tried, so nothing is proven to have failed: `on_failure` has no business here."""
+    await world.start(rules(rule(on_failure=[step("kubernetes.rollout_restart")])))
+    firing = await world.break_service()
+    world.fault(reading, Answer(503))
+    await world.fire(firing)
+    run = await world.run_ended()
+    assert run["outcome"] == "succeeded"
+    assert [attempt["action"] for attempt in run["attempts"]] == ["kubernetes.rollout_undo"]
+
+
+async def test_an_alert_that_resolves_while_its_run_is_planned_is_not_acted_on(world: World) -> None:
+    await world.start(rules())
+    firing = await world.break_service()
+    held = world.hold(reading)
+    await world.fire(firing)
+    await held.struck()
+    await world.resolve(firing)
+    await eventually(lambda: world.events("episode.resolved"), "the alert's end", within=10)
+    held.release()
+    run = await world.run_ended()
+    assert (run["outcome"], run["reason"]) == ("cancelled", "resolved")
+    assert "guards.asked" in [event["kind"] for event in run["events"]]
+    assert not world.applied()
+
+
 async def test_a_throttled_read_waits_as_long_as_it_is_told(world: World) -> None:
     await world.start(rules())
     firing = await world.break_service()

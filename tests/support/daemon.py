@@ -60,6 +60,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("remediator.engine.facts._BETWEEN_TRIES", 0.1)
     monkeypatch.setattr("remediator.engine.proof._SHORTEST_LOOK", 0.02)
     monkeypatch.setattr("remediator.engine.driver.PROBE_FOR", short)
+    monkeypatch.setattr("remediator.engine.driver.BLIND_FOR", short)
     monkeypatch.setattr("remediator.engine.driver._LONGEST_PAUSE", 0.1)
     monkeypatch.setattr("remediator.engine.recovery._EVERY", 0.2)
     monkeypatch.setattr("remediator.engine.alarms._FLUSH_SECONDS", 0.1)
