@@ -7,7 +7,7 @@ the first no is the reason.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -65,7 +65,7 @@ class PauseScope(StrEnum):
 class Pause:
     """Automation stopped by a person, for everything, one rule or one target.
 
-    ``until`` is ``None`` while it is open-ended.
+    A namespace as target stands for all that is in it. ``until`` is ``None`` while it is open-ended.
     """
 
     id: int
@@ -76,12 +76,20 @@ class Pause:
     at: datetime
     until: datetime | None = None
 
-    def covers(self, rule: str, target: Target, now: datetime) -> bool:
+    def covers(self, names: Collection[str], target: Target, now: datetime) -> bool:
+        """Whether it stops the rule that is or was called ``names`` from acting on the target."""
         if self.until is not None and now >= self.until:
             return False
         if self.scope is PauseScope.ALL:
             return True
-        return self.value == (rule if self.scope is PauseScope.RULE else str(target))
+        if self.scope is PauseScope.RULE:
+            return self.value in names
+        return self.value in (str(target), _namespace(target))
+
+
+def _namespace(target: Target) -> str | None:
+    """The namespace that holds the target, as a target."""
+    return str(Target(target.cluster, "namespace", "", target.namespace)) if target.namespace else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +144,17 @@ class Question:
     target: Target
     mode: Mode
     books: tuple[Rulebook, ...]
+
+    @property
+    def versions(self) -> tuple[Rule, ...]:
+        """The rule as it is asked for, and as each of the books has it."""
+        found = (book.rule(self.rule.name) for book in self.books)
+        return (self.rule, *(rule for rule in found if rule is not None))
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What the rule is and was called in any of its versions."""
+        return frozenset[str]().union(*(rule.names for rule in self.versions))
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +228,7 @@ def _mode(question: Question, _view: GuardView) -> GuardAnswer:
 
 def _pause(question: Question, view: GuardView) -> GuardAnswer:
     for pause in view.pauses:
-        if pause.covers(question.rule.name, question.target, view.now):
+        if pause.covers(question.names, question.target, view.now):
             until = f", until {pause.until:%Y-%m-%d %H:%M:%S} UTC" if pause.until else ""
             return _refuse(Guard.PAUSE, Reason.PAUSED, f"paused by {pause.who}: {pause.why}{until}")
     return _allow(Guard.PAUSE, "not paused")
@@ -256,8 +275,7 @@ def _cooldown(question: Question, view: GuardView) -> GuardAnswer:
 
 
 def _cooldown_of(question: Question) -> timedelta:
-    versions = [book.rule(question.rule.name) for book in question.books]
-    return max(rule.limits.cooldown for rule in (question.rule, *versions) if rule is not None)
+    return max(rule.limits.cooldown for rule in question.versions)
 
 
 def _parallel(question: Question, view: GuardView) -> GuardAnswer:

@@ -52,6 +52,22 @@ async def test_a_pause_of_another_target_stops_nothing(world: World) -> None:
     assert (await world.run_ended())["outcome"] == "succeeded"
 
 
+async def test_a_paused_namespace_stops_what_is_in_it(world: World) -> None:
+    await world.start(rules())
+    await pause(world, "target", f"namespace/{NAMESPACE}")
+    await world.fire(await world.break_service())
+    assert (await world.decided("paused"))["kind"] == "skip"
+    assert not world.applied()
+
+
+async def test_a_pause_that_would_stop_nothing_is_refused(world: World) -> None:
+    await world.start(rules())
+    body = {"scope": "target", "value": "node/n1", "why": "a person looks at it"}
+    status, said = await world.ask("POST", "/api/v1/pauses", body)
+    assert status == 422
+    assert "nothing acts on a node" in str(said)
+
+
 async def test_a_pause_ends_by_itself(world: World) -> None:
     await world.start(rules())
     firing = await world.break_service()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 
 import pytest
 
@@ -192,3 +193,29 @@ async def test_a_run_whose_rulebook_this_version_cannot_read_ends_unknown_and_pa
     await world.paged("UNKNOWN", "can't be read any more")
     if held is not None:
         held.release()
+
+
+async def test_a_renamed_rule_keeps_its_cooldown_and_its_pauses(world: World) -> None:
+    await world.start(rules(rule(limits={"cooldown": "15m"})))
+    firing = await world.break_service()
+    await world.fire(firing)
+    await world.run_ended()
+    await world.resolve(firing)
+    world.write_rules(rules(rule("renamed", was="rollback", limits={"cooldown": "15m"})))
+    assert (await reload(world))[0] == 200
+    again = alert(starts_at=datetime.now(UTC))
+    await world.fire(again)
+    decision = await world.decided("cooldown")
+    assert (decision["kind"], decision["rule"]) == ("skip", "renamed")
+
+
+async def test_a_pause_of_a_rule_holds_when_it_is_renamed_and_ends_by_its_new_name(world: World) -> None:
+    await world.start(rules())
+    paused = {"scope": "rule", "value": "rollback", "why": "a person looks at it"}
+    assert (await world.ask("POST", "/api/v1/pauses", paused))[0] == 201
+    world.write_rules(rules(rule("renamed", was="rollback")))
+    assert (await reload(world))[0] == 200
+    await world.fire(await world.break_service())
+    await world.decided("paused")
+    assert (await world.ask("POST", "/api/v1/resume", {**paused, "value": "renamed"}))[0] == 200
+    assert not (await world.get("/status"))["pauses"]

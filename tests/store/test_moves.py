@@ -338,3 +338,21 @@ async def test_the_view_of_an_intent_says_whether_an_alert_of_the_run_still_fire
     assert (await store.view(run)).firing
     await take(store, an_alert("of-r-1", firing=False))
     assert not (await store.view(run)).firing
+
+
+async def test_an_intent_sees_the_runs_of_its_rules_earlier_names(store: Store) -> None:
+    earlier = await begin(store, "r-0", rule="old")
+    run = await begin(store, "r-1", rule="new")
+    held = await lease(store, run)
+    ready = await advanced(store, held.token, run, RunState.READY)
+    seen: list[GuardView] = []
+
+    def ask(_request: IntentRequest, view: GuardView) -> Verdict:
+        seen.append(view)
+        return NO
+
+    for was in (("old",), ()):
+        await store.intend(held.token, an_intent(ready, was=was), ask, Intending(ready, held.token))
+    assert seen[0].unfinished is not None
+    assert seen[0].unfinished.id == earlier.id
+    assert seen[1].unfinished is None

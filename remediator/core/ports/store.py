@@ -16,7 +16,7 @@ Obligations that hold for every method:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
@@ -91,6 +91,7 @@ class Inbox(Protocol):
         Marks each webhook as taken (or quarantined), with an event for each episode that opened, refired,
         resolved or was stale, and none for mere repeats. A webhook already taken is passed over, so two
         replicas that read the same one count it once. An open (source, fingerprint) is unique.
+        A slice (``more``) is folded alike and leaves its webhook untaken; folding one again only repeats.
         """
         ...
 
@@ -171,8 +172,11 @@ class Runs(Protocol):
         """
         ...
 
-    async def view(self, run: Run) -> GuardView:
-        """What the guards would see now for this run's rule and target, the run itself excluded."""
+    async def view(self, run: Run, names: Collection[str] = ()) -> GuardView:
+        """What the guards would see now for this run's rule and target, the run itself excluded.
+
+        ``names`` are further ones that the rule has or had; their runs count as its own.
+        """
         ...
 
 

@@ -72,7 +72,7 @@ class _Judging:
         self._judge = judge
         self._final = _final_decisions(transaction, ids)
         self._changed = _changed_since(transaction, [request.episode for request in requests])
-        self._around = around_decisions(transaction, ((r.rule, r.target) for r in requests))
+        self._around = around_decisions(transaction, ((r.rule, r.target, r.was) for r in requests))
         self._next_id = _next_decision_id(transaction)
         self._now = transaction.micros
         self._decisions: list[Row] = []

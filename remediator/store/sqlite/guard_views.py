@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from remediator.core.guards import GuardView, PastRun, Pause, PauseScope, Quarantine
@@ -13,23 +13,25 @@ from remediator.core.targets import Target
 from remediator.store.sqlite.codecs import Row, as_json, maybe_moment, moment, target
 from remediator.store.sqlite.transaction import Transaction
 
-_PAST = "r.rule, r.target, r.id, r.state, r.mode, r.created_at, r.ended_at, r.started_at"
+_PAST = "a.rule, a.target, r.id, r.state, r.mode, r.created_at, r.ended_at, r.started_at"
+#: Each rule and target once per name that the rule has or had: of several rows found, the last counts.
 _ASKED = (
-    "WITH asked (rule, target) AS"
-    " (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?1))"
+    "WITH asked (rule, target, name) AS (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'),"
+    " json_extract(value, '$[2]') FROM json_each(?1))"
 )
 _UNFINISHED = (
-    f"{_ASKED} SELECT {_PAST} FROM asked a JOIN runs r ON r.seq = (SELECT seq FROM runs WHERE rule = a.rule"
-    " AND target = a.target AND final = 0 AND id <> ?2 ORDER BY seq LIMIT 1)"
+    f"{_ASKED} SELECT {_PAST} FROM asked a JOIN runs r ON r.seq = (SELECT seq FROM runs WHERE rule = a.name"
+    " AND target = a.target AND final = 0 AND id <> ?2 ORDER BY seq LIMIT 1) ORDER BY r.seq DESC"
 )
 _LAST = (
-    f"{_ASKED} SELECT {_PAST} FROM asked a JOIN runs r ON r.seq = (SELECT seq FROM runs WHERE rule = a.rule"
+    f"{_ASKED} SELECT {_PAST} FROM asked a JOIN runs r ON r.seq = (SELECT seq FROM runs WHERE rule = a.name"
     " AND target = a.target AND final = 1 AND id <> ?2 ORDER BY ended_at DESC, seq DESC LIMIT 1)"
+    " ORDER BY r.ended_at, r.seq"
 )
 _LAST_ACTED = (
-    f"{_ASKED} SELECT {_PAST} FROM asked a JOIN runs r ON r.seq = (SELECT seq FROM runs WHERE rule = a.rule"
+    f"{_ASKED} SELECT {_PAST} FROM asked a JOIN runs r ON r.seq = (SELECT seq FROM runs WHERE rule = a.name"
     " AND target = a.target AND final = 1 AND started_at IS NOT NULL AND id <> ?2"
-    " ORDER BY ended_at DESC, seq DESC LIMIT 1)"
+    " ORDER BY ended_at DESC, seq DESC LIMIT 1) ORDER BY r.ended_at, r.seq"
 )
 _QUARANTINED = (
     "SELECT target, run, attempt, why, at FROM quarantines WHERE target IN (SELECT value FROM json_each(?))"
@@ -45,6 +47,8 @@ _PAUSES = (
 )
 
 _Key = tuple[str, str]
+#: A rule, its target, and the other names that it has or had.
+Asked = tuple[str, Target | None, Collection[str]]
 
 
 def pauses_in_force(transaction: Transaction) -> tuple[Pause, ...]:
@@ -97,21 +101,19 @@ class Surroundings:
         self.parallel += run.mode is Mode.LIVE
 
 
-def around_decisions(transaction: Transaction, asked: Iterable[tuple[str, Target | None]]) -> Surroundings:
+def around_decisions(transaction: Transaction, asked: Iterable[Asked]) -> Surroundings:
     """For decisions, live runs that wait for their slot count as well: no more are begun than may act."""
     return _around(transaction, asked, _LIVE_UNFINISHED, exclude=RunId(""))
 
 
-def around_run(transaction: Transaction, run: Run) -> Surroundings:
+def around_run(transaction: Transaction, run: Run, names: Collection[str] = ()) -> Surroundings:
     """For a run that is about to act: those that took a slot and have not ended, itself left out."""
-    return _around(transaction, [(run.rule, run.target)], _LIVE_WITH_SLOT, exclude=run.id)
+    return _around(transaction, [(run.rule, run.target, names)], _LIVE_WITH_SLOT, exclude=run.id)
 
 
-def _around(
-    transaction: Transaction, asked: Iterable[tuple[str, Target | None]], count: str, *, exclude: RunId
-) -> Surroundings:
+def _around(transaction: Transaction, asked: Iterable[Asked], count: str, *, exclude: RunId) -> Surroundings:
     sql = transaction.sql
-    keys = {(rule, str(on)) for rule, on in asked if on is not None}
+    keys = {(rule, str(on), name) for rule, on, names in asked if on is not None for name in {rule, *names}}
     around = Surroundings(
         transaction, pauses_in_force(transaction), int(sql.execute(count, (exclude,)).fetchone()[0])
     )
@@ -121,7 +123,7 @@ def _around(
     around.unfinished = dict(map(_past, sql.execute(_UNFINISHED, bound)))
     around.last = dict(map(_past, sql.execute(_LAST, bound)))
     around.last_acted = dict(map(_past, sql.execute(_LAST_ACTED, bound)))
-    targets = as_json(sorted({on for _, on in keys}))
+    targets = as_json(sorted({on for _, on, _ in keys}))
     around.quarantines = {row[0]: quarantine_from(row) for row in sql.execute(_QUARANTINED, (targets,))}
     return around
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from remediator.core.changes import Intended, IntentRequest, Refused, RunChange
@@ -51,7 +51,7 @@ def intend(
     run = None if leased is None else run_by_id(transaction, leased)
     if run is None:
         return Refused.LEASE_LOST
-    view = view_for(transaction, run)
+    view = view_for(transaction, run, request.question.names)
     verdict = ask(request, view)
     if not verdict.allows:
         return Intended(verdict, None)
@@ -71,6 +71,6 @@ def _take_slot(transaction: Transaction, run: Run) -> None:
     )
 
 
-def view_for(transaction: Transaction, run: Run) -> GuardView:
-    seen = around_run(transaction, run).view(run.rule, run.target)
+def view_for(transaction: Transaction, run: Run, names: Collection[str] = ()) -> GuardView:
+    seen = around_run(transaction, run, names).view(run.rule, run.target)
     return replace(seen, firing=still_fires(transaction, run.id))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import cast
 
@@ -10,7 +11,8 @@ import pytest
 from remediator.core.guards import Pause, PauseScope
 from remediator.core.ports.store import Store
 from remediator.core.rule_index import RuleIndex
-from remediator.core.rules import Rulebook
+from remediator.core.rules import Rule, Rulebook
+from remediator.core.targets import parse_target
 from remediator.engine.commands import CommandError, Commands
 from remediator.engine.rulebooks import Book, Rulebooks
 from tests.unit.core.values import BOOK, CART, NOW, rule
@@ -35,12 +37,13 @@ class Controls:
 
 
 class OneBook:
-    active = Book(Rulebook(BOOK, (rule(),)), RuleIndex((rule(),)))
+    def __init__(self, only: Rule) -> None:
+        self.active = Book(Rulebook(BOOK, (only,)), RuleIndex((only,)))
 
 
-def commands() -> tuple[Commands, Controls]:
+def commands(only: Rule | None = None) -> tuple[Commands, Controls]:
     controls = Controls()
-    return Commands(cast("Store", controls), cast("Rulebooks", OneBook())), controls
+    return Commands(cast("Store", controls), cast("Rulebooks", OneBook(only or rule()))), controls
 
 
 @pytest.mark.parametrize(
@@ -55,7 +58,44 @@ async def test_a_pause_is_kept_as_guards_compare_it(scope: PauseScope, value: st
     mine, controls = commands()
     made = await mine.pause(scope, value, " storm ", "kim", timedelta(hours=1))
     assert controls.held == [(scope, kept, "storm")]
-    assert made.covers("rollback", CART, NOW)
+    assert made.covers({"rollback"}, CART, NOW)
+
+
+@pytest.mark.parametrize(
+    ("target", "covered"),
+    [
+        ("namespace/shop", True),
+        ("default/namespace/shop", True),
+        ("eu/namespace/shop", False),
+        ("namespace/shop-eu", False),
+        ("deployment/shop/auth", False),
+    ],
+)
+async def test_a_paused_namespace_covers_what_is_in_it_in_its_cluster(target: str, covered: bool) -> None:
+    made = await commands()[0].pause(PauseScope.TARGET, target, "x", "kim", None)
+    assert made.covers({"rollback"}, CART, NOW) is covered
+    assert not made.covers({"rollback"}, parse_target("node/shop"), NOW)
+
+
+async def test_a_pause_covers_a_rule_by_its_earlier_names_and_no_part_of_one() -> None:
+    made = await commands()[0].pause(PauseScope.RULE, "rollback", "x", "kim", None)
+    assert made.covers({"undo", "rollback"}, CART, NOW)
+    assert not made.covers({"rollback-all"}, CART, NOW)
+
+
+async def test_a_kind_that_nothing_acts_on_and_that_holds_nothing_is_not_paused() -> None:
+    mine, controls = commands()
+    mine = replace(mine, acted_on=frozenset({"deployment"}))
+    with pytest.raises(CommandError, match=r"nothing acts on a node.*deployment, namespace"):
+        await mine.pause(PauseScope.TARGET, "node/n1", "x", "kim", None)
+    assert not controls.held
+
+
+async def test_a_renamed_rule_is_resumed_by_any_of_its_names() -> None:
+    mine, controls = commands(replace(rule(), was=("undo",)))
+    controls.held = [(PauseScope.RULE, name, "x") for name in ("undo", "rollback", "other")]
+    assert await mine.resume(PauseScope.RULE, "rollback", "", "kim") == 2
+    assert controls.held == [(PauseScope.RULE, "other", "x")]
 
 
 @pytest.mark.parametrize(
