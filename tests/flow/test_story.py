@@ -75,7 +75,7 @@ async def test_explain_as_json_holds_the_whole_story(world: World) -> None:
     assert {each["guard"] for each in first["guards"]} == set(GUARDS)
     assert all(each["answer"] == "allows" and each["detail"] for each in first["guards"])
     (asked,) = [each for each in story["events"] if each["kind"] == "guards.asked"]
-    assert {each["guard"] for each in asked["data"]["answers"]} == {"mode", *GUARDS}
+    assert {each["guard"] for each in asked["data"]["answers"]} == {"firing", "mode", *GUARDS}
     (attempt,) = story["attempts"]
     assert moment(attempt["intended"]) <= moment(attempt["ended"])
     assert attempt["fencing_token"] >= 1
