@@ -17,12 +17,13 @@ from remediator.core.episodes import Episode
 from remediator.core.events import Event, EventKind
 from remediator.core.guards import GuardView, Question
 from remediator.core.ids import EpisodeId, RunId
-from remediator.core.ports.store import StoreError, Topic
+from remediator.core.ports.store import StoreUnavailableError, Topic
 from remediator.core.reasons import Reason
 from remediator.core.rules import Rule
 from remediator.core.runs import Run
 from remediator.core.targets import Target, TargetError
 from remediator.core.templates import TemplateError, scope_of
+from remediator.engine.alarms import Alarms
 from remediator.engine.facts import Facts
 from remediator.engine.loops import Loop
 from remediator.engine.parts import EngineParts
@@ -64,9 +65,10 @@ class DispatcherLoop(Loop):
     topic = Topic.EPISODES
     idle = timedelta(milliseconds=500)
 
-    def __init__(self, parts: EngineParts) -> None:
+    def __init__(self, parts: EngineParts, alarms: Alarms) -> None:
         super().__init__(parts.store, parts.metrics)
         self._parts = parts
+        self._alarms = alarms
         self._facts = Facts(parts.store, parts.checks)
         self._gate = asyncio.Semaphore(_AT_ONCE)
         self._looking: dict[EpisodeId, asyncio.Task[None]] = {}
@@ -79,13 +81,35 @@ class DispatcherLoop(Loop):
         now = await self.store.now()
         quick: list[tuple[EpisodeWork, list[_Candidate]]] = []
         for work in works:
-            rules = book.index.matching(work.episode.labels)
-            if any(rule.only_if for rule in rules):
-                self._look_first(work, rules, book, now)
-            else:
-                quick.append((work, await self._candidates(work, rules, book, now)))
-        await self._decide(book, quick)
+            try:
+                rules = book.index.matching(work.episode.labels)
+                if any(rule.only_if for rule in rules):
+                    self._look_first(work, rules, book, now)
+                else:
+                    quick.append((work, await self._candidates(work, rules, book, now)))
+            except Exception as error:  # noqa: BLE001 - one bad episode never stops the others
+                self._set_aside(work, error)
+        await self._decide_each(book, quick)
         return len(works) == _BATCH
+
+    async def _decide_each(self, book: Book, works: Sequence[tuple[EpisodeWork, list[_Candidate]]]) -> None:
+        """Decide them together, or one by one if that fails: one bad episode never stops the others."""
+        try:
+            await self._decide(book, works)
+        except StoreUnavailableError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whichever of them it is, the others must be decided
+            if len(works) == 1:
+                self._set_aside(works[0][0], error)
+                return
+            for work in works:
+                await self._decide_each(book, [work])
+
+    def _set_aside(self, work: EpisodeWork, error: Exception) -> None:
+        """Leave an episode that can't be decided until its claim runs out; people hear of it meanwhile."""
+        id_ = work.episode.id
+        _log.error("not decided, taken up again later", episode=id_, exc_info=error)
+        self._alarms.alarm("episode_undecided", f"episode {id_}: {type(error).__name__}: {error}")
 
     async def close(self) -> None:
         """Stop looking; what was not decided is found again at the next start."""
@@ -108,11 +132,11 @@ class DispatcherLoop(Loop):
             async with self._gate:
                 candidates = await self._candidates(work, rules, book, now)
             await self._decide(book, [(work, candidates)])
-        except StoreError as error:
+        except StoreUnavailableError as error:
             self.metrics.store_failed()
             _log.error("not decided, taken up again later", episode=work.episode.id, error=str(error))
-        except Exception:  # noqa: BLE001 - one bad episode never stops the others
-            _log.exception("not decided, taken up again later", episode=work.episode.id)
+        except Exception as error:  # noqa: BLE001 - one bad episode never stops the others
+            self._set_aside(work, error)
 
     async def _candidates(
         self, work: EpisodeWork, rules: Sequence[Rule], book: Book, now: datetime
@@ -120,7 +144,7 @@ class DispatcherLoop(Loop):
         """The rules that take this episode: the first that holds, and those after it while it says so."""
         taken: list[_Candidate] = []
         for rule in rules:
-            if rule.name not in work.decided:
+            if rule.names.isdisjoint(work.decided):
                 candidate = await self._candidate(rule, work.episode, book, now)
                 if candidate is None:
                     continue
@@ -159,7 +183,8 @@ class DispatcherLoop(Loop):
 
     async def _peek(self, request: DecisionRequest, question: Question, now: datetime) -> Decision:
         """What would be decided now if the facts held."""
-        return decide(request.episode, question, await self.store.view(_new_run(request, question, now)))
+        view = await self.store.view(_new_run(request, question, now), question.names)
+        return decide(request.episode, question, view)
 
     async def _decide(self, book: Book, works: Sequence[tuple[EpisodeWork, list[_Candidate]]]) -> None:
         questions: dict[RunId, _Candidate] = {}
@@ -204,6 +229,7 @@ def _request(episode: Episode, candidate: _Candidate, book: Book, *, last: bool)
         run=new_run_id(),
         facts=candidate.facts,
         last=last,
+        was=candidate.rule.was if candidate.rule else (),
     )
 
 
