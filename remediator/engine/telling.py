@@ -81,7 +81,7 @@ def tell_run(story: Story) -> tuple[Envelope, ...]:
     page = _paged(notice)
     pages = [
         Envelope(channel, f"page:{story.run.id}", page, lane=Lane.PAGES, standalone=True)
-        for channel in story.channels[:1]
+        for channel in story.channels
     ]
     return (*heads, *pages)
 

@@ -55,8 +55,16 @@ def untaken_webhooks(transaction: Transaction, max_bytes: int) -> list[RawWebhoo
         if webhooks and read + size > max_bytes:
             break
         read += size
-        webhooks.append(RawWebhook(WebhookId(id_), source, moment(received_at), _decompress(body)))
+        webhooks.append(RawWebhook(WebhookId(id_), source, moment(received_at), _plain(body)))
     return webhooks
+
+
+def _plain(body: bytes) -> bytes:
+    """The body as it was sent; nothing if the row is damaged, so that its reader quarantines it."""
+    try:
+        return _decompress(body)
+    except zstandard.ZstdError:
+        return b""
 
 
 def take_webhooks(transaction: Transaction, intakes: Sequence[Intake], fold: Fold) -> list[Observed]:
@@ -73,7 +81,7 @@ def take_webhooks(transaction: Transaction, intakes: Sequence[Intake], fold: Fol
             observed.append(Observed(intake.webhook, {}))
     folding.write()
     now = transaction.micros
-    marks = [(now, intake.quarantine, intake.webhook) for intake in fresh]
+    marks = [(now, intake.quarantine, intake.webhook) for intake in fresh if not intake.more]
     transaction.sql.executemany(_MARK_TAKEN, marks)
     return observed
 

@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from remediator.core.alerts import fingerprint
 from remediator.core.changes import Intake, RawWebhook
 from remediator.core.ids import WebhookId
 from remediator.engine.payload import take_apart
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HASH = "0123456789abcdef"
 START = "2026-03-01T12:00:00.123456789Z"
 
 
@@ -32,10 +34,10 @@ def alert(**fields: Any) -> dict[str, Any]:
 
 def test_what_is_told_is_kept_and_what_is_unknown_passed_over() -> None:
     told = alert(
-        annotations={"summary": "s"}, endsAt="0001-01-01T00:00:00Z", fingerprint="f", generatorURL="x"
+        annotations={"summary": "s"}, endsAt="0001-01-01T00:00:00Z", fingerprint=HASH, generatorURL="x"
     )
     (one,) = taken(body(told, groupLabels={"g": "1"}, receiver="r", truncatedAlerts=0, new=[1])).alerts
-    assert (one.source, one.fingerprint, one.firing, one.ends_at) == ("am", "f", True, None)
+    assert (one.source, one.fingerprint, one.firing, one.ends_at) == ("am", HASH, True, None)
     assert (one.labels, one.annotations, one.group) == ({"alertname": "Down"}, {"summary": "s"}, {"g": "1"})
     assert one.starts_at == datetime(2026, 3, 1, 12, 0, 0, 123457, UTC)
 
@@ -53,6 +55,15 @@ def test_without_a_fingerprint_the_labels_are_hashed() -> None:
         body(alert(labels={"a": "1", "b": "2"}), alert(labels={"b": "2", "a": "1"}), alert(labels={"a": "1"}))
     ).alerts
     assert one.fingerprint == same.fingerprint != other.fingerprint
+
+
+@pytest.mark.parametrize(
+    "told", ["a\x00b", "f", HASH.upper(), HASH + "0", HASH + "\n", "\uff11" * 16, " ", "x" * 10_000]
+)
+def test_what_is_no_fingerprint_is_replaced_by_our_own_hash_of_the_labels(told: str) -> None:
+    """It is the alert's key in the ledger: no text of a sender's choice may be one."""
+    (one,) = taken(body(alert(fingerprint=told))).alerts
+    assert one.fingerprint == fingerprint({"alertname": "Down"})
 
 
 @pytest.mark.parametrize(
