@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -46,6 +46,16 @@ class Fact:
     @property
     def holds(self) -> bool:
         return self.answer.meets(self.expect)
+
+    @property
+    def line(self) -> str:
+        """Who said what, on one line for people."""
+        return f"{self.check} {self.answer.said.value} ({self.answer.detail})"
+
+
+def lines(facts: Iterable[Fact]) -> str:
+    """Several facts on one line."""
+    return "; ".join(fact.line for fact in facts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from remediator.core.durations import format_duration
+from remediator.core.episodes import Episode
 from remediator.core.ids import AttemptId, Token, attempt_id
 from remediator.core.ports.actions import (
     Action,
@@ -23,7 +24,7 @@ from remediator.core.ports.actions import (
 )
 from remediator.core.rules import Step
 from remediator.core.runs import Attempt, Outcome, Phase, Run
-from remediator.core.templates import TemplateError
+from remediator.core.templates import TemplateError, scope_of
 from remediator.engine.facts import render
 
 _log = structlog.get_logger(__name__)
@@ -114,3 +115,16 @@ def step_key(run: Run, step: Step) -> AttemptId:
     """The id that the step's next attempt will have."""
     name = step.id if run.phase is Phase.STEPS else f"{run.phase.value}.{step.id}"
     return attempt_id(run.id, name, run.attempts + 1)
+
+
+def values_of(run: Run, episodes: tuple[Episode, ...]) -> dict[str, object]:
+    """What the templates of a run's steps see: its first episode, and the results of earlier steps."""
+    first = episodes[0]
+    return scope_of(
+        labels=first.labels,
+        annotations=first.annotations,
+        fingerprint=first.fingerprint,
+        starts_at=first.starts_at,
+        group=first.group,
+        steps=run.results,
+    )

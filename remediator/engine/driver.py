@@ -20,15 +20,13 @@ from remediator.core.ports.store import Topic
 from remediator.core.reasons import Reason
 from remediator.core.rules import Rule, Rulebook, Step
 from remediator.core.runs import Attempt, Move, Outcome, Phase, Run, RunState
-from remediator.core.templates import scope_of
-from remediator.engine.acting import Acting, step_key
+from remediator.engine.acting import Acting, step_key, values_of
 from remediator.engine.asking import Guards
 from remediator.engine.facts import Facts
 from remediator.engine.journal import Journal, LostTheRunError, ended
 from remediator.engine.leases import Holder
 from remediator.engine.parts import EngineParts
-from remediator.engine.proof import Proof
-from remediator.engine.proof import Verdict as Proven
+from remediator.engine.proof import Proof, Proven
 
 _WAIT = timedelta(seconds=1)
 _LONGEST_PAUSE = 10.0
@@ -333,8 +331,7 @@ class Driver:
             await self._unproven(finding.detail)
 
     async def _tell_answer(self, fact: Fact) -> None:
-        detail = f"{fact.check} {fact.answer.said.value} ({fact.answer.detail})"
-        await self._journal.note(EventKind.RUN_CHECKED, detail, {"check": fact.check})
+        await self._journal.note(EventKind.RUN_CHECKED, fact.line, {"check": fact.check})
 
     async def _current_episodes(self) -> tuple[Episode, ...]:
         return await self._parts.store.episodes_of(self._run.id)
@@ -364,16 +361,3 @@ class Driver:
                 await self._stopping.wait()
         except TimeoutError:
             return
-
-
-def values_of(run: Run, episodes: tuple[Episode, ...]) -> dict[str, object]:
-    """What the templates of a run's steps see: its first episode, and the results of earlier steps."""
-    first = episodes[0]
-    return scope_of(
-        labels=first.labels,
-        annotations=first.annotations,
-        fingerprint=first.fingerprint,
-        starts_at=first.starts_at,
-        group=first.group,
-        steps=run.results,
-    )

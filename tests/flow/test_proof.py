@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
 from remediator.sandbox.faults import Answer, DropReply
-from tests.support.daemon import ADAS, OPERATOR, World, changing
+from tests.support.daemon import ADAS, OPERATOR, World, changing, moment
 from tests.support.processes import eventually
 from tests.support.rulebooks import NAMESPACE, SERVICE, TARGET, alert, image, rule, rules, step
 
 RESOLVED = {"within": "1s", "checks": [{"check": "alert.resolved"}]}
 ROLLED_OUT = {"within": "1s", "checks": [{"check": "kubernetes.rolled_out"}]}
+
+
+def of(service: str, **fields: Any) -> dict[str, Any]:
+    """A rule of its own for a service."""
+    matchers = ['alertname="ServiceDown"', f'job="{service}"']
+    return rule(service, when={"matchers": matchers}, **fields)
 
 
 async def unproven(world: World) -> None:
@@ -56,6 +65,32 @@ async def test_evidence_that_comes_after_all_lifts_the_quarantine(world: World) 
     await world.alertmanager.up()
     await world.told("quarantine lifted by proof")
     assert (await world.get("/status"))["quarantines"] == []
+
+
+async def test_evidence_that_comes_late_lifts_a_quarantine_only_once_it_held_long_enough(
+    world: World,
+) -> None:
+    """And a target whose proof takes its time holds up no other."""
+    auth = {"within": "1s", "checks": [{"check": "alert.resolved"}]}
+    cart = {**auth, "within": "2s", "stable_for": "1s"}
+    await world.start(rules(of("cart", verify=cart), of("auth", verify=auth)))
+    firing = [await world.break_service(name) for name in ("cart", "auth")]
+    world.alertmanager.fire(firing)
+    await world.alertmanager.down()
+    await world.fire(*firing)
+    await world.run_ended(2)
+    held = (await world.get("/status"))["quarantines"]
+    assert {each["target"] for each in held} == {
+        f"deployment/{NAMESPACE}/{name}" for name in ("cart", "auth")
+    }
+    world.alertmanager.resolve(firing)
+    await world.alertmanager.up()
+    began = datetime.now(UTC)
+    await world.alertmanager.up()
+    await world.told("deployment/shop/cart: quarantine lifted by proof", "stable for 1s")
+    lifted = await world.events("target.cleared")
+    assert [each["target"] for each in lifted] == ["deployment/shop/auth", "deployment/shop/cart"]
+    assert moment(lifted[-1]["at"]) - began >= timedelta(seconds=1)
 
 
 async def test_an_attempt_in_doubt_is_probed_until_the_cluster_answers(world: World) -> None:

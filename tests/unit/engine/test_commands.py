@@ -71,7 +71,7 @@ async def test_a_pause_is_kept_as_guards_compare_it(scope: PauseScope, value: st
         ("deployment/shop/auth", False),
     ],
 )
-async def test_a_paused_namespace_covers_what_is_in_it_in_its_cluster(target: str, covered: bool) -> None:
+async def test_a_paused_namespace_covers_what_is_in_it_in_its_cluster(target: str, *, covered: bool) -> None:
     made = await commands()[0].pause(PauseScope.TARGET, target, "x", "kim", None)
     assert made.covers({"rollback"}, CART, NOW) is covered
     assert not made.covers({"rollback"}, parse_target("node/shop"), NOW)

@@ -15,7 +15,7 @@ from remediator.core.ports.actions import CheckSpec
 from remediator.core.ports.store import Store
 from remediator.core.rules import Condition, Expect, Verify
 from remediator.engine.facts import Facts, render
-from remediator.engine.proof import Finding, Proof, Verdict
+from remediator.engine.proof import Finding, Proof, Proven
 from tests.unit.core.values import run
 from tests.unit.engine.fast import START, ClockStore, in_no_time, passed
 
@@ -74,26 +74,26 @@ def watched(
 
 
 def test_a_yes_at_once_is_proof_when_nothing_has_to_be_stable() -> None:
-    assert watched({0: "yes"})[:2] == (Finding(Verdict.PROVEN, "c0 yes (at 0.0)"), 0)
+    assert watched({0: "yes"})[:2] == (Finding(Proven.PROVEN, "c0 yes (at 0.0)"), 0)
 
 
 def test_a_no_is_expected_where_the_rule_says_so() -> None:
-    assert watched({0: "no"}, expect=Expect.NO)[0].verdict is Verdict.PROVEN
-    assert watched({0: "error"}, expect=Expect.NO)[0].verdict is Verdict.UNPROVEN
+    assert watched({0: "no"}, expect=Expect.NO)[0].verdict is Proven.PROVEN
+    assert watched({0: "error"}, expect=Expect.NO)[0].verdict is Proven.UNPROVEN
 
 
 @pytest.mark.parametrize("break_", ["no", "error", "raises"])
 def test_one_break_begins_the_stable_time_anew(break_: str) -> None:
     unbroken = watched({0: "yes"}, stable=6)
     broken = watched({0: "yes", 4: break_, 4.5: "yes"}, stable=6)
-    assert unbroken[0].verdict is broken[0].verdict is Verdict.PROVEN
+    assert unbroken[0].verdict is broken[0].verdict is Proven.PROVEN
     assert 6 <= unbroken[1] < 7
     assert 10.4 <= broken[1] < 12
 
 
 def test_all_checks_have_to_say_yes_at_the_same_time() -> None:
     finding, at, _ = watched({0: "yes", 8: "no"}, {0: "no", 8: "yes"})
-    assert (finding.verdict, at) == (Verdict.DISPROVEN, 20)
+    assert (finding.verdict, at) == (Proven.DISPROVEN, 20)
     assert "c0 no" in finding.detail
     assert "c1" not in finding.detail
 
@@ -101,18 +101,18 @@ def test_all_checks_have_to_say_yes_at_the_same_time() -> None:
 @pytest.mark.parametrize(
     ("scripts", "stable", "verdict"),
     [
-        ([{0: "no"}], 0, Verdict.DISPROVEN),
-        ([{0: "error"}], 0, Verdict.UNPROVEN),
-        ([{0: "no"}, {0: "error"}], 0, Verdict.UNPROVEN),
-        ([{0: "raises"}], 0, Verdict.UNPROVEN),
-        ([{0: "error", 19: "no"}], 0, Verdict.DISPROVEN),
-        ([{0: "no", 18: "yes"}], 5, Verdict.UNPROVEN),
-        ([{0: "yes", 19: "error"}], 60, Verdict.UNPROVEN),
-        ([], 0, Verdict.UNPROVEN),
+        ([{0: "no"}], 0, Proven.DISPROVEN),
+        ([{0: "error"}], 0, Proven.UNPROVEN),
+        ([{0: "no"}, {0: "error"}], 0, Proven.UNPROVEN),
+        ([{0: "raises"}], 0, Proven.UNPROVEN),
+        ([{0: "error", 19: "no"}], 0, Proven.DISPROVEN),
+        ([{0: "no", 18: "yes"}], 5, Proven.UNPROVEN),
+        ([{0: "yes", 19: "error"}], 60, Proven.UNPROVEN),
+        ([], 0, Proven.UNPROVEN),
     ],
 )
 def test_at_the_end_an_error_hides_a_no_and_a_late_yes_is_no_proof(
-    scripts: list[dict[float, str]], stable: float, verdict: Verdict
+    scripts: list[dict[float, str]], stable: float, verdict: Proven
 ) -> None:
     finding, at, _ = watched(*scripts, stable=stable)
     assert finding.verdict is verdict
@@ -122,18 +122,18 @@ def test_at_the_end_an_error_hides_a_no_and_a_late_yes_is_no_proof(
 
 def test_a_check_that_hangs_is_an_error_and_not_the_end() -> None:
     finding, at, _ = watched({0: "hangs"})
-    assert finding.verdict is Verdict.UNPROVEN
+    assert finding.verdict is Proven.UNPROVEN
     assert at <= 30
 
 
 def test_the_run_s_deadline_ends_the_proof_too() -> None:
     finding, at, _ = watched({0: "no"}, deadline=7)
-    assert (finding.verdict, at) == (Verdict.DISPROVEN, 7)
+    assert (finding.verdict, at) == (Proven.DISPROVEN, 7)
 
 
 def test_asked_to_stop_it_comes_to_nothing() -> None:
     finding, at, _ = watched({0: "no"}, stop_at=3)
-    assert (finding.verdict, at) == (Verdict.PARKED, 3)
+    assert (finding.verdict, at) == (Proven.PARKED, 3)
 
 
 def test_an_answer_is_told_when_it_changes() -> None:
