@@ -42,7 +42,7 @@ def _chosen(_: click.Context, __: click.Parameter, text: str) -> list[str]:
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    default="bench.json",
+    default="build/bench.json",
     show_default=True,
     help="The JSON document.",
 )
@@ -59,6 +59,7 @@ def main(rows: list[str], rounds: int, work: Path | None, out: Path, patience: f
         findings = asyncio.run(_measure(bench, rows))
     environment["busy"] = [round(share, 2) for share in bench.busy]
     console.print(report.table(findings))
+    out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(report.document(environment, findings, bench.paces))
     text = report.markdown(environment, findings, bench.paces)
     out.with_suffix(".md").write_text(text + "\n")

@@ -102,7 +102,7 @@ def instant(text: str) -> float:
 def rulebook(count: int, *, acting: bool, names: int | None = None) -> str:
     """A rule file of `count` rules; those beyond `names` match no alert of the bench.
 
-    `acting` rules scale the alert's own Deployment up, proven by its pods; others only page.
+    `acting` rules scale the alert's own Deployment up, proven by its roll-out; others only page.
     """
     return HEAD + "".join(_rules(count, acting=acting, names=names or count))
 
