@@ -1,8 +1,8 @@
 """A Kubernetes API for the rows that act, in a process of its own: a Deployment an alert, rolled out at once.
 
 It serves only what scaling a Deployment and proving it takes, and next to nothing happens behind it: what a
-cluster does belongs to the cluster, and on a machine of two CPUs it would be measured as ours. JSON Patches are
-applied as the stand-in of `remediator.sandbox` applies them, `test` included.
+cluster does belongs to the cluster, and on a machine of two CPUs it would be measured as ours. JSON Patches
+are applied as the stand-in of `remediator.sandbox` applies them, `test` included.
 
 Run as a process: `python -m tests.bench.cluster KUBECONFIG WORKLOADS`; KUBECONFIG is written once it listens,
 and `writes.json` beside it after SIGTERM: when each Deployment was first written to.
