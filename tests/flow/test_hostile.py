@@ -105,7 +105,7 @@ async def test_what_is_no_v4_payload_is_kept_and_alarmed_and_holds_nothing_up(
 
 
 async def test_a_fingerprint_that_is_none_is_one_episode_however_often_it_is_told(world: World) -> None:
-    """It is the key of its episode: a NUL in it must not keep the alert, or those after it, from being found."""
+    """It is the key of its episode: a NUL in it must not keep the alerts after it out."""
     await world.start(rules())
     firing = await world.break_service()
     told = {"status": "firing", "labels": {"alertname": "Odd"}, "startsAt": "2026-03-01T12:00:00Z"}
