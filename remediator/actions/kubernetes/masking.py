@@ -15,8 +15,9 @@ from typing import Any
 HIDDEN = "(hidden)"
 CHANGED = "(hidden, changed)"
 
-#: From here on an annotation is taken for a document, which may hold anything.
-_LONG_ANNOTATION = 64
+#: Fields whose keys are anybody's, and the length from which such a value may be a whole document.
+_FREE_TEXT = frozenset({"annotations", "options", "volumeAttributes"})
+_LONG = 64
 _RANDOM_LENGTH = 16
 _LONGEST_WORD = 20
 _RANDOM_TURNS = 4
@@ -48,8 +49,8 @@ def masked(value: Any, other: Any = None, key: str = "") -> Any:
 
 
 def _mapping(value: Mapping[str, Any], other: Mapping[str, Any], key: str) -> dict[str, Any]:
-    if key == "annotations":
-        return {name: _annotation(name, each, other.get(name)) for name, each in value.items()}
+    if key in _FREE_TEXT:
+        return {name: _free_text(name, each, other.get(name)) for name, each in value.items()}
     literal = key in ("env", "httpHeaders")
     return {
         name: _compared(each, other.get(name), _all)
@@ -59,8 +60,8 @@ def _mapping(value: Mapping[str, Any], other: Mapping[str, Any], key: str) -> di
     }
 
 
-def _annotation(name: str, value: Any, other: Any) -> Any:
-    hides = isinstance(value, str) and (len(value) >= _LONG_ANNOTATION or _SENSITIVE_NAME.search(name))
+def _free_text(name: str, value: Any, other: Any) -> Any:
+    hides = isinstance(value, str) and (len(value) >= _LONG or _SENSITIVE_NAME.search(name))
     return _compared(value, other, _all) if hides else masked(value, other)
 
 

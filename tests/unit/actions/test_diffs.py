@@ -71,6 +71,13 @@ def test_secrets_are_hidden_on_either_side(secret: dict[str, Any]) -> None:
         assert "(hidden" in text
 
 
+def test_what_a_volumes_driver_is_told_is_hidden_by_its_name() -> None:
+    told = {"csi": {"driver": "smb", "volumeAttributes": {"password": "hunter2", "share": "cart"}}}
+    text = shown(template(), {"spec": {**template()["spec"], "volumes": [{"name": "data", **told}]}})
+    assert "hunter2" not in text
+    assert "share: cart" in text
+
+
 def test_a_secret_that_changes_is_seen_to_change() -> None:
     def env(value: str) -> dict[str, Any]:
         return template(env=[{"name": "TOKEN", "value": value}])
