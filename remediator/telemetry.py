@@ -153,6 +153,8 @@ class Metrics:
 
     def __init__(self, version: str) -> None:
         self.registry = registry = CollectorRegistry()
+        #: Posts to ``/alertmanager`` since the start, as a plain number for those who pace themselves by it.
+        self.posts = 0
         ProcessCollector(registry=registry)
 
         def counter(name: str, what: str, *labels: str) -> Counter:
@@ -206,6 +208,7 @@ class Metrics:
 
     def webhook(self, result: WebhookResult) -> None:
         """Count one post to ``/alertmanager``."""
+        self.posts += 1
         self._webhooks[result].inc()
 
     def webhook_quarantined(self) -> None:

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
+from remediator.clients.proxies import proxy_for
 from remediator.core.ports.channels import Delivered, Delivery, Rejected, TryAgain
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class SlackBot:
             logger=_silent_logger(),
             retry_handlers=[],
         )
-        client.proxy = _proxy(self._api_url)
+        client.proxy = proxy_for(self._api_url)
         return client
 
     async def _call(
@@ -208,7 +208,7 @@ class SlackWebhook:
             logger=_silent_logger(),
             retry_handlers=[],
         )
-        client.proxy = _proxy(self._url)
+        client.proxy = proxy_for(self._url)
         return client
 
 
@@ -295,14 +295,6 @@ def _is_url(url: str) -> bool:
     except ValueError:
         return False
     return address.scheme in ("http", "https") and bool(address.hostname)
-
-
-def _proxy(url: str) -> str | None:
-    """The proxy that the environment names for a URL. The SDK would ignore ``NO_PROXY``."""
-    address = urlsplit(url)
-    if proxy_bypass(address.netloc.rpartition("@")[2]):
-        return None
-    return getproxies().get(address.scheme)
 
 
 def _silent_logger() -> logging.Logger:

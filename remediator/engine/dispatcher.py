@@ -40,7 +40,8 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 def new_run_id() -> RunId:
     """Fifty random bits, short enough to be read out over the phone."""
-    return RunId("r-" + "".join(secrets.choice(_ALPHABET) for _ in range(10)))
+    bits = secrets.randbits(50)
+    return RunId("r-" + "".join([_ALPHABET[bits >> shift & 31] for shift in range(0, 50, 5)]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,8 @@ class DispatcherLoop(Loop):
         self._alarms = alarms
         self._facts = Facts(parts.store, parts.checks)
         self._gate = asyncio.Semaphore(_AT_ONCE)
-        self._looking: dict[EpisodeId, asyncio.Task[None]] = {}
+        self._looking: set[EpisodeId] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def work(self) -> bool:
         works = await self.store.undecided(_BATCH, _CLAIM)
@@ -113,24 +115,29 @@ class DispatcherLoop(Loop):
 
     async def close(self) -> None:
         """Stop looking; what was not decided is found again at the next start."""
-        for task in self._looking.values():
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._looking.values(), return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _look_first(self, work: EpisodeWork, rules: Sequence[Rule], book: Book, now: datetime) -> None:
         """Facts take time: those who wait for them hold up no other episode."""
         id_ = work.episode.id
         if id_ not in self._looking:
+            self._looking.add(id_)
             task = asyncio.create_task(self._look_and_decide(work, rules, book, now))
-            self._looking[id_] = task
-            task.add_done_callback(lambda _: self._looking.pop(id_, None))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _look_and_decide(
         self, work: EpisodeWork, rules: Sequence[Rule], book: Book, now: datetime
     ) -> None:
         try:
-            async with self._gate:
-                candidates = await self._candidates(work, rules, book, now)
+            try:
+                async with self._gate:
+                    candidates = await self._candidates(work, rules, book, now)
+            finally:
+                # Before it is decided: a deferral may be handed out again before this task has ended.
+                self._looking.discard(work.episode.id)
             await self._decide(book, [(work, candidates)])
         except StoreUnavailableError as error:
             self.metrics.store_failed()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from abc import ABC, abstractmethod
 from datetime import timedelta
 
@@ -13,6 +14,9 @@ from remediator.telemetry import Metrics
 
 _log = structlog.get_logger(__name__)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+#: With more posts than this during a piece of work, keeping and answering them comes first: the loop then
+#: rests this many times as long as it worked, so that in a storm it still gets its share, and no more.
+_BUSY, _YIELD, _LONGEST_YIELD = 8, 4.0, 0.5
 
 
 class Loop(ABC):
@@ -45,8 +49,11 @@ class Loop(ABC):
         pause = _FIRST_PAUSE
         while True:
             try:
+                arrived, began = self.metrics.posts, time.monotonic()
                 if not await self.work():
                     await self.rest()
+                elif self.metrics.posts - arrived > _BUSY:
+                    await asyncio.sleep(min(_YIELD * (time.monotonic() - began), _LONGEST_YIELD))
                 pause = _FIRST_PAUSE
             except StoreError as error:
                 self.metrics.store_failed()

@@ -22,7 +22,7 @@ from remediator.engine.observing import observe
 from remediator.engine.parts import EngineParts
 
 _log = structlog.get_logger(__name__)
-#: Runs driven at once by one replica; the brake bounds the live ones far below.
+#: Runs driven at once by one replica, unless the brake allows more: it bounds the live ones far below.
 _AT_ONCE = 64
 
 
@@ -40,11 +40,11 @@ class RunnerLoop(Loop):
         self._stopping = asyncio.Event()
 
     async def work(self) -> bool:
-        room = _AT_ONCE - len(self._tasks)
-        if room <= 0 or self._stopping.is_set():
+        at_once = max(_AT_ONCE, self._parts.rulebooks.active.rulebook.brake.parallel)
+        if len(self._tasks) >= at_once or self._stopping.is_set():
             return False
-        for run in await self.store.runnable(_AT_ONCE * 2):
-            if run not in self._tasks and len(self._tasks) < _AT_ONCE:
+        for run in await self.store.runnable(at_once * 2):
+            if run not in self._tasks and len(self._tasks) < at_once:
                 self._tasks[run] = asyncio.create_task(self._drive(run), name=f"run {run}")
         return False
 

@@ -7,9 +7,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import yaml
 
 from remediator.clients.kubernetes.errors import ApiError, Problem, one_line
+from remediator.clients.proxies import proxy_for
 
 
 async def connect(kubeconfig: str | Path | None, user_agent: str) -> Any:
@@ -36,7 +38,18 @@ async def connect(kubeconfig: str | Path | None, user_agent: str) -> Any:
         message = one_line(f"no usable configuration for Kubernetes from {where}: {why}")
         raise ApiError(Problem.UNAVAILABLE, message) from None
     api.user_agent = user_agent
+    _settle_proxy(api.rest_client, configuration.host)
     return api
+
+
+def _settle_proxy(rest: Any, host: str) -> None:
+    """Ask the environment for a proxy once: the SDK's session asks at every request, through a thread."""
+    rest.proxy = rest.proxy or proxy_for(host)
+    trusting = rest.pool_manager
+    rest.pool_manager = aiohttp.ClientSession(
+        connector=trusting.connector, trust_env=False, read_bufsize=2**21
+    )
+    trusting.detach()
 
 
 def credential_error() -> type[Exception]:

@@ -103,7 +103,8 @@ class SqliteStore:
     # Inbox.
 
     async def save_webhook(self, source: str, body: bytes) -> None:
-        await self._writer.submit(partial(inbox.save_webhook, source=source, body=body), len(body))
+        save = partial(inbox.save_webhook, source=source, body=body)
+        await self._writer.submit(save, len(body), urgent=True)
 
     async def untaken_webhooks(self, max_bytes: int) -> list[RawWebhook]:
         return await self._writer.submit(partial(inbox.untaken_webhooks, max_bytes=max_bytes))

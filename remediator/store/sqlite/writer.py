@@ -9,6 +9,7 @@ import asyncio
 import queue
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -27,6 +28,8 @@ T = TypeVar("T")
 
 #: How many callers share a commit at most: bounds what the first of them waits for the others.
 GROUP = 256
+#: How many of those who don't wait for an answer to Alertmanager go between two groups of those who do.
+BETWEEN = 16
 #: Bytes that callers may have queued in all: a stalled disk must not fill the memory.
 MOST_BYTES = 64 * 1024 * 1024
 
@@ -52,17 +55,26 @@ class _Job(NamedTuple):
     size: int
 
 
+class _Nothing:
+    """Only wakes the thread: what it is woken for is in the urgent lane."""
+
+
 _Outcome = tuple["asyncio.Future[Any]", Any, Exception | None]
 
 
 class Writer:
-    """Runs callers' work in order, each in its savepoint, and answers once the group is durable."""
+    """Runs callers' work in order, each in its savepoint, and answers once the group is durable.
+
+    There are two lanes. What somebody outside waits for goes first, in commits of its own; the engine's work
+    goes between, a little at a time, so that neither waits for ever.
+    """
 
     def __init__(self, path: Path, clock: StoreClock, wake: Callable[[set[Topic]], None]) -> None:
         self._path = path
         self._clock = clock
         self._wake = wake
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[_Job | _Nothing | None] = queue.SimpleQueue()
+        self._urgent: deque[_Job] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._bytes = 0
@@ -101,10 +113,10 @@ class Writer:
             raise StoreUnavailableError(f"the ledger {self._path} is not open")
         return self._clock.read()
 
-    def submit(self, work: Work[T], size: int = 0) -> asyncio.Future[T]:
+    def submit(self, work: Work[T], size: int = 0, *, urgent: bool = False) -> asyncio.Future[T]:
         """Queue work; the future is answered when it is durable. Cancelled before its turn, it is not done.
 
-        ``size`` is the bytes that it holds in memory, if they are many.
+        ``size`` is the bytes that it holds in memory, if they are many; ``urgent`` work goes before the rest.
 
         Raises:
             StoreUnavailableError: the ledger is not open, or :data:`MOST_BYTES` are queued already.
@@ -117,7 +129,12 @@ class Writer:
             raise StoreUnavailableError(message)
         self._bytes += size
         future: asyncio.Future[T] = self._loop.create_future()
-        self._jobs.put(_Job(work, future, size))
+        job = _Job(work, future, size)
+        if urgent:
+            self._urgent.append(job)
+            self._jobs.put(_Nothing())
+        else:
+            self._jobs.put(job)
         return future
 
     def _main(self, opened: asyncio.Future[None]) -> None:
@@ -129,31 +146,39 @@ class Writer:
         self._clock.start(None if mark is None else moment(mark))
         self._post([(opened, None, None)], set())
         try:
-            while (job := self._jobs.get()) is not None:
-                group, more = self._drain(job)
-                self._run_group(sql, group)
-                if not more:
-                    break
+            waiting: deque[_Job] = deque()
+            open_ = True
+            while open_ or waiting or self._urgent:
+                open_ = open_ and self._gather(waiting, block=not (waiting or self._urgent))
+                urgent = _first(self._urgent, GROUP)
+                if urgent:
+                    self._run_group(sql, urgent, self._run_bare)
+                if waiting:
+                    self._run_group(sql, _first(waiting, BETWEEN if urgent else GROUP), self._run)
         finally:
             sql.close()
 
-    def _drain(self, first: _Job) -> tuple[list[_Job], bool]:
-        group = [first]
+    def _gather(self, waiting: deque[_Job], *, block: bool) -> bool:
+        """Take over what queued up, waiting for the first if asked to; false once nothing more will come."""
         with suppress(queue.Empty):
-            while len(group) < GROUP:
-                job = self._jobs.get_nowait()
+            while len(waiting) < GROUP:
+                job = self._jobs.get(block=block)
+                block = False
                 if job is None:
-                    return group, False
-                group.append(job)
-        return group, True
+                    return False
+                if isinstance(job, _Job):
+                    waiting.append(job)
+        return True
 
-    def _run_group(self, sql: sqlite3.Connection, jobs: list[_Job]) -> None:
-        transaction = Transaction(sql, self._clock.now, None, self._episode_claims, self._outbox_claims)
+    def _run_group(
+        self, sql: sqlite3.Connection, jobs: list[_Job], run: Callable[[Transaction, _Job], _Outcome]
+    ) -> None:
+        transaction = Transaction(sql, self._clock.read(), None, self._episode_claims, self._outbox_claims)
         freed = sum(job.size for job in jobs)
         try:
             sql.execute("BEGIN IMMEDIATE")
             before = sql.total_changes
-            outcomes = [self._run(transaction, job.work, job.future) for job in jobs]
+            outcomes = [run(transaction, job) for job in jobs]
             self._keep_time(transaction, written=sql.total_changes != before)
             sql.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
@@ -166,7 +191,12 @@ class Writer:
             self._settle(committed=True)
             self._post(outcomes, transaction.topics, freed)
 
-    def _run(self, transaction: Transaction, work: Work[Any], future: asyncio.Future[Any]) -> _Outcome:
+    def _run_bare(self, transaction: Transaction, job: _Job) -> _Outcome:
+        """Without a savepoint: urgent work fails or succeeds as a group, for what it costs to keep apart."""
+        return job.future, None if job.future.done() else job.work(transaction), None
+
+    def _run(self, transaction: Transaction, job: _Job) -> _Outcome:
+        work, future = job.work, job.future
         if future.done():  # cancelled: its caller has told that it was not done, and may come again
             return future, None, None
         sql = transaction.sql
@@ -224,6 +254,10 @@ class Writer:
                 future.set_exception(error)
         if topics:
             self._wake(topics)
+
+
+def _first(jobs: deque[_Job], count: int) -> list[_Job]:
+    return [jobs.popleft() for _ in range(min(count, len(jobs)))]
 
 
 def _roll_back(sql: sqlite3.Connection) -> None:
