@@ -67,12 +67,14 @@ def firing(name: str = "Down", **fields: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def engine_parts(folder: Path, kind: type[SqliteStore] = SqliteStore) -> AsyncIterator[Parts]:
-    """Parts over a fresh ledger, with one rule that only tells people."""
+async def engine_parts(
+    folder: Path, kind: type[SqliteStore] = SqliteStore, text: str | None = None
+) -> AsyncIterator[Parts]:
+    """Parts over a fresh ledger, on these rules or on one that only tells people."""
     store = kind(folder / "ledger.db")
     await store.open()
     try:
-        (folder / "rules.yaml").write_text(rules(page_only()))
+        (folder / "rules.yaml").write_text(text or rules(page_only()))
         rulebooks = Rulebooks(store, FileRules(folder / "rules.yaml"))
         await rulebooks.boot()
         metrics = Metrics("1.2.3")

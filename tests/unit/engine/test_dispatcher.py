@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from remediator.engine import dispatcher as engine_dispatcher
 from remediator.engine.dispatcher import DispatcherLoop
 from remediator.engine.intake import IntakeLoop
 from remediator.store.sqlite import SqliteStore
+from tests.support.processes import eventually
+from tests.support.rulebooks import page_only, rules
 from tests.unit.engine.parts import Parts, engine_parts, firing
 
 
@@ -68,6 +72,43 @@ async def test_an_episode_whose_rules_can_not_be_found_is_set_aside(
         assert not await (await _opened(parts)).work()
         assert [row.episode for row in await parts.store.decisions(10)] == [3, 1]
         assert "episode_undecided" in await parts.alarmed()
+
+
+class _Racing(SqliteStore):
+    """A ledger whose answer to a deferral is overtaken by the dispatcher's next look for work."""
+
+    meanwhile: Callable[[], Awaitable[object]] | None = None
+
+    async def decide(self, requests: Sequence[DecisionRequest], judge: Judge) -> list[Decided]:
+        decided = await super().decide(requests, judge)
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            await asyncio.sleep(0.3)
+            await meanwhile()
+        return decided
+
+
+async def test_a_deferred_episode_that_is_handed_out_at_once_is_looked_at_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("remediator.engine.facts.GATHER_TIMEOUT", timedelta(seconds=0.1))
+    when = {"matchers": ['alertname="Down"'], "firing_for": "200ms"}
+    young = page_only(when=when, only_if=[{"check": "kubernetes.gitops_managed"}])
+    async with engine_parts(tmp_path, _Racing, rules(young)) as parts:
+        store = parts.store
+        assert isinstance(store, _Racing)
+        labels = {"namespace": "shop", "job": "cart"}
+        await parts.send(firing(labels=labels, startsAt=datetime.now(UTC).isoformat()))
+        assert await IntakeLoop(store, parts.engine.metrics, parts.alarms).work()
+        loop = DispatcherLoop(parts.engine, parts.alarms)
+        store.meanwhile = loop.work
+        await loop.work()
+
+        async def decided_again() -> bool:
+            return len(await store.decisions(10)) == 2 or bool(await parts.alarmed())
+
+        await eventually(decided_again, "it was looked at again", within=5)
+        await loop.close()
 
 
 async def test_a_ledger_that_is_gone_is_no_episodes_fault(tmp_path: Path) -> None:
