@@ -81,8 +81,9 @@ class _Racing(SqliteStore):
 
     async def decide(self, requests: Sequence[DecisionRequest], judge: Judge) -> list[Decided]:
         decided = await super().decide(requests, judge)
-        meanwhile, self.meanwhile = self.meanwhile, None
-        if meanwhile is not None:
+        meanwhile = self.meanwhile
+        if requests and meanwhile is not None:
+            self.meanwhile = None
             await asyncio.sleep(0.3)
             await meanwhile()
         return decided
