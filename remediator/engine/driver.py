@@ -146,7 +146,9 @@ class Driver:
             await self._journal.move(self._token, Move.FAIL, detail=run.detail)
 
     async def _step(self, step: Step) -> None:
-        verdict = self._guards.ask(self._guards.request(self._run), await self._parts.store.view(self._run))
+        request = self._guards.request(self._run)
+        seen = await self._parts.store.view(self._run, request.question.names)
+        verdict = self._guards.ask(request, seen)
         if not verdict.allows:
             await self._heed(verdict)
             return

@@ -107,6 +107,8 @@ class KubernetesClient:
         # with a content type of its own, even a GET of /version is refused: 406
         typed = {"Content-Type": JSON_PATCH} if writing else {}
         api = await self._opened()
+        # a kept connection that the server has closed is noticed now, and not by writing to it in vain
+        await asyncio.sleep(0)
         try:
             async with asyncio.timeout(self._timeout):
                 answer = await api.call_api(
