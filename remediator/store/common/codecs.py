@@ -16,7 +16,7 @@ from remediator.core.targets import Target, parse_target
 
 T = TypeVar("T")
 
-#: One row as SQLite hands it out; its types are those of the schema.
+#: One row as the database hands it out; its types are those of the schema.
 Row = tuple[Any, ...]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
