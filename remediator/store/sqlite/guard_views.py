@@ -26,18 +26,14 @@ _ASKED = (
     "WITH asked (rule, target) AS"
     " (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?1))"
 )
-_UNFINISHED = (
-    f"{_ASKED} SELECT {PAST_COLUMNS} FROM asked a JOIN runs r ON r.seq ="
-    " (SELECT seq FROM runs WHERE rule = a.rule AND target = a.target AND final = 0 AND id <> ?2 ORDER BY seq LIMIT 1)"
+_OF_ASKED = (
+    f"{_ASKED} SELECT {PAST_COLUMNS} FROM asked a JOIN runs r ON r.seq = (SELECT seq FROM runs"
+    " WHERE rule = a.rule AND target = a.target AND id <> ?2"
 )
-_LAST = (
-    f"{_ASKED} SELECT {PAST_COLUMNS} FROM asked a JOIN runs r ON r.seq ="
-    " (SELECT seq FROM runs WHERE rule = a.rule AND target = a.target AND final = 1 AND id <> ?2 ORDER BY ended_at DESC, seq DESC LIMIT 1)"
-)
+_UNFINISHED = f"{_OF_ASKED} AND final = 0 ORDER BY seq LIMIT 1)"
+_LAST = f"{_OF_ASKED} AND final = 1 ORDER BY ended_at DESC, seq DESC LIMIT 1)"
 _LAST_ACTED = (
-    f"{_ASKED} SELECT {PAST_COLUMNS} FROM asked a JOIN runs r ON r.seq ="
-    " (SELECT seq FROM runs WHERE rule = a.rule AND target = a.target AND final = 1 AND started_at IS NOT NULL AND id <> ?2"
-    " ORDER BY ended_at DESC, seq DESC LIMIT 1)"
+    f"{_OF_ASKED} AND final = 1 AND started_at IS NOT NULL ORDER BY ended_at DESC, seq DESC LIMIT 1)"
 )
 _QUARANTINED = (
     f"SELECT {QUARANTINE_COLUMNS} FROM quarantines WHERE target IN (SELECT value FROM json_each(?))"
