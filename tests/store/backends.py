@@ -9,6 +9,7 @@ from typing import Protocol
 from remediator.core.ports.store import Store
 from remediator.store.sqlite import SqliteStore
 from tests.store.clock import FakeClock
+from tests.store.postgres import PostgresBackend
 
 JUMP_WAIT = timedelta(seconds=15)
 
@@ -17,6 +18,10 @@ class Backend(Protocol):
     """Makes stores, all of the same ledger, on a clock that the test moves."""
 
     def make(self) -> Store: ...
+
+    def close(self) -> None:
+        """Take the ledger away."""
+        ...
 
 
 class SqliteBackend:
@@ -29,5 +34,8 @@ class SqliteBackend:
             self.path, jump_wait=JUMP_WAIT, clock=self._clock.wall, monotonic=self._clock.monotonic
         )
 
+    def close(self) -> None:
+        """Its folder is the test's."""
 
-BACKENDS = {"sqlite": SqliteBackend}
+
+BACKENDS = {"postgres": PostgresBackend, "sqlite": SqliteBackend}

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 from uuid import UUID
 
 from asyncpg.pool import PoolConnectionProxy
@@ -19,7 +19,7 @@ from remediator.store.common.events import INSERTED, event_row
 T = TypeVar("T")
 
 #: What every connection of the pool is.
-Connection = PoolConnectionProxy[Any]
+Connection: TypeAlias = "PoolConnectionProxy[Any]"
 
 _APPEND_EVENTS = f"INSERT INTO events ({INSERTED}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
 
