@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
@@ -38,4 +39,7 @@ class SqliteBackend:
         """Its folder is the test's."""
 
 
-BACKENDS = {"postgres": PostgresBackend, "sqlite": SqliteBackend}
+BACKENDS: dict[str, Callable[[Path, FakeClock], Backend]] = {
+    "postgres": PostgresBackend,
+    "sqlite": SqliteBackend,
+}

@@ -19,7 +19,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture(params=sorted(BACKENDS))
 def backend(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Iterator[Backend]:
-    backend: Backend = BACKENDS[request.param](tmp_path, clock)
+    backend = BACKENDS[request.param](tmp_path, clock)
     yield backend
     backend.close()
 
