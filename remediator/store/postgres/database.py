@@ -13,7 +13,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
@@ -45,6 +45,7 @@ _CONNECTIONS = 10
 _LONGEST_PAUSE = 0.5
 
 _BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_KEEP_AND_COMMIT = "INSERT INTO ledger_commits (id, at, happened) VALUES ('{}', {}, true); COMMIT"
 _ASK = (
     "INSERT INTO ledger_commits (id, at, happened) VALUES ($1, remediator_now(), false)"
     " ON CONFLICT (id) DO UPDATE SET at = ledger_commits.at RETURNING happened"
@@ -73,12 +74,14 @@ READS = Kind(writes=False)
 WRITES = Kind()
 
 
-class _AnswerLost(Exception):
-    """A COMMIT was sent, and what became of it is not known."""
+@dataclass(slots=True)
+class _Commit:
+    """A transaction's id, and once its COMMIT is out, what it answers if that was done."""
 
-    def __init__(self, commit: UUID, result: Any, topics: set[Topic]) -> None:
-        super().__init__(str(commit))
-        self.commit, self.result, self.topics = commit, result, topics
+    id: UUID
+    sent: bool = False
+    result: Any = None
+    topics: set[Topic] = field(default_factory=set)
 
 
 class Database:
@@ -215,40 +218,29 @@ class Database:
             await self._pool.expire_connections()
 
     async def _once(self, pool: Pool[Any], work: Work[T], kind: Kind) -> T:
+        commit = _Commit(uuid4())
         try:
-            return await self._transact(pool, work, kind)
-        except _AnswerLost as lost:
-            if await self._happened(pool, lost.commit):
-                self._committed(lost.topics)
-                result: T = lost.result
-                return result
-            raise ConnectionError("the connection broke before the commit arrived") from lost
+            await self._transact(pool, work, kind, commit)
+        except IO_ERRORS as error:
+            unknown = commit.sent and not surely_rolled_back(error)
+            if not unknown or not await self._happened(pool, commit.id):
+                raise
+        self._committed(commit.topics)
+        result: T = commit.result
+        return result
 
-    async def _transact(self, pool: Pool[Any], work: Work[T], kind: Kind) -> T:
+    async def _transact(self, pool: Pool[Any], work: Work[T], kind: Kind, commit: _Commit) -> None:
         async with _borrowed(pool) as connection:
             await connection.execute(kind.begin)
             now = moment(await connection.fetchval("SELECT remediator_now()"))
-            transaction = Transaction(connection, now, self.claimer)
-            result = await work(transaction)
+            transaction = Transaction(connection, now, self.claimer, commit.topics)
+            commit.result = await work(transaction)
             await transaction.write_events()
             if kind.writes:
-                await self._commit(transaction, result)
+                commit.sent = True
+                await connection.execute(_KEEP_AND_COMMIT.format(commit.id, transaction.micros))
             else:
                 await connection.execute("COMMIT")
-        self._committed(transaction.topics)
-        return result
-
-    async def _commit(self, transaction: Transaction, result: object) -> None:
-        commit = uuid4()
-        keep = (
-            f"INSERT INTO ledger_commits (id, at, happened) VALUES ('{commit}', {transaction.micros}, true)"
-        )
-        try:
-            await transaction.connection.execute(f"{keep}; COMMIT")
-        except IO_ERRORS as error:
-            if surely_rolled_back(error):
-                raise
-            raise _AnswerLost(commit, result, transaction.topics) from error
 
     async def _happened(self, pool: Pool[Any], commit: UUID) -> bool:
         for pause in _pauses():
@@ -279,28 +271,34 @@ async def _borrowed(pool: Pool[Any]) -> AsyncIterator[Connection]:
     connection = await pool.acquire()
     try:
         yield connection
-    except (_AnswerLost, OSError, asyncpg.InterfaceError, asyncpg.InternalClientError):
-        connection.terminate()
+    except (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+        _abandon(connection)
         raise
     except Exception:
         await _roll_back(connection)
         raise
     except BaseException:
         # The caller waits no more: the server finds the connection closed, and rolls back.
-        connection.terminate()
+        _abandon(connection)
         raise
     finally:
-        await pool.release(connection)
+        with suppress(*IO_ERRORS):
+            await pool.release(connection)
 
 
 async def _roll_back(connection: Connection) -> None:
     try:
         await connection.execute("ROLLBACK")
-    except IO_ERRORS:
+    except BaseException as error:
+        _abandon(connection)
+        if not isinstance(error, IO_ERRORS):
+            raise
+
+
+def _abandon(connection: Connection) -> None:
+    # One that broke by itself has left the pool already, and says so.
+    with suppress(asyncpg.InterfaceError):
         connection.terminate()
-    except BaseException:
-        connection.terminate()
-        raise
 
 
 async def _leave_as_it_is(_connection: object) -> None:
