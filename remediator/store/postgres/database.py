@@ -96,27 +96,14 @@ class Database:
         self._pool: Pool[Any] | None = None
 
     async def open(self) -> None:
-        """Connect.
-
-        Raises:
-            StoreError: the database refuses this user, or is not there.
-            StoreUnavailableError: it can't be reached.
-        """
-        try:
-            async with asyncio.timeout(self._deadline):
-                self._pool = await self._make_pool()
-        except (*IO_ERRORS, ValueError) as error:
-            raise self._opening_failed(error) from error
-
-    async def _make_pool(self) -> Pool[Any]:
-        pool = asyncpg.create_pool(
+        """Begin to take work; a connection is made when it is needed."""
+        self._pool = await asyncpg.create_pool(
             self._url,
             min_size=0,
             max_size=_CONNECTIONS,
             reset=_leave_as_it_is,
             connect=self.connect,
         )
-        return await pool
 
     async def connect(self, *_args: object, **_given: object) -> RawConnection[Any]:
         """A new connection with the ledger's limits on it."""
@@ -145,22 +132,35 @@ class Database:
         return self._pool is not None
 
     async def prepare(self, step: Callable[[RawConnection[Any], str], Awaitable[None]]) -> None:
-        """Run a step before work begins, on a connection of its own; what passes is waited for."""
+        """Run a step before work begins, on a connection of its own and for as long as it takes.
+
+        Raises:
+            StoreError: the database refuses this user, is not there, or the step says so.
+            StoreUnavailableError: it can't be reached.
+        """
+        connection = await self._first_connection()
         try:
-            async with asyncio.timeout(6 * self._deadline):
+            await step(connection, self.shown)
+        except IO_ERRORS as error:
+            raise self._opening_failed(error) from error
+        finally:
+            connection.terminate()
+
+    async def _first_connection(self) -> RawConnection[Any]:
+        last: BaseException | None = None
+        try:
+            async with asyncio.timeout(self._deadline):
                 for pause in _pauses():
                     try:
-                        connection = await self.connect()
-                        try:
-                            return await step(connection, self.shown)
-                        finally:
-                            connection.terminate()
+                        return await self.connect()
                     except IO_ERRORS as error:
+                        last = error
                         if judge(error) is not Failure.AGAIN:
                             raise self._opening_failed(error) from error
                     await asyncio.sleep(pause)
         except TimeoutError as error:
-            raise self._opening_failed(error) from error
+            raise self._opening_failed(last or error) from error
+        raise AssertionError  # pauses never end
 
     async def close(self) -> None:
         pool, self._pool = self._pool, None

@@ -22,7 +22,9 @@ _IN_PLACE = (
     "SELECT to_regclass('ledger_schema') IS NOT NULL, current_schema() IS NOT NULL AND EXISTS"
     " (SELECT 1 FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p'))"
 )
-#: How long a migration waits for a table that somebody works on, before it tries anew.
+#: How long a migration, or the wait for another replica that does it, may take (seconds).
+_LONGEST = 600.0
+#: How long a migration waits for a table that somebody works on before it is given up.
 _PATIENCE = "SET LOCAL lock_timeout = '3s'"
 
 
@@ -35,8 +37,10 @@ async def migrate(connection: Connection[Any], shown: str) -> None:
     await _check_database(connection, shown)
     scripts = migrations("postgres")
     async with connection.transaction():
+        await connection.execute("SET LOCAL statement_timeout = 0")
         # Held to the end, so that replicas which start together do each migration once.
-        await connection.execute(f"SELECT pg_advisory_xact_lock({Lock.MIGRATE.value})")
+        lock = f"SELECT pg_advisory_xact_lock({Lock.MIGRATE.value})"
+        await connection.execute(lock, timeout=_LONGEST)
         await _check_owner(connection, shown)
         await connection.execute(_PATIENCE)
         await connection.execute(_VERSIONS)
@@ -44,7 +48,7 @@ async def migrate(connection: Connection[Any], shown: str) -> None:
         refuse_newer(shown, version, scripts[-1][0])
         for number, script in scripts:
             if number > version:
-                await connection.execute(script)
+                await connection.execute(script, timeout=_LONGEST)
                 await connection.execute("INSERT INTO ledger_schema (version) VALUES ($1)", number)
 
 

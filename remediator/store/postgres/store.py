@@ -82,12 +82,8 @@ class PostgresStore:
     # The store as a whole.
 
     async def open(self) -> None:
+        await self._db.prepare(migrate)
         await self._db.open()
-        try:
-            await self._db.prepare(migrate)
-        except BaseException:
-            await self._db.close()
-            raise
         self._wire.open()
 
     async def close(self) -> None:
