@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -26,6 +24,7 @@ from remediator.core.runs import RunState
 from remediator.store.postgres import PostgresStore
 from remediator.store.postgres.transaction import Lock
 from tests.store.postgres import execute, server, start_server, with_database
+from tests.store.senders import acknowledged_until_killed
 from tests.store.values import TTL, Intending, advanced, agreeing, an_envelope, an_intent, begin, lease
 from tests.store.wires import At, Wire
 
@@ -34,24 +33,6 @@ CUT = (
     " WHERE datname = '{}' AND application_name = 'remediator'"
 )
 QUICK = timedelta(seconds=2)
-
-SENDER = """
-import asyncio, sys
-from remediator.store.postgres import PostgresStore
-
-async def main():
-    store = PostgresStore(sys.argv[1])
-    await store.open()
-    async def send(worker):
-        for number in range(1_000_000):
-            body = b"%d/%d" % (worker, number)
-            await store.save_webhook("default", body * 50)
-            sys.stdout.buffer.write(body + b"\\n")
-            sys.stdout.buffer.flush()
-    await asyncio.gather(*(send(worker) for worker in range(8)))
-
-asyncio.run(main())
-"""
 
 
 @pytest.fixture
@@ -288,15 +269,6 @@ async def test_every_acknowledged_webhook_survives_kill_9(url: str, count: int) 
     await store.close()
     assert {body * 50 for body in acknowledged} <= set(kept)
     assert len(kept) == len(set(kept))
-
-
-def acknowledged_until_killed(url: str, count: int) -> list[bytes]:
-    """What a sender, killed in the middle of its work, had said to be kept."""
-    with subprocess.Popen([sys.executable, "-c", SENDER, url], stdout=subprocess.PIPE) as sender:
-        assert sender.stdout is not None
-        acknowledged = [sender.stdout.readline().strip() for _ in range(count)]
-        os.kill(sender.pid, signal.SIGKILL)
-        return acknowledged + [line.strip() for line in sender.stdout if line.endswith(b"\n")]
 
 
 async def test_a_database_that_is_not_there_and_a_user_that_may_not_are_said_with_the_remedy() -> None:

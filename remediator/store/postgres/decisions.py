@@ -42,7 +42,10 @@ _AS_NOW = (
 )
 _INSERT = f"INSERT INTO decisions ({INSERTED}) VALUES ({places(11)})"
 _INSERT_FACT = f"INSERT INTO facts ({FACTS_INSERTED}) VALUES ({places(5)})"
-_DUE_AGAIN = "UPDATE episodes SET due_at = $1, claimed_until = NULL, claimed_by = NULL WHERE id = $2"
+_DUE_AGAIN = (
+    "UPDATE episodes e SET due_at = d.due_at, claimed_until = NULL, claimed_by = NULL"
+    " FROM unnest($1::bigint[], $2::bigint[]) AS d (id, due_at) WHERE e.id = d.id"
+)
 _FACTS = "SELECT decision, fact FROM facts WHERE decision = ANY($1::bigint[]) ORDER BY decision, position"
 
 
@@ -82,8 +85,7 @@ async def _write(transaction: Transaction, judging: Judging) -> None:
     await transaction.run_for_each(_INSERT, judging.decisions)
     await transaction.run_for_each(_INSERT_FACT, judging.facts)
     await join_runs(transaction, judging.joins)
-    due = [(due_at, episode) for episode, due_at in judging.due.items()]
-    await transaction.run_for_each(_DUE_AGAIN, due)
+    await transaction.run(_DUE_AGAIN, list(judging.due), list(judging.due.values()))
     transaction.append_events(judging.events)
     await post(transaction, judging.envelopes)
 
