@@ -259,6 +259,21 @@ async def test_a_server_that_is_away_is_unavailability_and_comes_back(own_server
     await store.close()
 
 
+async def test_a_ledger_whose_server_is_away_is_closed_soon_and_says_what_was_not_saved(
+    own_server: Any,
+) -> None:
+    """A daemon ends within 10 s of SIGTERM, whatever its database does."""
+    store = PostgresStore(own_server.get_uri(), deadline=timedelta(minutes=1))
+    await store.open()
+    await asyncio.to_thread(own_server.stop)
+    saving = [asyncio.create_task(store.save_webhook("default", b"x" * (5 << 20))) for _ in range(4)]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(8):
+        await store.close()
+    answers = await asyncio.gather(*saving, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [StoreUnavailableError] * 4
+
+
 @pytest.mark.parametrize("count", [1, 50, 700])
 async def test_every_acknowledged_webhook_survives_kill_9(url: str, count: int) -> None:
     acknowledged = await asyncio.to_thread(acknowledged_until_killed, url, count)

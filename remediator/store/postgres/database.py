@@ -44,6 +44,9 @@ _CONNECTIONS = 10
 #: The longest pause between two tries, in seconds.
 _LONGEST_PAUSE = 0.5
 
+#: How long statements that are under way may take when the ledger is closed, in seconds.
+_CLOSING = 2.0
+
 _BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _KEEP_AND_COMMIT = "INSERT INTO ledger_commits (id, at, happened) VALUES ('{}', {}, true); COMMIT"
 _ASK = (
@@ -167,7 +170,7 @@ class Database:
         if pool is None:
             return
         try:
-            async with asyncio.timeout(self._deadline / 2):
+            async with asyncio.timeout(_CLOSING):
                 await pool.close()
         except (TimeoutError, *IO_ERRORS):
             pool.terminate()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -56,6 +57,8 @@ from remediator.store.postgres.transaction import Lock, Transaction
 from remediator.store.postgres.webhooks import Packed, WebhookGroups
 from remediator.store.postgres.wire import Wire
 
+#: How long a ledger that is closed waits for a database that does not answer (seconds).
+_PATIENCE = 3.0
 _RELEASE = (
     "UPDATE episodes SET claimed_until = NULL, claimed_by = NULL WHERE claimed_by = $1",
     "UPDATE outbox SET claimed_until = NULL, claimed_by = NULL WHERE claimed_by = $1",
@@ -87,14 +90,19 @@ class PostgresStore:
         self._wire.open()
 
     async def close(self) -> None:
-        await self._webhooks.close()
-        if self._db.is_open:
-            with suppress(StoreError):
-                # Claims that nobody can give back are over after their time.
-                await self._db.write(_release_claims)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                await self._webhooks.close()
+                await self._give_claims_back()
         await self._wire.close()
         await self._db.close()
         self._wakers.wake(Topic)
+
+    async def _give_claims_back(self) -> None:
+        # Those of a replica that can't are over after their time.
+        if self._db.is_open:
+            with suppress(StoreError):
+                await self._db.write(_release_claims)
 
     def _committed(self, topics: Iterable[Topic]) -> None:
         self._wakers.wake(topics)

@@ -47,13 +47,18 @@ class WebhookGroups:
         await waiting.saved
 
     async def close(self) -> None:
-        """Wait until all that came in is answered."""
+        """Wait until all that came in is answered; who is cancelled meanwhile fails what is left."""
         if self._task is not None:
             await self._task
 
     async def _drain(self) -> None:
-        while self._queue:
-            await self._flush(self._next_group())
+        try:
+            while self._queue:
+                await self._flush(self._next_group())
+        except BaseException:
+            _fail(list(self._queue), StoreUnavailableError("the ledger was closed before this was saved"))
+            self._queue.clear()
+            raise
 
     def _next_group(self) -> list[_Waiting]:
         group = [self._queue.popleft()]
