@@ -8,6 +8,9 @@ REPORTS ?=
 # Where a suite's JUnit report goes: nowhere, unless REPORTS names a folder.
 report = $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml)
 
+# Without one, tests on a real API server would not be collected, and a suite of the others would look like all.
+control_plane = @test -n "$$KUBEBUILDER_ASSETS" || { echo "KUBEBUILDER_ASSETS is not set: export it as the folder that holds kube-apiserver, kube-controller-manager, etcd and kubectl" >&2; exit 2; }
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
@@ -37,10 +40,11 @@ format: setup ## format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix
 
 cluster: setup ## the Kubernetes suite on a real control plane: KUBEBUILDER_ASSETS names its binaries
-	@test -n "$$KUBEBUILDER_ASSETS" || { echo "KUBEBUILDER_ASSETS is not set: export it as the folder that holds kube-apiserver, kube-controller-manager, etcd and kubectl" >&2; exit 2; }
+	$(control_plane)
 	$(PYTEST) tests/kubernetes $(call report,cluster)
 
-e2e: setup ## end to end, with a real Alertmanager: prometheus-alertmanager must be installed
+e2e: setup ## end to end, in real processes: KUBEBUILDER_ASSETS as above, prometheus-alertmanager installed
+	$(control_plane)
 	$(PYTEST) tests/e2e $(call report,e2e)
 
 bench: setup ## measure against the peers, side by side; prints a table

@@ -96,18 +96,20 @@ async def _serving(
     settings: Settings, store: Store, clients: Clients, rulebooks: Rulebooks
 ) -> AsyncIterator[Daemon]:
     metrics = Metrics(__version__)
-    alarms = Alarms(store, rulebooks.active.rulebook.default_report)
+    actions = build_actions(clients.kubernetes)
+    alarms = Alarms(store, metrics, rulebooks.active.rulebook.default_report)
     parts = EngineParts(
         store=store,
         rulebooks=rulebooks,
-        actions=build_actions(clients.kubernetes),
+        actions=actions,
         checks=build_checks(clients.kubernetes, clients.alertmanagers),
         metrics=metrics,
         owner=_owner(),
         mode=settings.mode,
         lease_ttl=settings.lease_ttl,
     )
-    commands = Commands(store, rulebooks)
+    acted_on = frozenset(kind for action in actions.values() for kind in action.spec.kinds)
+    commands = Commands(store, rulebooks, acted_on)
     deps = WebDeps(
         store=store,
         commands=commands,
@@ -117,6 +119,7 @@ async def _serving(
         version=__version__,
         mode=settings.mode,
         probes=_probes(settings, clients, rulebooks.active.rulebook),
+        rule_files=rulebooks.complaint,
     )
     engine = Engine(parts, _notifiers(settings), alarms)
     _tune_memory()
@@ -197,7 +200,13 @@ def _tune_memory() -> None:
 
 
 async def _listen(settings: Settings, app: web.Application) -> web.AppRunner:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_GRACE_FOR_REQUESTS)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=_GRACE_FOR_REQUESTS,
+        # Nobody who posts here encodes bodies, and what is not inflated is no bomb.
+        auto_decompress=False,
+    )
     await runner.setup()
     tls = None
     if settings.tls_cert is not None:

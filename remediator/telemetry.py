@@ -136,6 +136,7 @@ class WebhookResult(StrEnum):
     UNAUTHORIZED = "unauthorized"
     TOO_LARGE = "too_large"
     NOT_JSON = "not_json"
+    ENCODED = "encoded"
     INCOMPLETE = "incomplete"
     UNAVAILABLE = "unavailable"
 

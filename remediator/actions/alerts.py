@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from remediator.clients.alertmanager import Active, AlertmanagerClient, Silent
+from remediator.core.alerts import AlertKey
 from remediator.core.checks import CheckAnswer, CheckContext, Said
 from remediator.core.episodes import Closed, Episode
 from remediator.core.ports.actions import CheckSpec
@@ -57,10 +58,17 @@ def _firing(active: Sequence[Active], episodes: Sequence[Episode]) -> CheckAnswe
 
 
 def _by_ledger(episodes: Sequence[Episode], why: str) -> CheckAnswer:
-    still_open = [each for each in episodes if each.closed is not Closed.RESOLVED]
-    if not still_open:
+    """An episode that a later one took the place of is as resolved as that later one."""
+    newest: dict[AlertKey, int] = {}
+    for each in episodes:
+        newest[each.key] = max(newest.get(each.key, each.id), each.id)
+    speaking = [
+        each for each in episodes if each.closed is not Closed.SUPERSEDED or each.id == newest[each.key]
+    ]
+    unresolved = [each for each in speaking if each.closed is not Closed.RESOLVED]
+    if not unresolved:
         return CheckAnswer(Said.YES, f"resolved by webhook ({why})")
-    told = f"no webhook has said resolved for {_counted(len(still_open), 'alert')}"
+    told = f"no webhook has said resolved for {_counted(len(unresolved), 'alert')}"
     return CheckAnswer(Said.ERROR, f"{why}, and {told}")
 
 

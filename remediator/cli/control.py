@@ -22,6 +22,8 @@ def status(*, as_json: bool) -> None:
     book, backlog = found["rulebook"], found["backlog"]
     print_(f"remediator {found['version']}, mode [bold]{found['mode']}[/], store time {found['time']}")
     print_(f"rulebook {book['hash'][:12] + ' since ' + book['first_seen'] if book else 'none'}")
+    if found["rule_files"]:
+        print_(f"[yellow]rule files[/] {escape(found['rule_files'])}")
     print_(
         f"waiting: {backlog['webhooks']} webhooks, {backlog['episodes']} episodes,"
         f" {backlog['unfinished_runs']} runs, {backlog['outbox']} notices"

@@ -40,10 +40,14 @@ _POLL = 0.05
 @click.option("--keep", is_flag=True, help="Leave everything serving afterwards, until Ctrl-C.")
 def demo(*, keep: bool) -> None:
     """Break a service on a pretend cluster and watch its alert repair it."""
-    sys.exit(uvloop.run(_demo(keep=keep)))
+    try:
+        sys.exit(uvloop.run(_demo(keep=keep)))
+    except asyncio.CancelledError:
+        raise click.Abort from None
 
 
 async def _demo(*, keep: bool) -> int:
+    _leave_nothing_behind_on_sigterm()
     configure_logging("console", (_TOKEN,), sys.stderr, level=logging.WARNING)
     view = DemoView(Console(highlight=False))
     async with AsyncExitStack() as stack:
@@ -120,6 +124,13 @@ async def _reported(slack: SlackReceiver, run: Run | None) -> None:
     if run is not None:
         with contextlib.suppress(TimeoutError):
             await slack.until(lambda messages: any("verified" in each.text for each in messages), 5.0)
+
+
+def _leave_nothing_behind_on_sigterm() -> None:
+    """As Ctrl-C does it: what was started ends, and what was written goes."""
+    this = asyncio.current_task()
+    if this is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
 
 
 async def _until_interrupted() -> None:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from remediator.core.durations import format_duration
 from remediator.core.events import Event, EventKind
+from remediator.core.reasons import Reason
 from remediator.core.runs import Run, RunState
 from remediator.sandbox.kubernetes import StandIn
 from remediator.sandbox.scenario import NAMESPACE, NEIGHBOUR, SERVICE
@@ -90,6 +91,7 @@ class DemoView:
         print_(Line("[bold]What people see in Slack", style="cyan"))
         for message in slack.messages:
             print_(render_message(message.payload))
+        print_()
         print_(Line("[bold]The cluster now", style="green"))
         print_(self._deployments(cluster))
         if run is None:
@@ -143,8 +145,8 @@ def _opened(event: Event) -> str:
 
 
 def _decided(event: Event) -> str:
-    data = event.data
-    return f"{data.get('kind')}, {data.get('reason')}" + (f": {data['detail']}" if data.get("detail") else "")
+    meaning = Reason(str(event.data.get("reason"))).meaning
+    return f"{event.data.get('kind')}: {event.data.get('detail') or meaning}"
 
 
 def _asked(event: Event) -> str:

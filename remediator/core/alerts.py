@@ -10,7 +10,8 @@ from typing import NamedTuple
 #: FNV-1a, 64 bits, as Prometheus hashes a label set (common/model/signature.go).
 _FNV_OFFSET = 14_695_981_039_346_656_037
 _FNV_PRIME = 1_099_511_628_211
-_SEPARATOR = 0xFF
+_SEPARATOR = b"\xff"
+_MASK = 0xFFFF_FFFF_FFFF_FFFF
 
 
 class AlertKey(NamedTuple):
@@ -44,9 +45,10 @@ class Alert:
 
 def fingerprint(labels: Mapping[str, str]) -> str:
     """Prometheus' hash of a label set, 16 hex digits, for payloads that carry none."""
-    value = _FNV_OFFSET
-    for name in sorted(labels):
-        for part in (name, labels[name]):
-            for byte in (*part.encode(), _SEPARATOR):
-                value = ((value ^ byte) * _FNV_PRIME) & 0xFFFF_FFFF_FFFF_FFFF
+    hashed = b"".join(
+        part.encode() + _SEPARATOR for name, value in sorted(labels.items()) for part in (name, value)
+    )
+    value, prime, mask = _FNV_OFFSET, _FNV_PRIME, _MASK
+    for byte in hashed:
+        value = (value ^ byte) * prime & mask
     return f"{value:016x}"

@@ -31,11 +31,17 @@ class RawWebhook:
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """A webhook taken apart: its alerts, or the reason why it is no v4 payload."""
+    """A webhook taken apart: its alerts, or the reason why it is no v4 payload.
+
+    ``truncated`` is how many alerts of its group Alertmanager left out. ``more`` says that these are not
+    all alerts of the webhook: the rest follows, and until then it counts as not taken.
+    """
 
     webhook: WebhookId
     alerts: tuple[Alert, ...] = ()
     quarantine: str | None = None
+    truncated: int = 0
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,7 @@ class EpisodeWork:
 class DecisionRequest:
     """One rule's question about one episode; ``rule`` is empty when no rule matches.
 
+    ``was`` are the rule's earlier names, whose runs are its own.
     ``last`` marks the episode's last request: with it the episode counts as decided, unless one of its
     decisions is a deferral. ``run`` is the id that a new run would have.
     """
@@ -72,6 +79,7 @@ class DecisionRequest:
     run: RunId
     facts: tuple[Fact, ...] = ()
     last: bool = True
+    was: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

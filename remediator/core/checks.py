@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -13,8 +13,6 @@ from remediator.core.targets import Target
 
 
 class Said(StrEnum):
-    """What a check says; an error is neither of the others."""
-
     """What a check says; an error is neither of the others."""
 
     YES = "yes"
@@ -48,6 +46,16 @@ class Fact:
     @property
     def holds(self) -> bool:
         return self.answer.meets(self.expect)
+
+    @property
+    def line(self) -> str:
+        """Who said what, on one line for people."""
+        return f"{self.check} {self.answer.said.value} ({self.answer.detail})"
+
+
+def lines(facts: Iterable[Fact]) -> str:
+    """Several facts on one line."""
+    return "; ".join(fact.line for fact in facts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,10 @@ _PAGED = frozenset(
 )
 
 
+#: Refusals that come of what a run of ours did to the target, and may have done to the rule's facts.
+_OUR_DOING = frozenset({Reason.COOLDOWN, Reason.QUARANTINED})
+
+
 def skip(reason: Reason, detail: str = "", answers: tuple[GuardAnswer, ...] = ()) -> Decision:
     """A final no, which is reported unless a newer episode took the place of this one."""
     return Decision(
@@ -98,6 +102,17 @@ def decide(episode: Episode, question: Question | Obstacle, view: GuardView) -> 
     return _ask_guards(
         question, view, max(episode.first_seen, _ripe(episode, question.rule)) + question.rule.deadline
     )
+
+
+def stands_without_facts(decision: Decision, episode: Episode) -> bool:
+    """Whether a decision holds whatever the rule's facts are, since they may be of our own making.
+
+    An episode that a run takes in, or that comes back after one, must not go to another rule because that
+    run changed what this rule asks of the world (law 2).
+    """
+    if not episode.is_open or decision.kind in (DecisionKind.JOIN, DecisionKind.DEFER):
+        return True
+    return decision.kind is DecisionKind.SKIP and decision.reason in _OUR_DOING
 
 
 def too_early(episode: Episode, rule: Rule, now: datetime) -> datetime | None:
@@ -135,8 +150,10 @@ def _covers(past: PastRun, episode: Episode, question: Question, now: datetime) 
         return False
     if past.reached_intent:
         return episode.starts_at <= past.ended_at
-    # Had it been live, a run that was only observed would be under way or cooling down now.
-    return past.state is RunState.OBSERVED and now - past.ended_at < question.rule.limits.cooldown
+    # Had it been live, a run that was only observed would be under way or cooling down now. But it changed
+    # nothing, so a rule that has gone live since acts for itself.
+    recent = past.state is RunState.OBSERVED and now - past.ended_at < question.rule.limits.cooldown
+    return recent and question.mode is not Mode.LIVE
 
 
 def _ask_guards(question: Question, view: GuardView, expires: datetime) -> Decision:

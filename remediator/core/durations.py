@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from operator import mul
 
-_SECONDS = {"w": 604_800.0, "d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-_WHOLE = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?")
+_MILLISECONDS = {"w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
+_WHOLE = re.compile(
+    "(?:([0-9]+)w)?(?:([0-9]+)d)?(?:([0-9]+)h)?(?:([0-9]+)m(?!s))?(?:([0-9]+)s)?(?:([0-9]+)ms)?"
+)
 _LONGEST = timedelta(days=3650)
+#: More than the longest has in the smallest unit; far more, and Python refuses to read the number.
+_MOST_DIGITS = 20
 
 
 def parse_duration(text: str) -> timedelta:
@@ -22,13 +27,13 @@ def parse_duration(text: str) -> timedelta:
             return timedelta(0)
         message = f"{text!r} is no duration: write a number and a unit, such as 30s, 8m, 1h30m or 7d"
         raise ValueError(message)
-    seconds = sum(
-        int(count) * _SECONDS[unit] for unit, count in zip(_SECONDS, found.groups(), strict=True) if count
-    )
-    if seconds > _LONGEST.total_seconds():
-        message = f"{text!r} is longer than ten years"
-        raise ValueError(message)
-    return timedelta(seconds=seconds)
+    counts = [count.lstrip("0") or "0" for count in found.groups(default="0")]
+    if max(map(len, counts)) <= _MOST_DIGITS:
+        milliseconds = sum(map(mul, map(int, counts), _MILLISECONDS.values()))
+        if milliseconds <= _LONGEST // timedelta(milliseconds=1):
+            return timedelta(milliseconds=milliseconds)
+    message = f"{text if len(text) <= 60 else text[:57] + '...'!r} is longer than ten years"
+    raise ValueError(message)
 
 
 def format_duration(length: timedelta) -> str:
@@ -41,7 +46,7 @@ def format_duration(length: timedelta) -> str:
     seconds = round(milliseconds / 1000)
     parts: list[str] = []
     for unit in ("d", "h", "m", "s"):
-        count, seconds = divmod(seconds, int(_SECONDS[unit]))
+        count, seconds = divmod(seconds, _MILLISECONDS[unit] // 1000)
         if count:
             parts.append(f"{count}{unit}")
     return "".join(parts[:2])

@@ -30,7 +30,9 @@ class Episode:
     """One firing of an alert. ``id`` is 0 until the store has given it one.
 
     ``starts_at`` is the earliest that was told and ``ended_at`` the end by Alertmanager's clock;
-    ``first_seen``, ``last_seen`` and ``closed_at`` are times of the store.
+    ``first_seen`` and ``closed_at`` are times of the store; so is ``last_seen``, unless a startsAt was told
+    that lies ahead of it: then that is the last that is known of the alert. ``stale_until`` is the end of
+    the episode before it: what a peer still tells of that time is stale.
     """
 
     id: EpisodeId
@@ -46,6 +48,7 @@ class Episode:
     closed_at: datetime | None = None
     closed: Closed | None = None
     repeats: int = 0
+    stale_until: datetime | None = None
 
     @property
     def key(self) -> AlertKey:
@@ -85,22 +88,24 @@ def observe(alert: Alert, latest: Episode | None, now: datetime) -> Observation:
     if not alert.firing:
         return _observe_resolved(alert, latest, now)
     if latest is None:
-        return Observation(Sighting.OPENED, opened=_open(alert, now))
+        return Observation(Sighting.OPENED, opened=_open(alert, now, None))
+    if _is_past(alert.starts_at, latest.stale_until):
+        return Observation(Sighting.STALE)
     if latest.is_open:
         return _observe_firing(alert, latest, now)
-    if latest.ended_at is not None and alert.starts_at <= latest.ended_at:
+    if _is_past(alert.starts_at, latest.ended_at):
         return Observation(Sighting.STALE)
-    return Observation(Sighting.OPENED, opened=_open(alert, now))
+    return Observation(Sighting.OPENED, opened=_open(alert, now, latest.ended_at))
 
 
 def _observe_firing(alert: Alert, latest: Episode, now: datetime) -> Observation:
-    if alert.starts_at > latest.last_seen + REFIRE_GAP:
+    if alert.starts_at - latest.last_seen > REFIRE_GAP:
         ended = replace(latest, ended_at=latest.last_seen, closed_at=now, closed=Closed.SUPERSEDED)
-        return Observation(Sighting.REFIRED, changed=ended, opened=_open(alert, now))
+        return Observation(Sighting.REFIRED, changed=ended, opened=_open(alert, now, ended.ended_at))
     seen = replace(
         latest,
         starts_at=min(latest.starts_at, alert.starts_at),
-        last_seen=max(latest.last_seen, now),
+        last_seen=max(latest.last_seen, now, alert.starts_at),
         annotations=alert.annotations,
         repeats=latest.repeats + 1,
     )
@@ -111,17 +116,22 @@ def _observe_resolved(alert: Alert, latest: Episode | None, now: datetime) -> Ob
     if latest is None or not latest.is_open:
         return Observation(Sighting.UNKNOWN_RESOLVED)
     # A peer's late `resolved` for an earlier firing must not close this one.
-    if alert.ends_at is not None and alert.ends_at <= latest.starts_at:
+    if alert.ends_at is not None and (
+        alert.ends_at <= latest.starts_at or _is_past(alert.ends_at, latest.stale_until)
+    ):
         return Observation(Sighting.STALE)
-    # An end that lies far ahead would make every refire stale; our own clock bounds it.
-    end = now if alert.ends_at is None else min(alert.ends_at, now + REFIRE_GAP)
-    ended = replace(
-        latest, last_seen=max(latest.last_seen, now), ended_at=end, closed_at=now, closed=Closed.RESOLVED
-    )
+    seen = max(latest.last_seen, now)
+    # An end that lies far ahead would make every refire stale; what we have seen ourselves bounds it.
+    end = seen if alert.ends_at is None else _no_later(alert.ends_at, seen)
+    ended = replace(latest, last_seen=seen, ended_at=end, closed_at=now, closed=Closed.RESOLVED)
     return Observation(Sighting.RESOLVED, changed=ended)
 
 
-def _open(alert: Alert, now: datetime) -> Episode:
+def _is_past(told: datetime, end: datetime | None) -> bool:
+    return end is not None and told <= end
+
+
+def _open(alert: Alert, now: datetime, stale_until: datetime | None) -> Episode:
     return Episode(
         id=EpisodeId(0),
         source=alert.source,
@@ -131,5 +141,11 @@ def _open(alert: Alert, now: datetime) -> Episode:
         group=alert.group,
         starts_at=alert.starts_at,
         first_seen=now,
-        last_seen=now,
+        # By a clock that is ahead of ours, each repeat would else be taken for a new firing.
+        last_seen=max(now, alert.starts_at),
+        stale_until=stale_until,
     )
+
+
+def _no_later(told: datetime, seen: datetime) -> datetime:
+    return seen + REFIRE_GAP if told - seen > REFIRE_GAP else told

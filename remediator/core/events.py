@@ -17,7 +17,6 @@ class EventKind(StrEnum):
     """What happened; the part before the dot is what it happened to."""
 
     WEBHOOK_QUARANTINED = "webhook.quarantined"
-    WEBHOOK_REFUSED = "webhook.refused"
     EPISODE_OPENED = "episode.opened"
     EPISODE_REFIRED = "episode.refired"
     EPISODE_RESOLVED = "episode.resolved"
@@ -54,6 +53,7 @@ class EventKind(StrEnum):
     RULEBOOK_REFUSED = "rulebook.refused"
     RULEBOOK_DRIFTED = "rulebook.drifted"
     NOTICE_PARKED = "notice.parked"
+    ALARM_RAISED = "alarm.raised"
     CLOCK_JUMPED = "clock.jumped"
 
 

@@ -7,7 +7,7 @@ the first no is the reason.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -32,6 +32,7 @@ class Guard(StrEnum):
     BRAKE = "brake"
     LEASE = "lease"
     CLOCK = "clock"
+    FIRING = "firing"
 
 
 class Answer(StrEnum):
@@ -64,7 +65,7 @@ class PauseScope(StrEnum):
 class Pause:
     """Automation stopped by a person, for everything, one rule or one target.
 
-    ``until`` is ``None`` while it is open-ended.
+    A namespace as target stands for all that is in it. ``until`` is ``None`` while it is open-ended.
     """
 
     id: int
@@ -75,12 +76,20 @@ class Pause:
     at: datetime
     until: datetime | None = None
 
-    def covers(self, rule: str, target: Target, now: datetime) -> bool:
+    def covers(self, names: Collection[str], target: Target, now: datetime) -> bool:
+        """Whether it stops the rule that is or was called ``names`` from acting on the target."""
         if self.until is not None and now >= self.until:
             return False
         if self.scope is PauseScope.ALL:
             return True
-        return self.value == (rule if self.scope is PauseScope.RULE else str(target))
+        if self.scope is PauseScope.RULE:
+            return self.value in names
+        return self.value in (str(target), _namespace(target))
+
+
+def _namespace(target: Target) -> str | None:
+    """The namespace that holds the target, as a target."""
+    return str(Target(target.cluster, "namespace", "", target.namespace)) if target.namespace else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +121,8 @@ class GuardView:
 
     ``unfinished`` is a run of this rule on this target that has not ended; ``last`` the newest one that
     ended; ``last_acted`` the newest ended one that reached an intent; ``parallel`` how many live runs
-    have taken a slot and not ended. ``acting_from`` lies ahead while a clock jump is being waited out.
+    have taken a slot and not ended. ``firing`` is false when every episode of the asking run has closed.
+    ``acting_from`` lies ahead while a clock jump is being waited out.
     """
 
     now: datetime
@@ -122,6 +132,7 @@ class GuardView:
     last: PastRun | None = None
     last_acted: PastRun | None = None
     parallel: int = 0
+    firing: bool = True
     acting_from: datetime | None = None
 
 
@@ -133,6 +144,17 @@ class Question:
     target: Target
     mode: Mode
     books: tuple[Rulebook, ...]
+
+    @property
+    def versions(self) -> tuple[Rule, ...]:
+        """The rule as it is asked for, and as each of the books has it."""
+        found = (book.rule(self.rule.name) for book in self.books)
+        return (self.rule, *(rule for rule in found if rule is not None))
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What the rule is and was called in any of its versions."""
+        return frozenset[str]().union(*(rule.names for rule in self.versions))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +186,11 @@ def ask_at_decision(question: Question, view: GuardView) -> Verdict:
 
 
 def ask_at_first_intent(question: Question, view: GuardView) -> Verdict:
-    """Entry and step guards again, in the transaction that takes the slot; a pause makes the run wait."""
-    return _ask((*_MODE, *_WAITING_STEP, *_ENTRY), question, view)
+    """Entry and step guards again, in the transaction that takes the slot; a pause makes the run wait.
+
+    So is law 3: what resolved before anything was begun is not acted on.
+    """
+    return _ask((_firing, *_MODE, *_WAITING_STEP, *_ENTRY), question, view)
 
 
 def ask_before_step(question: Question, view: GuardView) -> Verdict:
@@ -189,6 +214,12 @@ def _wait(guard: Guard, reason: Reason, detail: str) -> GuardAnswer:
     return GuardAnswer(guard, Answer.WAITS, detail, reason)
 
 
+def _firing(_question: Question, view: GuardView) -> GuardAnswer:
+    if view.firing:
+        return _allow(Guard.FIRING, "an alert of it still fires")
+    return _refuse(Guard.FIRING, Reason.RESOLVED, "every alert of it has resolved")
+
+
 def _mode(question: Question, _view: GuardView) -> GuardAnswer:
     if question.mode is Mode.LIVE:
         return _allow(Guard.MODE, "live")
@@ -197,7 +228,7 @@ def _mode(question: Question, _view: GuardView) -> GuardAnswer:
 
 def _pause(question: Question, view: GuardView) -> GuardAnswer:
     for pause in view.pauses:
-        if pause.covers(question.rule.name, question.target, view.now):
+        if pause.covers(question.names, question.target, view.now):
             until = f", until {pause.until:%Y-%m-%d %H:%M:%S} UTC" if pause.until else ""
             return _refuse(Guard.PAUSE, Reason.PAUSED, f"paused by {pause.who}: {pause.why}{until}")
     return _allow(Guard.PAUSE, "not paused")
@@ -244,8 +275,7 @@ def _cooldown(question: Question, view: GuardView) -> GuardAnswer:
 
 
 def _cooldown_of(question: Question) -> timedelta:
-    versions = [book.rule(question.rule.name) for book in question.books]
-    return max(rule.limits.cooldown for rule in (question.rule, *versions) if rule is not None)
+    return max(rule.limits.cooldown for rule in question.versions)
 
 
 def _parallel(question: Question, view: GuardView) -> GuardAnswer:

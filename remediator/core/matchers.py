@@ -47,8 +47,8 @@ class Matcher:
         return (self._pattern.fullmatch(actual) is not None) is (self.operator is Operator.REGEX)
 
     def __str__(self) -> str:
-        escaped = self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        return f'{self.name}{self.operator.value}"{escaped}"'
+        name = self.name if _BARE.fullmatch(self.name) else _quoted(self.name)
+        return f"{name}{self.operator.value}{_quoted(self.value)}"
 
 
 # A quoted name may be any UTF-8 (Alertmanager 0.27 and later); a bare one is a Prometheus label name.
@@ -57,6 +57,7 @@ _TEXT = re.compile(
     r"""(?P<operator>=~|!~|!=|=)\s*(?:"(?P<value>(?:[^"\\]|\\.)*)"|(?P<raw>[^"\s,{}]*))\s*""",
     re.DOTALL,
 )
+_BARE = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _ESCAPES = {"n": "\n", '"': '"', "\\": "\\"}
 
 
@@ -101,3 +102,8 @@ def _reason(error: Exception) -> str:
 
 def _unescape(text: str) -> str:
     return re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[0]), text, flags=re.DOTALL)
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'

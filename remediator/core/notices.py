@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from remediator.core.ids import RunId
+
+#: The most lines that a notice collects from those whose place it took.
+MOST_LINES = 20
+_PRIORITY = re.compile(r"P[0-9]{1,3}")
 
 
 class NoticeKind(StrEnum):
@@ -57,6 +62,36 @@ class Notice:
     final: bool = False
     page: bool = False
     count: int = 1
+
+
+#: What sounds worse comes first.
+_WORST_FIRST = (Tone.BAD, Tone.UNSURE, Tone.WORKING, Tone.QUIET, Tone.GOOD)
+
+
+def following(old: Notice, new: Notice) -> Notice:
+    """``new`` in the place of an unsent ``old``: their counts add up, and no decision's line is lost.
+
+    It is as urgent as the more urgent of the two and sounds like the worse one; its fields are the newest.
+    Of more than :data:`MOST_LINES` lines the newest are kept. A run's notice tells its whole story anew.
+    """
+    count = old.count + new.count
+    if new.kind is NoticeKind.RUN:
+        return replace(new, count=count)
+    return replace(
+        new,
+        count=count,
+        lines=(*old.lines, *new.lines)[-MOST_LINES:],
+        severity=_more_urgent(old.severity, new.severity),
+        tone=min(old.tone, new.tone, key=_WORST_FIRST.index),
+        page=old.page or new.page,
+    )
+
+
+def _more_urgent(old: str, new: str) -> str:
+    """P0 before P1 and so on, and any before none; of a rulebook's own words nobody says which is worse."""
+    if _PRIORITY.fullmatch(old) and _PRIORITY.fullmatch(new):
+        return min(old, new, key=lambda severity: int(severity[1:]))
+    return new or old
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,6 +133,11 @@ class Rule:
     goes_on: bool = False
     unbuilt: tuple[str, ...] = ()
 
+    @property
+    def names(self) -> frozenset[str]:
+        """What the rule is and was called: the past of each is its own, in limits and pauses."""
+        return frozenset({self.name, *self.was})
+
     def effective_mode(self, daemon: Mode) -> Mode:
         """The lower of the daemon's and the rule's; a rule with unbuilt keys only observes."""
         return Mode.OBSERVE if self.unbuilt else min(self.mode, daemon)

@@ -14,7 +14,8 @@ KINDS = NAMESPACED_KINDS | CLUSTER_KINDS
 
 # RFC 1123 labels and subdomains, which is what Kubernetes allows as names.
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
-_SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
+_PART = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
+_SUBDOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_PART}(?:\.{_PART})*")
 
 
 class TargetError(ValueError):
@@ -70,7 +71,7 @@ def parse_target(text: str) -> Target:
 
 
 def _checked(part: str, text: str, allowed: re.Pattern[str]) -> str:
-    if allowed.fullmatch(text) is None or ".." in text:
+    if allowed.fullmatch(text) is None:
         message = f"{part} {_shown(text)} is not a valid Kubernetes name"
         raise TargetError(message)
     return text

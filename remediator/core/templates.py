@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined, nodes
+from jinja2 import Environment, StrictUndefined, Undefined, nodes
 from jinja2 import TemplateError as JinjaError
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import SandboxedEnvironment
 
 from remediator.core.targets import KINDS, Target, target_of
 
-#: The filters that a template may use; all are Jinja's own.
+#: The filters that a template may use; they do what Jinja's do.
 FILTERS = (
     "default",
     "d",
@@ -35,6 +35,7 @@ FILTERS = (
 #: The names that a template may use.
 NAMES = ("labels", "annotations", "fingerprint", "starts_at", "group", "steps")
 _LONGEST_RESULT = 10_000
+_MOST_DIGITS = 300
 
 
 class TemplateError(ValueError):
@@ -51,19 +52,48 @@ class _Values(SandboxedEnvironment):
         if isinstance(obj, Mapping):
             if argument in obj:
                 return obj[argument]
-            return self.undefined(obj=None, name=f"{argument}")
+            return self.undefined(name=f"{argument}")
         if isinstance(obj, (list, tuple)) and isinstance(argument, int):
             return obj[argument] if -len(obj) <= argument < len(obj) else self.undefined(name=str(argument))
-        return self.undefined(obj=None, name=f"{argument}")
+        return obj if isinstance(obj, Undefined) else self.undefined(name=f"{argument}")
 
     def call(self, *_args: Any, **_kwargs: Any) -> Any:
         message = "a template can't call anything"
         raise SecurityError(message)
 
 
+def _replace(text: object, old: object, new: object) -> str:
+    """Jinja's, refused before it is done: two long labels multiply into more than there is memory."""
+    whole, part, instead = str(text), str(old), str(new)
+    _bound(len(whole) + whole.count(part) * (len(instead) - len(part)))
+    return whole.replace(part, instead)
+
+
+def _join(values: Iterable[object], between: object = "") -> str:
+    """Jinja's, refused before it is done for the same reason."""
+    parts, separator = [str(value) for value in values], str(between)
+    _bound(sum(map(len, parts)) + len(separator) * (len(parts) - 1))
+    return separator.join(parts)
+
+
+def _round(number: float, digits: int = 0) -> float:
+    """Jinja's without its methods, which raise ten to the power of ``digits``, as whole numbers do."""
+    if abs(digits) > _MOST_DIGITS:
+        message = f"can't round to {_shown(str(digits))} digits"
+        raise ValueError(message)
+    return round(number, digits)
+
+
+def _bound(length: int) -> None:
+    if length > _LONGEST_RESULT:
+        message = f"the result is longer than {_LONGEST_RESULT} characters"
+        raise ValueError(message)
+
+
 def _environment() -> Environment:
     environment = _Values(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
-    environment.filters = {name: environment.filters[name] for name in FILTERS}
+    own = {"replace": _replace, "join": _join, "round": _round}
+    environment.filters = {name: own.get(name, environment.filters[name]) for name in FILTERS}
     environment.tests = {name: environment.tests[name] for name in ("defined", "undefined")}
     environment.globals = {}
     return environment
@@ -101,12 +131,10 @@ class Template:
             return self.source
         try:
             text = _compiled(self.source).render(values)
+            _bound(len(text))
         except _UNRENDERABLE as error:
             message = f"{_shown(self.source)}: {_shown(str(error))}"
             raise TemplateError(message) from None
-        if len(text) > _LONGEST_RESULT:
-            message = f"{_shown(self.source)}: the result is longer than {_LONGEST_RESULT} characters"
-            raise TemplateError(message)
         return text
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
 
 from remediator.core.durations import format_duration
+from remediator.core.episodes import Episode
 from remediator.core.ids import AttemptId, Token, attempt_id
 from remediator.core.ports.actions import (
     Action,
@@ -22,7 +24,7 @@ from remediator.core.ports.actions import (
 )
 from remediator.core.rules import Step
 from remediator.core.runs import Attempt, Outcome, Phase, Run
-from remediator.core.templates import TemplateError
+from remediator.core.templates import TemplateError, scope_of
 from remediator.engine.facts import render
 
 _log = structlog.get_logger(__name__)
@@ -36,9 +38,15 @@ class Acting:
         self._actions = actions
 
     async def plan(
-        self, run: Run, step: Step, values: Mapping[str, object], token: Token, now: datetime
+        self,
+        run: Run,
+        step: Step,
+        values: Mapping[str, object],
+        token: Token,
+        now: datetime,
+        earlier: Attempt | None = None,
     ) -> tuple[Plan | Refusal, Mapping[str, object]]:
-        """What the step would do, with its rendered parameters."""
+        """What the step would do, with its rendered parameters; ``earlier`` is its try before this one."""
         try:
             params = render(step.params, values)
             context = self._context(run, step_key(run, step), step.action, params, token, now, step.timeout)
@@ -48,7 +56,8 @@ class Acting:
             return Refusal(f"this daemon has no action {step.action}"), {}
         try:
             async with asyncio.timeout(_LOOK_TIMEOUT):
-                return await self._actions[step.action].plan(context), params
+                told = replace(context, earlier=earlier.plan if earlier else None)
+                return await self._actions[step.action].plan(told), params
         except TimeoutError:
             return Refusal(f"no plan within {_LOOK_TIMEOUT:.0f} s", temporary=True), params
         except Exception as error:  # noqa: BLE001 - an action's bug is an unknown outcome, not the engine's end
@@ -106,3 +115,16 @@ def step_key(run: Run, step: Step) -> AttemptId:
     """The id that the step's next attempt will have."""
     name = step.id if run.phase is Phase.STEPS else f"{run.phase.value}.{step.id}"
     return attempt_id(run.id, name, run.attempts + 1)
+
+
+def values_of(run: Run, episodes: tuple[Episode, ...]) -> dict[str, object]:
+    """What the templates of a run's steps see: its first episode, and the results of earlier steps."""
+    first = episodes[0]
+    return scope_of(
+        labels=first.labels,
+        annotations=first.annotations,
+        fingerprint=first.fingerprint,
+        starts_at=first.starts_at,
+        group=first.group,
+        steps=run.results,
+    )

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from remediator.core.changes import Proposal
 from remediator.core.guards import Pause, PauseScope
 from remediator.core.ports.store import Store
-from remediator.core.targets import Target, TargetError, parse_target
+from remediator.core.targets import KINDS, Target, TargetError, parse_target
 from remediator.engine.rulebooks import Rulebooks
 
 
@@ -19,10 +19,14 @@ class CommandError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """What the API and the command line may do to a running daemon."""
+    """What the API and the command line may do to a running daemon.
+
+    ``acted_on`` are the kinds of targets that its actions act on.
+    """
 
     store: Store
     rulebooks: Rulebooks
+    acted_on: frozenset[str] = KINDS
 
     async def pause(
         self, scope: PauseScope, value: str, why: str, who: str, length: timedelta | None
@@ -41,8 +45,18 @@ class Commands:
         return await self.store.pause(scope, self._checked(scope, value), why.strip(), who, length)
 
     async def resume(self, scope: PauseScope, value: str, why: str, who: str) -> int:
-        """Lift the pauses of exactly this scope and value; gives how many there were."""
-        return await self.store.resume(scope, value, why.strip(), who)
+        """Lift the pauses of exactly this scope and value; gives how many there were.
+
+        Those of a rule are lifted whatever of its names they were made by.
+        """
+        lifted = 0
+        for paused in self._paused(scope, value):
+            lifted += await self.store.resume(scope, paused, why.strip(), who)
+        return lifted
+
+    def _paused(self, scope: PauseScope, value: str) -> list[str]:
+        rule = self.rulebooks.active.rulebook.rule(value) if scope is PauseScope.RULE else None
+        return sorted(rule.names) if rule else [_as_paused(scope, value)]
 
     async def clear(self, target: Target, why: str, who: str) -> bool:
         """Lift a target's quarantine in a person's name; ``False`` if there was none.
@@ -67,14 +81,34 @@ class Commands:
         if scope is PauseScope.ALL:
             return ""
         if scope is PauseScope.TARGET:
-            try:
-                return str(parse_target(value))
-            except TargetError as error:
-                raise CommandError(str(error)) from None
+            return str(self._checked_target(value))
         names = [rule.name for rule in self.rulebooks.active.rulebook.rules]
         if value not in names:
             near = get_close_matches(value, names, 1)
             meant = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(names) or 'none'}"
             message = f"there is no rule {value!r}{meant}"
             raise CommandError(message)
+        return value
+
+    def _checked_target(self, value: str) -> Target:
+        try:
+            target = parse_target(value)
+        except TargetError as error:
+            raise CommandError(str(error)) from None
+        if target.kind != "namespace" and target.kind not in self.acted_on:
+            kinds = ", ".join(sorted(self.acted_on | {"namespace"}))
+            message = (
+                f"nothing acts on a {target.kind}, so that there is nothing to pause: give one of {kinds}"
+            )
+            raise CommandError(message)
+        return target
+
+
+def _as_paused(scope: PauseScope, value: str) -> str:
+    """A target as :meth:`Commands.pause` wrote it; what is gone from the rules can still be resumed."""
+    if scope is not PauseScope.TARGET:
+        return value
+    try:
+        return str(parse_target(value))
+    except TargetError:
         return value

@@ -12,17 +12,18 @@ import structlog
 
 from remediator.core.changes import Decided, DecisionRequest, EpisodeWork
 from remediator.core.checks import Fact, Said
-from remediator.core.decide import Decision, DecisionKind, Obstacle, decide, too_early
+from remediator.core.decide import Decision, DecisionKind, Obstacle, decide, stands_without_facts, too_early
 from remediator.core.episodes import Episode
 from remediator.core.events import Event, EventKind
 from remediator.core.guards import GuardView, Question
 from remediator.core.ids import EpisodeId, RunId
-from remediator.core.ports.store import StoreError, Topic
+from remediator.core.ports.store import StoreUnavailableError, Topic
 from remediator.core.reasons import Reason
 from remediator.core.rules import Rule
 from remediator.core.runs import Run
 from remediator.core.targets import Target, TargetError
 from remediator.core.templates import TemplateError, scope_of
+from remediator.engine.alarms import Alarms
 from remediator.engine.facts import Facts
 from remediator.engine.loops import Loop
 from remediator.engine.parts import EngineParts
@@ -44,13 +45,17 @@ def new_run_id() -> RunId:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """One rule's claim to an episode, or what stands in its way."""
+    """One rule's claim to an episode, or what stands in its way.
+
+    ``unasked`` is why the rule's facts were not gathered, where they seemed to make no difference.
+    """
 
     question: Question | Obstacle
     rule: Rule | None = None
     target: Target | None = None
     facts: tuple[Fact, ...] = ()
     told: bool = True
+    unasked: Reason | None = None
 
 
 class DispatcherLoop(Loop):
@@ -60,9 +65,10 @@ class DispatcherLoop(Loop):
     topic = Topic.EPISODES
     idle = timedelta(milliseconds=500)
 
-    def __init__(self, parts: EngineParts) -> None:
+    def __init__(self, parts: EngineParts, alarms: Alarms) -> None:
         super().__init__(parts.store, parts.metrics)
         self._parts = parts
+        self._alarms = alarms
         self._facts = Facts(parts.store, parts.checks)
         self._gate = asyncio.Semaphore(_AT_ONCE)
         self._looking: dict[EpisodeId, asyncio.Task[None]] = {}
@@ -75,13 +81,35 @@ class DispatcherLoop(Loop):
         now = await self.store.now()
         quick: list[tuple[EpisodeWork, list[_Candidate]]] = []
         for work in works:
-            rules = book.index.matching(work.episode.labels)
-            if any(rule.only_if for rule in rules):
-                self._look_first(work, rules, book, now)
-            else:
-                quick.append((work, await self._candidates(work, rules, book, now)))
-        await self._decide(book, quick)
+            try:
+                rules = book.index.matching(work.episode.labels)
+                if any(rule.only_if for rule in rules):
+                    self._look_first(work, rules, book, now)
+                else:
+                    quick.append((work, await self._candidates(work, rules, book, now)))
+            except Exception as error:  # noqa: BLE001 - one bad episode never stops the others
+                self._set_aside(work, error)
+        await self._decide_each(book, quick)
         return len(works) == _BATCH
+
+    async def _decide_each(self, book: Book, works: Sequence[tuple[EpisodeWork, list[_Candidate]]]) -> None:
+        """Decide them together, or one by one if that fails: one bad episode never stops the others."""
+        try:
+            await self._decide(book, works)
+        except StoreUnavailableError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whichever of them it is, the others must be decided
+            if len(works) == 1:
+                self._set_aside(works[0][0], error)
+                return
+            for work in works:
+                await self._decide_each(book, [work])
+
+    def _set_aside(self, work: EpisodeWork, error: Exception) -> None:
+        """Leave an episode that can't be decided until its claim runs out; people hear of it meanwhile."""
+        id_ = work.episode.id
+        _log.error("not decided, taken up again later", episode=id_, exc_info=error)
+        self._alarms.alarm("episode_undecided", f"episode {id_}: {type(error).__name__}: {error}")
 
     async def close(self) -> None:
         """Stop looking; what was not decided is found again at the next start."""
@@ -104,11 +132,11 @@ class DispatcherLoop(Loop):
             async with self._gate:
                 candidates = await self._candidates(work, rules, book, now)
             await self._decide(book, [(work, candidates)])
-        except StoreError as error:
+        except StoreUnavailableError as error:
             self.metrics.store_failed()
             _log.error("not decided, taken up again later", episode=work.episode.id, error=str(error))
-        except Exception:  # noqa: BLE001 - one bad episode never stops the others
-            _log.exception("not decided, taken up again later", episode=work.episode.id)
+        except Exception as error:  # noqa: BLE001 - one bad episode never stops the others
+            self._set_aside(work, error)
 
     async def _candidates(
         self, work: EpisodeWork, rules: Sequence[Rule], book: Book, now: datetime
@@ -116,7 +144,7 @@ class DispatcherLoop(Loop):
         """The rules that take this episode: the first that holds, and those after it while it says so."""
         taken: list[_Candidate] = []
         for rule in rules:
-            if rule.name not in work.decided:
+            if rule.names.isdisjoint(work.decided):
                 candidate = await self._candidate(rule, work.episode, book, now)
                 if candidate is None:
                     continue
@@ -138,8 +166,13 @@ class DispatcherLoop(Loop):
         except (TemplateError, TargetError) as error:
             return _Candidate(Obstacle(Reason.TARGET_INVALID, f"{rule.name}: {error}"), rule)
         question = Question(rule, target, rule.effective_mode(self._parts.mode), (book.rulebook,))
-        if not episode.is_open or too_early(episode, rule, now) is not None:
-            return _Candidate(question, rule, target)
+        if rule.only_if:
+            unasked = _Candidate(question, rule, target, unasked=Reason.FIRING_FOR)
+            if not episode.is_open or too_early(episode, rule, now) is not None:
+                return unasked
+            peeked = await self._peek(_request(episode, unasked, book, last=True), question, now)
+            if peeked.kind is not DecisionKind.DEFER and stands_without_facts(peeked, episode):
+                return replace(unasked, unasked=peeked.reason)
         facts = await self._facts.gather(rule.only_if, target, (episode,), values)
         if all(fact.holds for fact in facts):
             return _Candidate(question, rule, target, facts)
@@ -147,6 +180,11 @@ class DispatcherLoop(Loop):
             obstacle = Obstacle(Reason.FACT_ERROR, f"{facts[-1].check}: {facts[-1].answer.detail}")
             return _Candidate(obstacle, rule, target, facts)
         return None
+
+    async def _peek(self, request: DecisionRequest, question: Question, now: datetime) -> Decision:
+        """What would be decided now if the facts held."""
+        view = await self.store.view(_new_run(request, question, now), question.names)
+        return decide(request.episode, question, view)
 
     async def _decide(self, book: Book, works: Sequence[tuple[EpisodeWork, list[_Candidate]]]) -> None:
         questions: dict[RunId, _Candidate] = {}
@@ -191,6 +229,7 @@ def _request(episode: Episode, candidate: _Candidate, book: Book, *, last: bool)
         run=new_run_id(),
         facts=candidate.facts,
         last=last,
+        was=candidate.rule.was if candidate.rule else (),
     )
 
 
@@ -198,10 +237,12 @@ def _judged(request: DecisionRequest, candidate: _Candidate, view: GuardView, bo
     decision = decide(request.episode, candidate.question, view)
     if not candidate.told:
         decision = replace(decision, report=False, page=False)
+    if _needs_facts(request, candidate, decision):
+        decision = _ask_again(request, candidate, view)
     channels = book.rulebook.report_to(candidate.rule)
     event = _decision_event(request, decision, view.now)
     if decision.kind is DecisionKind.RUN and isinstance(candidate.question, Question):
-        run = _new_run(request, candidate.question, decision, view.now)
+        run = _new_run(request, candidate.question, view.now)
         created = Event(
             EventKind.RUN_CREATED,
             view.now,
@@ -226,17 +267,32 @@ def _judged(request: DecisionRequest, candidate: _Candidate, view: GuardView, bo
     return Decided(decision, None, (event, *_joined_event(request, decision, view.now)), envelopes)
 
 
+def _needs_facts(request: DecisionRequest, candidate: _Candidate, decision: Decision) -> bool:
+    """Whether the world moved on since the facts seemed to make no difference."""
+    return candidate.unasked is not None and not stands_without_facts(decision, request.episode)
+
+
+def _ask_again(request: DecisionRequest, candidate: _Candidate, view: GuardView) -> Decision:
+    return Decision(
+        DecisionKind.DEFER,
+        candidate.unasked or Reason.FIRING_FOR,
+        "its facts have to be asked for after all",
+        not_before=view.now,
+        expires=request.episode.first_seen,
+    )
+
+
 def _created_detail(request: DecisionRequest) -> str:
     return f"{request.episode.alertname} matched {request.rule}"
 
 
-def _new_run(request: DecisionRequest, question: Question, decision: Decision, now: datetime) -> Run:
+def _new_run(request: DecisionRequest, question: Question, now: datetime) -> Run:
     return Run(
         id=request.run,
         rule=question.rule.name,
         target=question.target,
         severity=request.severity,
-        mode=decision.mode,
+        mode=question.mode,
         rulebook=request.rulebook,
         episode=request.episode.id,
         created_at=now,

@@ -8,20 +8,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from remediator.core.changes import IntentRequest
 from remediator.core.checks import Fact
 from remediator.core.durations import format_duration
 from remediator.core.episodes import Episode
-from remediator.core.events import EventKind
-from remediator.core.guards import (
-    Answer,
-    GuardAnswer,
-    GuardView,
-    Question,
-    Verdict,
-    ask_at_first_intent,
-    ask_before_step,
-)
+from remediator.core.events import Event, EventKind
+from remediator.core.guards import Answer, Verdict
 from remediator.core.ids import Token
 from remediator.core.leases import Held
 from remediator.core.ports.actions import Plan, Refusal, Sighting
@@ -29,19 +20,20 @@ from remediator.core.ports.store import Topic
 from remediator.core.reasons import Reason
 from remediator.core.rules import Rule, Rulebook, Step
 from remediator.core.runs import Attempt, Move, Outcome, Phase, Run, RunState
-from remediator.core.templates import scope_of
-from remediator.engine.acting import Acting, step_key
+from remediator.engine.acting import Acting, step_key, values_of
+from remediator.engine.asking import Guards
 from remediator.engine.facts import Facts
 from remediator.engine.journal import Journal, LostTheRunError, ended
 from remediator.engine.leases import Holder
 from remediator.engine.parts import EngineParts
-from remediator.engine.proof import Proof
-from remediator.engine.proof import Verdict as Proven
+from remediator.engine.proof import Proof, Proven
 
 _WAIT = timedelta(seconds=1)
 _LONGEST_PAUSE = 10.0
 #: How long a probe is repeated before the attempt is given up as unknown.
 PROBE_FOR = timedelta(seconds=60)
+#: How long a step is planned anew while its target can't be looked at, before a person is called.
+BLIND_FOR = timedelta(seconds=15)
 
 
 class Driver:
@@ -52,19 +44,21 @@ class Driver:
         parts: EngineParts,
         journal: Journal,
         rule: Rule,
-        books: tuple[Rulebook, ...],
+        pinned: Rulebook,
         holder: Holder,
         stopping: asyncio.Event,
     ) -> None:
         self._parts = parts
         self._journal = journal
         self._rule = rule
-        self._books = books
+        self._guards = Guards(parts.rulebooks, parts.mode, rule, pinned)
         self._holder = holder
         self._stopping = stopping
         self._acting = Acting(parts.actions)
         self._facts = Facts(parts.store, parts.checks)
         self._doubt_is_ours = False
+        self._blind_since: datetime | None = None
+        self._looks = 0
         self._handlers: Mapping[RunState, Callable[[], Awaitable[None]]] = {
             RunState.PENDING: self._begin,
             RunState.READY: self._go_on,
@@ -109,9 +103,7 @@ class Driver:
         if now >= run.deadline_at and not run.broken:
             await self._end_late()
         elif not run.reached_intent and not any(episode.is_open for episode in self._episodes):
-            await self._journal.move(
-                self._token, Move.CANCEL, reason=Reason.RESOLVED, detail="resolved by itself"
-            )
+            await self._cancel()
         elif run.broken:
             await self._fall_back_or_fail()
         elif run.position >= len(self._steps):
@@ -127,9 +119,13 @@ class Driver:
             detail = f"could not begin within {length}: {self._run.detail or 'it had to wait'}"
             await self._journal.move(self._token, Move.EXPIRE, reason=Reason.EXPIRED, detail=detail)
 
-    async def _unproven(self, detail: str, reason: Reason | None = None) -> None:
+    async def _unproven(
+        self, detail: str, reason: Reason | None = None, also: tuple[Event, ...] = ()
+    ) -> None:
         """Nothing says that the world got better, nor that it did not: quarantine, and a person decides."""
-        await self._journal.move(self._token, Move.GIVE_UP, reason=reason, detail=detail, quarantine=True)
+        await self._journal.move(
+            self._token, Move.GIVE_UP, reason=reason, detail=detail, quarantine=True, also=also
+        )
 
     async def _fall_back_or_fail(self) -> None:
         run = self._run
@@ -150,48 +146,69 @@ class Driver:
             await self._journal.move(self._token, Move.FAIL, detail=run.detail)
 
     async def _step(self, step: Step) -> None:
-        if any(book.rule(self._rule.name) is None for book in self._books):
-            detail = f"{self._rule.name} is not in the active rulebook"
-            await self._journal.move(self._token, Move.REFUSE, reason=Reason.RULE_GONE, detail=detail)
-            return
-        verdict = self._ask(await self._parts.store.view(self._run))
-        if verdict.objection is not None:
-            await self._heed(verdict.objection)
+        verdict = self._guards.ask(self._guards.request(self._run), await self._parts.store.view(self._run))
+        if not verdict.allows:
+            await self._heed(verdict)
             return
         now = await self._parts.store.now()
-        plan, params = await self._acting.plan(self._run, step, self._values, self._token, now)
+        earlier = self._last_attempt() if self._run.attempts else None
+        plan, params = await self._acting.plan(self._run, step, self._values, self._token, now, earlier)
         if isinstance(plan, Refusal):
-            await self._refused_by_plan(step, plan)
+            await self._refused_by_plan(step, plan, now)
+            return
+        self._blind_since, self._looks = None, 0
+        await self._attempt(step, plan, params)
+
+    async def _heed(self, verdict: Verdict) -> None:
+        objection = verdict.objection
+        if objection is None:
+            return
+        detail = f"{objection.guard.value}: {objection.detail}"
+        if objection.answer is Answer.WAITS:
+            await self._journal.waiting(self._token, detail, verdict)
+            await self._parts.store.wait(Topic.RUNS, _WAIT)
+            return
+        asked = (self._journal.asked(verdict, await self._parts.store.now()),)
+        if objection.reason is Reason.RESOLVED:
+            await self._cancel(asked)
         else:
-            await self._attempt(step, plan, params)
+            await self._refused(objection.reason, detail, asked)
 
-    def _ask(self, view: GuardView) -> Verdict:
-        ask = ask_before_step if self._run.reached_intent else ask_at_first_intent
-        return ask(self._question(), view)
+    async def _cancel(self, also: tuple[Event, ...] = ()) -> None:
+        detail = "resolved by itself"
+        await self._journal.move(self._token, Move.CANCEL, reason=Reason.RESOLVED, detail=detail, also=also)
 
-    def _question(self) -> Question:
-        """Pinned and active rulebook: the stricter mode holds, and each guard asks both."""
-        versions = [book.rule(self._rule.name) for book in self._books]
-        modes = [rule.effective_mode(self._parts.mode) for rule in versions if rule is not None]
-        return Question(self._rule, self._run.target, min(modes), self._books)
+    async def _refused(self, reason: Reason | None, detail: str, also: tuple[Event, ...] = ()) -> None:
+        """A run that has changed something and may not go on has proven nothing."""
+        if self._has_changed_something:
+            await self._unproven(detail, reason, also)
+        else:
+            await self._journal.move(self._token, Move.REFUSE, reason=reason, detail=detail, also=also)
 
-    async def _heed(self, objection: GuardAnswer) -> None:
-        if objection.answer is Answer.REFUSES:
-            detail = f"{objection.guard.value}: {objection.detail}"
-            await self._journal.move(self._token, Move.REFUSE, reason=objection.reason, detail=detail)
-            return
-        if self._run.detail != objection.detail:
-            await self._journal.waiting(self._token, objection)
-        await self._parts.store.wait(Topic.RUNS, _WAIT)
+    @property
+    def _has_changed_something(self) -> bool:
+        return any(attempt.outcome is Outcome.SUCCEEDED for attempt in self._journal.story.attempts)
 
-    async def _refused_by_plan(self, step: Step, refusal: Refusal) -> None:
+    async def _refused_by_plan(self, step: Step, refusal: Refusal, now: datetime) -> None:
         if refusal.reason is not None:
-            await self._journal.move(self._token, Move.REFUSE, reason=refusal.reason, detail=refusal.detail)
-            return
-        tries = self._run.tries
-        await self._miss(step, refusal.detail, counted=True)
-        if not self._run.broken:
-            await self._pause(tries)
+            await self._refused(refusal.reason, refusal.detail)
+        elif refusal.temporary:
+            await self._wait_for_a_plan(step, refusal, now)
+        else:
+            await self._miss(step, refusal.detail, counted=True, hopeless=True)
+
+    async def _wait_for_a_plan(self, step: Step, refusal: Refusal, now: datetime) -> None:
+        """What can't be looked at is not proven to have failed: no other step follows from it (law 6)."""
+        self._blind_since = self._blind_since or now
+        if now - self._blind_since < min(BLIND_FOR, step.timeout):
+            await self._journal.waiting(self._token, refusal.detail)
+            await self._pause(self._looks)
+            self._looks += 1
+        elif self._has_changed_something:
+            await self._unproven(refusal.detail)
+        else:
+            detail = f"not begun, nothing was changed: {refusal.detail}"
+            await self._journal.move(self._token, Move.FAIL, detail=detail)
 
     async def _attempt(self, step: Step, plan: Plan, params: Mapping[str, object]) -> None:
         token, run = self._token, self._run
@@ -214,10 +231,10 @@ class Driver:
                 plan=plan.data,
             )
 
-        request = IntentRequest(self._question(), first=not run.reached_intent)
-        verdict = await self._journal.intend(token, request, lambda _request, view: self._ask(view), make)
-        if verdict.objection is not None:
-            await self._heed(verdict.objection)
+        request = self._guards.request(run)
+        verdict = await self._journal.intend(token, request, self._guards.ask, make)
+        if not verdict.allows:
+            await self._heed(verdict)
             return
         if request.first:
             self._parts.metrics.intended(self._last_attempt().intended_at - self._episodes[0].first_seen)
@@ -249,10 +266,21 @@ class Driver:
         await self._journal.move(self._token, Move.SUCCEED, run=after, attempt=done, detail=detail)
         self._parts.metrics.attempt_ended(done)
 
-    async def _miss(self, step: Step, detail: str, *, counted: bool, attempt: Attempt | None = None) -> None:
-        """A try is proven not to have worked; a takeover's is not counted, since it may never have begun."""
+    async def _miss(
+        self,
+        step: Step,
+        detail: str,
+        *,
+        counted: bool,
+        attempt: Attempt | None = None,
+        hopeless: bool = False,
+    ) -> None:
+        """A try is proven not to have worked; a takeover's is not counted, since it may never have begun.
+
+        After a ``hopeless`` one trying again would meet the same.
+        """
         tries = self._run.tries + counted
-        after = replace(self._run, tries=tries, broken=tries > step.retry)
+        after = replace(self._run, tries=tries, broken=hopeless or tries > step.retry)
         failed = ended(attempt, Outcome.FAILED, detail, await self._parts.store.now()) if attempt else None
         await self._journal.move(self._token, Move.MISS, run=after, attempt=failed, detail=detail)
         if failed is not None:
@@ -303,8 +331,7 @@ class Driver:
             await self._unproven(finding.detail)
 
     async def _tell_answer(self, fact: Fact) -> None:
-        detail = f"{fact.check} {fact.answer.said.value} ({fact.answer.detail})"
-        await self._journal.note(EventKind.RUN_CHECKED, detail, {"check": fact.check})
+        await self._journal.note(EventKind.RUN_CHECKED, fact.line, {"check": fact.check})
 
     async def _current_episodes(self) -> tuple[Episode, ...]:
         return await self._parts.store.episodes_of(self._run.id)
@@ -334,16 +361,3 @@ class Driver:
                 await self._stopping.wait()
         except TimeoutError:
             return
-
-
-def values_of(run: Run, episodes: tuple[Episode, ...]) -> dict[str, object]:
-    """What the templates of a run's steps see: its first episode, and the results of earlier steps."""
-    first = episodes[0]
-    return scope_of(
-        labels=first.labels,
-        annotations=first.annotations,
-        fingerprint=first.fingerprint,
-        starts_at=first.starts_at,
-        group=first.group,
-        steps=run.results,
-    )

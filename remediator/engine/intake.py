@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
 import structlog
 
-from remediator.core.changes import Intake, Observed
+from remediator.core.changes import Intake, Observed, RawWebhook
 from remediator.core.episodes import observe
-from remediator.core.ports.store import Store, Topic
+from remediator.core.ids import WebhookId
+from remediator.core.ports.store import Store, StoreUnavailableError, Topic
 from remediator.engine.alarms import Alarms
 from remediator.engine.loops import Loop
 from remediator.engine.payload import take_apart
@@ -15,6 +20,10 @@ from remediator.telemetry import Metrics
 _log = structlog.get_logger(__name__)
 #: Bodies held in memory at a time; one webhook alone may exceed it.
 _BATCH_BYTES = 1024 * 1024
+#: Alerts folded in one transaction: everybody else's call to the ledger waits for it.
+_SLICE = 2000
+#: From this size on a body is taken apart beside the event loop, which serves others meanwhile.
+_LARGE = 256 * 1024
 
 
 class IntakeLoop(Loop):
@@ -26,22 +35,77 @@ class IntakeLoop(Loop):
     def __init__(self, store: Store, metrics: Metrics, alarms: Alarms) -> None:
         super().__init__(store, metrics)
         self._alarms = alarms
+        self._folded: dict[WebhookId, int] = {}
 
     async def work(self) -> bool:
         webhooks = await self.store.untaken_webhooks(_BATCH_BYTES)
         if not webhooks:
             return False
-        intakes = [take_apart(webhook) for webhook in webhooks]
-        observed = await self.store.take_webhooks(intakes, observe)
-        self._tell(intakes, observed)
+        intakes = [self._rest_of(await _taken_apart(webhook)) for webhook in webhooks]
+        for part in slices(intakes, _SLICE):
+            for intake, observed in await self._take(part):
+                self._note(intake)
+                self._tell(intake, observed)
         return True
 
-    def _tell(self, intakes: list[Intake], observed: list[Observed]) -> None:
-        for intake in intakes:
-            if intake.quarantine is not None:
-                _log.warning("webhook quarantined", webhook=intake.webhook, why=intake.quarantine)
-                self.metrics.webhook_quarantined()
-                self._alarms.alarm("webhook_quarantined", f"webhook {intake.webhook}: {intake.quarantine}")
-        for one in observed:
-            for sighting, count in one.sightings.items():
-                self.metrics.alerts_seen(sighting, count)
+    async def _take(self, part: Sequence[Intake]) -> list[tuple[Intake, Observed]]:
+        """Fold some webhooks; one that can't be kept is quarantined, and holds none of the others up."""
+        try:
+            return list(zip(part, await self.store.take_webhooks(part, observe), strict=True))
+        except StoreUnavailableError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whichever of them it is, the others must get in
+            if len(part) > 1:
+                return [pair for intake in part for pair in await self._take([intake])]
+            _log.exception("webhook not folded", webhook=part[0].webhook)
+            why = f"its alerts can't be kept: {error}"
+        bad = Intake(part[0].webhook, quarantine=why)
+        return list(zip([bad], await self.store.take_webhooks([bad], observe), strict=True))
+
+    def _rest_of(self, intake: Intake) -> Intake:
+        """Without the alerts that an earlier try has folded already: they would be counted again."""
+        return replace(intake, alerts=intake.alerts[self._folded.get(intake.webhook, 0) :])
+
+    def _note(self, intake: Intake) -> None:
+        if intake.more:
+            self._folded[intake.webhook] = self._folded.get(intake.webhook, 0) + len(intake.alerts)
+        else:
+            self._folded.pop(intake.webhook, None)
+
+    def _tell(self, intake: Intake, observed: Observed) -> None:
+        if intake.quarantine is not None:
+            _log.warning("webhook quarantined", webhook=intake.webhook, why=intake.quarantine)
+            self.metrics.webhook_quarantined()
+            self._alarms.alarm("webhook_quarantined", f"webhook {intake.webhook}: {intake.quarantine}")
+        elif intake.truncated and not intake.more:
+            detail = f"webhook {intake.webhook}: Alertmanager left {intake.truncated} alerts out"
+            self._alarms.alarm("webhook_truncated", f"{detail}; set max_alerts: 0 in its receiver")
+        for sighting, count in observed.sightings.items():
+            self.metrics.alerts_seen(sighting, count)
+
+
+def slices(intakes: Sequence[Intake], size: int) -> Iterator[list[Intake]]:
+    """All alerts in their order, at most ``size`` at a time; only its last slice marks a webhook taken."""
+    part: list[Intake] = []
+    room = size
+    for intake in intakes:
+        rest = intake
+        while len(rest.alerts) > room:
+            part.append(replace(rest, alerts=rest.alerts[:room], more=True))
+            rest = replace(rest, alerts=rest.alerts[room:])
+            yield part
+            part, room = [], size
+        part.append(rest)
+        room -= len(rest.alerts)
+    if part:
+        yield part
+
+
+async def _taken_apart(webhook: RawWebhook) -> Intake:
+    try:
+        if len(webhook.body) < _LARGE:
+            return take_apart(webhook)
+        return await asyncio.to_thread(take_apart, webhook)
+    except Exception as error:  # noqa: BLE001 - a webhook that nobody foresaw stops none of the others
+        _log.exception("webhook not taken apart", webhook=webhook.id)
+        return Intake(webhook.id, quarantine=f"it can't be taken apart: {type(error).__name__}")

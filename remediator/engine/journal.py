@@ -8,7 +8,7 @@ from datetime import datetime
 
 from remediator.core.changes import IntentRequest, Refused, RunChange, RunRow
 from remediator.core.events import Event, EventKind
-from remediator.core.guards import GuardAnswer, GuardView, Quarantine, Verdict
+from remediator.core.guards import GuardView, Quarantine, Verdict
 from remediator.core.ids import Token
 from remediator.core.ports.store import Ask, Store
 from remediator.core.reasons import Reason
@@ -120,7 +120,7 @@ class Journal:
             following = move(intending, Move.INTEND, view.now)
             attempt = make_attempt(following, view.now)
             events = (
-                self.event(EventKind.GUARDS_ASKED, view.now, "", {"answers": _answers(verdict)}),
+                self.asked(verdict, view.now),
                 self.event(EventKind.ATTEMPT_INTENDED, view.now, attempt.summary, None, attempt),
             )
             story = replace(
@@ -144,20 +144,27 @@ class Journal:
         rows = await self._store.run_row(self.run.id)
         self.story = story_of(rows[0], self.rule, self.story.channels)
 
-    async def waiting(self, token: Token, objection: GuardAnswer) -> None:
-        """Say once what the run waits for.
+    async def waiting(self, token: Token, detail: str, verdict: Verdict | None = None) -> None:
+        """Say once what the run waits for, with every guard's answer where a guard makes it wait.
 
         Raises:
             LostTheRunError: the store refused it.
         """
-        run = replace(self.run, detail=objection.detail)
+        if self.run.detail == detail:
+            return
+        run = replace(self.run, detail=detail)
         now = await self._store.now()
-        event = self.event(EventKind.RUN_WAITING, now, f"{objection.guard.value}: {objection.detail}")
+        data = {"answers": _answers(verdict)} if verdict else None
+        event = self.event(EventKind.RUN_WAITING, now, detail, data)
         story = replace(self.story, run=run, events=(*self.story.events, event))
         change = RunChange(run, run.state, events=(event,), envelopes=tell_run(story))
         if await self._store.advance(token, change) is not None:
             raise LostTheRunError(run.id)
         self.story = story
+
+    def asked(self, verdict: Verdict, at: datetime) -> Event:
+        """Every guard's answer, as an event."""
+        return self.event(EventKind.GUARDS_ASKED, at, "", {"answers": _answers(verdict)})
 
     async def note(self, kind: EventKind, detail: str, data: Mapping[str, object] | None = None) -> None:
         """Write an event that changes nothing, such as a check's new answer."""

@@ -16,7 +16,10 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 
 
 class Loop(ABC):
-    """Work that comes from the ledger piece by piece: :meth:`work` until there is none, then wait."""
+    """Work that comes piece by piece: :meth:`work` until there is none, then :meth:`rest`.
+
+    Unless :meth:`rest` says otherwise, work comes from the ledger, and ``topic`` is what tells of it.
+    """
 
     name: str
     topic: Topic
@@ -30,6 +33,10 @@ class Loop(ABC):
     async def work(self) -> bool:
         """Do one piece; true if there may be more at once."""
 
+    async def rest(self) -> None:
+        """Wait until there may be work again."""
+        await self.store.wait(self.topic, self.idle)
+
     async def close(self) -> None:  # noqa: B027 - most loops leave nothing running
         """End what :meth:`work` left running; called once :meth:`run` has been cancelled."""
 
@@ -39,7 +46,7 @@ class Loop(ABC):
         while True:
             try:
                 if not await self.work():
-                    await self.store.wait(self.topic, self.idle)
+                    await self.rest()
                 pause = _FIRST_PAUSE
             except StoreError as error:
                 self.metrics.store_failed()

@@ -9,8 +9,7 @@ from remediator.core.ids import Token
 from remediator.core.ports.actions import Plan, Refusal
 from remediator.core.rules import Rule, Step
 from remediator.core.runs import Move
-from remediator.engine.acting import Acting
-from remediator.engine.driver import values_of
+from remediator.engine.acting import Acting, values_of
 from remediator.engine.journal import Journal
 from remediator.engine.parts import EngineParts
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 import structlog
 
 from remediator.core.changes import OutboxItem
-from remediator.core.notices import Lane
+from remediator.core.notices import Lane, NoticeKind
 from remediator.core.ports.channels import Delivered, Delivery, Notifier, Rejected, TryAgain
 from remediator.core.ports.store import Store, Topic
 from remediator.engine.alarms import Alarms
@@ -21,6 +22,8 @@ _BATCH = 10
 #: Longer than any notifier takes, so that a claim never runs out under a delivery.
 _CLAIM = timedelta(seconds=60)
 _DELIVERY_TIMEOUT = 30.0
+#: The channel that is always there.
+_LAST_RESORT = "log"
 _LONGEST_WAIT = timedelta(seconds=60)
 
 
@@ -57,10 +60,19 @@ class OutboxLoop(Loop):
             _log.warning("notice not delivered", channel=channel, why=delivery.detail, again_in=str(wait))
             await self.store.delay(item, wait, delivery.detail)
         else:
-            _log.error(
-                "notice given up", channel=channel, why=delivery.detail, title=item.envelope.notice.title
-            )
-            await self.store.park(item, delivery.detail)
+            await self._give_up(item, delivery.detail)
+
+    async def _give_up(self, item: OutboxItem, why: str) -> None:
+        """Park a notice; a page goes to the log instead, since somebody must be able to find it."""
+        envelope = item.envelope
+        channel, notice = envelope.channel, envelope.notice
+        _log.error("notice given up", channel=channel, why=why, title=notice.title, summary=notice.summary)
+        # An alarm of an alarm would go to the same lost channel, again and again.
+        if notice.kind is not NoticeKind.ALARM:
+            self._alarms.alarm("notice_parked", f"{channel}: {why}: {notice.title}")
+        if notice.page and channel != _LAST_RESORT:
+            await self.store.post([replace(envelope, channel=_LAST_RESORT)])
+        await self.store.park(item, why)
 
     async def _try(self, item: OutboxItem, notifier: Notifier | None) -> Delivery:
         if notifier is None:

@@ -6,6 +6,7 @@ Fields as in Alertmanager's ``template.Data`` (template/template.go); unknown on
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -31,6 +32,8 @@ class _Payload(msgspec.Struct, rename="camel"):
     truncated_alerts: int = 0
 
 
+#: Alertmanager's own hash of a label set, 64 bits in hexadecimal (common/model/fingerprinting.go).
+_FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 _decoder = msgspec.json.Decoder(_Payload)
 
 
@@ -43,13 +46,13 @@ def take_apart(webhook: RawWebhook) -> Intake:
         return Intake(webhook.id, quarantine="no Alertmanager v4 payload: it is nested too deeply")
     except (msgspec.DecodeError, ValueError, OverflowError) as error:
         return Intake(webhook.id, quarantine=f"no Alertmanager v4 payload: {error}")
-    return Intake(webhook.id, alerts)
+    return Intake(webhook.id, alerts, truncated=max(payload.truncated_alerts, 0))
 
 
 def _alert(source: str, alert: _Alert, group: dict[str, str]) -> Alert:
     return Alert(
         source=source,
-        fingerprint=alert.fingerprint or fingerprint(alert.labels),
+        fingerprint=_fingerprint(alert),
         firing=alert.status == "firing",
         labels=alert.labels,
         annotations=alert.annotations,
@@ -57,6 +60,13 @@ def _alert(source: str, alert: _Alert, group: dict[str, str]) -> Alert:
         ends_at=_end(alert.ends_at),
         group=group,
     )
+
+
+def _fingerprint(alert: _Alert) -> str:
+    """The one that was told, if it is one: it is the alert's key in the ledger, and no place for any text."""
+    if _FINGERPRINT.fullmatch(alert.fingerprint):
+        return alert.fingerprint
+    return fingerprint(alert.labels)
 
 
 def _end(told: datetime | None) -> datetime | None:

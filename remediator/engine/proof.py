@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from remediator.core.checks import Fact, Said
+from remediator.core.checks import Fact, Said, lines
 from remediator.core.durations import format_duration
 from remediator.core.episodes import Episode
 from remediator.core.ports.store import Store
@@ -19,7 +19,7 @@ from remediator.engine.facts import Facts
 _SHORTEST_LOOK, _LONGEST_LOOK = 0.2, 2.0
 
 
-class Verdict(StrEnum):
+class Proven(StrEnum):
     """What the proof came to. ``parked`` says that we were asked to stop before it came to anything."""
 
     PROVEN = "proven"
@@ -32,7 +32,7 @@ class Verdict(StrEnum):
 class Finding:
     """A verdict with the last answers that led to it."""
 
-    verdict: Verdict
+    verdict: Proven
     detail: str
 
 
@@ -66,11 +66,11 @@ class Proof:
             good_since = (good_since or looked_at) if good else None
             now = await self._store.now()
             if good_since is not None and looked_at - good_since >= verify.stable_for:
-                return Finding(Verdict.PROVEN, _proven(facts, verify.stable_for))
+                return Finding(Proven.PROVEN, _proven(facts, verify.stable_for))
             if now >= until:
                 return _at_the_end(facts, verify, good=good)
-            await _pause(pace, stopping)
-        return Finding(Verdict.PARKED, "")
+            await _pause(min(pace, (until - now).total_seconds()), stopping)
+        return Finding(Proven.PARKED, "")
 
     async def _tell_changes(self, facts: Sequence[Fact]) -> None:
         for position, fact in enumerate(facts):
@@ -91,21 +91,17 @@ def _at_the_end(facts: Sequence[Fact], verify: Verify, *, good: bool) -> Finding
     """An error is missing evidence and hides whatever the others say; else a wrong answer disproves."""
     within = format_duration(verify.within)
     if not facts:
-        return Finding(Verdict.UNPROVEN, "the rule names no check that could prove the repair")
+        return Finding(Proven.UNPROVEN, "the rule names no check that could prove the repair")
     errors = [fact for fact in facts if fact.answer.said is Said.ERROR]
     if errors:
-        return Finding(Verdict.UNPROVEN, f"not answered within {within}: {_listed(errors)}")
+        return Finding(Proven.UNPROVEN, f"not answered within {within}: {lines(errors)}")
     if good:
         stable = format_duration(verify.stable_for)
-        return Finding(Verdict.UNPROVEN, f"good, but not for {stable} before {within} were over")
+        return Finding(Proven.UNPROVEN, f"good, but not for {stable} before {within} were over")
     wrong = [fact for fact in facts if not fact.holds]
-    return Finding(Verdict.DISPROVEN, f"not repaired within {within}: {_listed(wrong)}")
+    return Finding(Proven.DISPROVEN, f"not repaired within {within}: {lines(wrong)}")
 
 
 def _proven(facts: Sequence[Fact], stable_for: timedelta) -> str:
     stable = f", stable for {format_duration(stable_for)}" if stable_for else ""
-    return f"{_listed(facts)}{stable}"
-
-
-def _listed(facts: Sequence[Fact]) -> str:
-    return "; ".join(f"{fact.check} {fact.answer.said.value} ({fact.answer.detail})" for fact in facts)
+    return f"{lines(facts)}{stable}"

@@ -17,6 +17,7 @@ from remediator.core.rules import Rulebook
 
 _log = structlog.get_logger(__name__)
 _KEPT_COMPILED = 16
+_REMEDY = "`remediator reload` or SIGHUP puts these files in force"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,14 @@ class Rulebooks:
             message = "no rulebook has been loaded yet"
             raise RuntimeError(message)
         return self._active
+
+    def complaint(self) -> str:
+        """Why this replica's rule files are not what is in force, for people; empty while they are."""
+        if self.problem is not None:
+            return f"they can't be used: {self.problem}"
+        if self.drifted not in (None, self.active.rulebook.hash):
+            return f"{str(self.drifted)[:12]} was replaced before and is not in force; {_REMEDY}"
+        return ""
 
     async def boot(self) -> None:
         """Propose the files unless the ledger saw them before; files that can't be used keep the old book.
@@ -109,7 +118,7 @@ class Rulebooks:
             _log.warning(
                 "rulebook drifted: these files were replaced before and are not in force",
                 hash=files.hash,
-                remedy="send SIGHUP or POST /api/v1/rulebook/reload to put them in force",
+                remedy=_REMEDY,
             )
         for warning in compiled.warnings:
             _log.warning("rulebook", warning=warning)

@@ -8,14 +8,14 @@ from datetime import timedelta
 
 import structlog
 
-from remediator.core.ids import RunId
-from remediator.core.leases import Held
+from remediator.core.ids import RunId, Token
+from remediator.core.leases import Held, Lease
 from remediator.core.ports.store import StoreError, Topic
 from remediator.core.reasons import Reason
 from remediator.core.rules import Mode, Rule, Rulebook
-from remediator.core.runs import Move, RunState
+from remediator.core.runs import Move, Outcome, RunState
 from remediator.engine.driver import Driver
-from remediator.engine.journal import Journal, LostTheRunError, story_of
+from remediator.engine.journal import Journal, LostTheRunError, ended, story_of
 from remediator.engine.leases import Holder, LeaseLostError
 from remediator.engine.loops import Loop
 from remediator.engine.observing import observe
@@ -81,16 +81,16 @@ class RunnerLoop(Loop):
             await asyncio.sleep(1)
 
     async def _drive_by_mode(self, run: RunId) -> None:
-        journal, books = await self._open(run)
+        journal, pinned = await self._open(run)
         if journal.run.state.is_final:
             return
         rule = journal.rule
-        if rule is None:
+        if rule is None or pinned is None:
             await self._end_without_rule(journal)
         elif journal.run.mode is not Mode.LIVE:
             await observe(self._parts, journal, rule)
         else:
-            await self._drive_live(journal, rule, books)
+            await self._drive_live(journal, rule, pinned)
         if journal.run.state.is_final:
             self.metrics.run_ended(journal.run)
             _log.info(
@@ -102,23 +102,22 @@ class RunnerLoop(Loop):
                 detail=journal.run.detail,
             )
 
-    async def _open(self, run: RunId) -> tuple[Journal, tuple[Rulebook, ...]]:
+    async def _open(self, run: RunId) -> tuple[Journal, Rulebook | None]:
         row = (await self.store.run_row(run))[0]
         active = self._parts.rulebooks.active.rulebook
         pinned = await self._parts.rulebooks.pinned(row.run.rulebook)
         rule = pinned.rule(row.run.rule) if pinned else None
         channels = (pinned or active).report_to(rule)
-        books = (active,) if pinned is None or pinned is active else (pinned, active)
-        return Journal(self.store, story_of(row, rule, channels), rule), books
+        return Journal(self.store, story_of(row, rule, channels), rule), pinned
 
-    async def _drive_live(self, journal: Journal, rule: Rule, books: tuple[Rulebook, ...]) -> None:
+    async def _drive_live(self, journal: Journal, rule: Rule, pinned: Rulebook) -> None:
         parts = self._parts
         holder = Holder(self.store, self.metrics, parts.owner, journal.run.id, parts.lease_ttl)
         held = await holder.acquire()
         if isinstance(held, Held):
             await self._while_held(journal, held)
             return
-        driver = Driver(parts, journal, rule, books, holder, self._stopping)
+        driver = Driver(parts, journal, rule, pinned, holder, self._stopping)
         try:
             await holder.keep_during(driver.drive())
         finally:
@@ -138,8 +137,26 @@ class RunnerLoop(Loop):
 
     async def _end_without_rule(self, journal: Journal) -> None:
         """A run whose rulebook this version can't read goes no further, and a person hears of it."""
-        if journal.run.state is RunState.PENDING:
-            detail = f"rule {journal.run.rule} of rulebook {journal.run.rulebook[:12]} can't be read any more"
+        run = journal.run
+        detail = f"rule {run.rule} of rulebook {run.rulebook[:12]} can't be read any more"
+        if run.state is RunState.PENDING:
             await journal.move(None, Move.REFUSE, reason=Reason.RULE_GONE, detail=detail)
-        else:
-            _log.error("run stuck: its rulebook can't be read by this version", run=journal.run.id)
+            return
+        parts = self._parts
+        holder = Holder(self.store, self.metrics, parts.owner, run.id, parts.lease_ttl)
+        lease = await holder.acquire()
+        if isinstance(lease, Lease):
+            try:
+                await self._give_up(journal, lease.token, detail)
+            finally:
+                await holder.release()
+
+    async def _give_up(self, journal: Journal, token: Token, detail: str) -> None:
+        """What it did so far is not proven, and can't be: unknown, with its open attempt left to probes."""
+        attempt = await self.store.attempt_in_doubt(journal.run.id)
+        if attempt is not None and journal.run.state is RunState.ACTING:
+            await journal.move(token, Move.LOSE, attempt=attempt, detail=detail)
+        unknown = attempt and ended(attempt, Outcome.UNKNOWN, detail, await self.store.now())
+        await journal.move(
+            token, Move.GIVE_UP, attempt=unknown, reason=Reason.RULE_GONE, detail=detail, quarantine=True
+        )

@@ -81,7 +81,7 @@ def tell_run(story: Story) -> tuple[Envelope, ...]:
     page = _paged(notice)
     pages = [
         Envelope(channel, f"page:{story.run.id}", page, lane=Lane.PAGES, standalone=True)
-        for channel in story.channels[:1]
+        for channel in story.channels
     ]
     return (*heads, *pages)
 
@@ -180,6 +180,8 @@ def tell_decision(
         return ()
     lane = Lane.PAGES if decision.page else Lane.REPORTS
     thread = f"{lane.value}:{rule or 'no rule'}:{decision.reason.value}"
+    if decision.page:
+        thread += f":{target}"
     notice = Notice(
         NoticeKind.DECISION,
         title=_decision_title(decision, episode, rule),
@@ -187,6 +189,7 @@ def tell_decision(
         severity=severity,
         summary=decision.detail or decision.reason.meaning,
         fields=tuple(_decision_fields(decision, episode, rule, target)),
+        lines=(_decision_line(episode, target),),
         commands=(f"remediator explain {decision.run}",) if decision.run else (),
         run=decision.run,
         final=True,
@@ -195,6 +198,11 @@ def tell_decision(
     return tuple(
         Envelope(channel, thread, notice, key="digest", lane=lane, standalone=True) for channel in channels
     )
+
+
+def _decision_line(episode: Episode, target: str) -> str:
+    who = episode.labels.get("instance") or target or episode.fingerprint
+    return f"{episode.first_seen:%H:%M:%S} {episode.alertname} {who}"
 
 
 def _decision_title(decision: Decision, episode: Episode, rule: str) -> str:

@@ -46,7 +46,8 @@ class StepCompiler:
             if step_id in ids:
                 place.error(("id",), f"step id {step_id!r} is given twice in this rule: write another")
             self._fits_target(place, "action", ACTIONS.get(step.action))
-            self._fits_deadline(place, "timeout", step.timeout)
+            if "timeout" in step.model_fields_set:
+                self._fits_deadline(place, "timeout", step.timeout)
             self._results(place, step.params, ids)
             ids.append(step_id)
             compiled.append(Step(step_id, step.action, step.params, step.timeout, step.retry))
@@ -97,9 +98,9 @@ class StepCompiler:
             return
         message = (
             f"`{key}` {format_duration(length)} is longer than the rule's `deadline` "
-            f"{format_duration(self.deadline)}: shorten it, or lengthen the deadline"
+            f"{format_duration(self.deadline)}, which ends it: shorten it, or lengthen the deadline"
         )
-        place.error((key,), message)
+        place.warn((key,), message, key=False)
 
     def _results(self, place: Reporter, params: Mapping[str, object], known: list[str]) -> None:
         for path, text in texts(params):

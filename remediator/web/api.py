@@ -92,6 +92,7 @@ async def _status(call: Call[None, None]) -> models.StatusView:
         mode=call.deps.mode.word,
         time=models.instant(await store.now()),
         rulebook=views.rulebook(await store.active_rulebook()),
+        rule_files=call.deps.rule_files(),
         backlog=views.backlog(await store.backlog()),
         pauses=[views.pause(each) for each in await store.pauses()],
         quarantines=[views.quarantine(each) for each in await store.quarantines()],

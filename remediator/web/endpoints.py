@@ -34,6 +34,7 @@ SECURITY_HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+_SAFE: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 _USABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _UNKNOWN_FIELD = re.compile(r"unknown field `(.+?)`")
 
@@ -161,6 +162,13 @@ class Dispatcher:
                 "without tokens, only requests to localhost are answered",
                 "set REMEDIATOR_OPERATOR_TOKEN and REMEDIATOR_VIEWER_TOKEN",
             )
+        if self._auth.is_open and request.method not in _SAFE and hdrs.ORIGIN in request.headers:
+            self._deps.metrics.auth_refused(endpoint.path)
+            raise ProblemError(
+                HTTPStatus.FORBIDDEN,
+                "without tokens, a web page may change nothing",
+                "set REMEDIATOR_OPERATOR_TOKEN if it is meant to",
+            )
         who = self._auth.principal(request.headers.get(hdrs.AUTHORIZATION))
         if who is None:
             self._deps.metrics.auth_refused(endpoint.path)
@@ -174,13 +182,15 @@ class Dispatcher:
         return who
 
     async def _body(self, endpoint: Endpoint, request: web.Request) -> object:
-        if endpoint.body is None:
+        if endpoint.body is None and (request.method in _SAFE or not request.can_read_body):
             return None
         if request.content_type != JSON:
             # Not only tidy: a page of elsewhere can't send this type without asking first.
             raise ProblemError(
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the body is {request.content_type}", f"send {JSON}"
             )
+        if endpoint.body is None:
+            return None
         limit = self._deps.limits.request_bytes
         text = (
             await request.content.read(limit + 1)

@@ -209,12 +209,16 @@ class RulebookView(_View, frozen=True):
 
 
 class StatusView(_View, frozen=True):
-    """Where the daemon stands. `mode` is this daemon's; a rule's own may be lower."""
+    """Where the daemon stands. `mode` is this daemon's; a rule's own may be lower.
+
+    `rule_files` tells why this daemon's rule files are not the rulebook in force; empty while they are.
+    """
 
     version: str
     mode: str
     time: Instant
     rulebook: RulebookView | None
+    rule_files: str
     backlog: BacklogView
     pauses: list[PauseView]
     quarantines: list[QuarantineView]

@@ -94,7 +94,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class WebDeps:
-    """Everything that the HTTP surface stands on. ``probes`` are the dependencies beside the store."""
+    """Everything that the HTTP surface stands on. ``probes`` are the dependencies beside the store.
+
+    ``rule_files`` tells why the rule files are not the rulebook in force, empty while they are.
+    """
 
     store: Store
     commands: Commands
@@ -105,3 +108,4 @@ class WebDeps:
     mode: Mode
     probes: Mapping[str, Probe] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    rule_files: Callable[[], str] = str

@@ -52,6 +52,8 @@ def webhook_handler(deps: WebDeps) -> Callable[[web.Request], Awaitable[web.Stre
             source = auth.source(request.headers.get(hdrs.AUTHORIZATION))
             if source is None or (auth.is_open and hdrs.ORIGIN in request.headers):
                 raise _stranger(auth)  # noqa: TRY301 - the hot path stays in one frame
+            if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
+                raise _encoded()  # noqa: TRY301 - as above
             if request.content.is_eof():  # it came in one piece with its headers, as nearly all do
                 body = await request.read()
             else:
@@ -87,6 +89,11 @@ def _stranger(auth: WebhookAuth) -> _RefusedError:
         return _RefusedError(403, WebhookResult.UNAUTHORIZED, detail)
     detail = "send REMEDIATOR_WEBHOOK_TOKEN as a bearer token, or as the password of basic auth"
     return _RefusedError(401, WebhookResult.UNAUTHORIZED, f"wrong or missing token: {detail}")
+
+
+def _encoded() -> _RefusedError:
+    detail = "the body is encoded: send it plain, as Alertmanager does"
+    return _RefusedError(415, WebhookResult.ENCODED, detail)
 
 
 def _not_json(error: Exception) -> _RefusedError:

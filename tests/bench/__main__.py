@@ -42,7 +42,7 @@ def _chosen(_: click.Context, __: click.Parameter, text: str) -> list[str]:
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    default="bench.json",
+    default="build/bench.json",
     show_default=True,
     help="The JSON document.",
 )
@@ -52,13 +52,14 @@ def _chosen(_: click.Context, __: click.Parameter, text: str) -> list[str]:
 @click.option("--page", is_flag=True, help="Also put the table into docs/performance.md.")
 def main(rows: list[str], rounds: int, work: Path | None, out: Path, patience: float, *, page: bool) -> None:
     """Measure Remediator side by side with bare handlers and peers; exit 1 when a goal is missed."""
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 180)
     with tempfile.TemporaryDirectory(prefix="remediator-bench-", dir=work) as folder:
         bench = Bench(rounds, Path(folder), console, patience)
         environment = machine.describe(bench.work) | {"rounds": rounds}
         findings = asyncio.run(_measure(bench, rows))
     environment["busy"] = [round(share, 2) for share in bench.busy]
     console.print(report.table(findings))
+    out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(report.document(environment, findings, bench.paces))
     text = report.markdown(environment, findings, bench.paces)
     out.with_suffix(".md").write_text(text + "\n")

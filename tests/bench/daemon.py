@@ -21,8 +21,8 @@ from tests.bench.processes import Gone, Running, free_port, running, write
 PROGRAM = Path(sys.prefix) / "bin/remediator"
 TOKEN = "bench-viewer"
 DECISIONS = "remediator_decisions"
-POLL = 0.05
-"""Seconds between two looks at /metrics: the resolution of what is read from there."""
+POLL = 0.25
+"""Seconds between two looks at /metrics, which cost the daemon a little."""
 
 
 @dataclass(slots=True)
@@ -51,16 +51,21 @@ class Daemon:
             if sample.name == f"{DECISIONS}_total"
         }
 
-    async def decided(self, count: int, *, within: float) -> float:
-        """Wait until so many episodes have a final decision; the wall clock when it was seen. Raises Gone."""
+    async def decided(self, count: int, *, within: float) -> None:
+        """Wait until so many episodes have a final decision. Raises Gone."""
         deadline, seen = time.monotonic() + within, 0
         while time.monotonic() < deadline:
             self.process.check()
             seen = settled(await self.decisions())
             if seen >= count:
-                return time.time()
+                return
             await asyncio.sleep(POLL)
         raise Gone(f"{seen} of {count} alerts decided within {within} s; see {self.process.output}")
+
+    async def last_decision(self) -> float:
+        """The wall clock of the latest decision, as the ledger has it."""
+        (latest,) = await self.get("/decisions", limit="1")
+        return instant(latest["at"])
 
     async def get(self, path: str, **query: str) -> Any:
         """A document of /api/v1. Raises Gone on anything but 200."""
@@ -97,7 +102,7 @@ def instant(text: str) -> float:
 def rulebook(count: int, *, acting: bool, names: int | None = None) -> str:
     """A rule file of `count` rules; those beyond `names` match no alert of the bench.
 
-    `acting` rules scale the alert's own Deployment up, proven by its pods; others only page.
+    `acting` rules scale the alert's own Deployment up, proven by its roll-out; others only page.
     """
     return HEAD + "".join(_rules(count, acting=acting, names=names or count))
 

@@ -23,7 +23,7 @@ def deployment(index: int) -> str:
 
 
 def namespace(index: int) -> str:
-    """The namespace of that Deployment, its own too: the stand-in looks through the whole of a namespace."""
+    """The namespace of that Deployment, its own too."""
     return f"shop-{index:06d}"
 
 

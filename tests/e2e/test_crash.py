@@ -13,6 +13,8 @@ from tests.e2e.scene import Scene
 from tests.support.clusters import ALSO_GOOD
 from tests.support.processes import eventually
 
+pytestmark = pytest.mark.timeout(120)  # the first one also starts the control plane
+
 
 def any_write(_: Write) -> bool:
     return True
@@ -73,9 +75,9 @@ async def test_killed_before_the_reply_the_change_is_not_made_again(scene: Scene
             await scene.repaired()
             await outage.over()
             await scene.told("repaired and verified")
+            assert len(scene.cluster.template_writes()) == 1
             proven_once(successor)
             assert "it did happen" in str(successor.events("attempt.succeeded"))
-    assert len(scene.cluster.template_writes()) == 1
 
 
 def proven_once(successor: Daemon) -> None:

@@ -26,6 +26,8 @@ from tests.support.processes import wait_until
 WITHIN = 20.0
 """Seconds that the demo may take."""
 
+SIGNALS = pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM], ids=lambda each: each.name)
+
 SCENES = (
     "A release went wrong",
     "pods crash",
@@ -123,7 +125,18 @@ def test_details_wrap_below_themselves(tmp_path: Path) -> None:
         assert line[column] != " ", line
 
 
-@pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM], ids=lambda each: each.name)
+@SIGNALS
+def test_ended_in_the_middle_it_leaves_nothing_behind(tmp_path: Path, which: signal.Signals) -> None:
+    with demo(tmp_path, 80) as screen:
+        wait_until(lambda: screen.shows("attempt.intended"), "it is under way", within=WITHIN)
+        screen.process.send_signal(which)
+        wait_until(screen.ended, "its end", within=10)
+        assert screen.process.returncode == 1
+        assert screen.text().rstrip().endswith("Aborted!")
+    assert list(tmp_path.iterdir()) == []
+
+
+@SIGNALS
 def test_keep_serves_until_it_is_told_to_end(tmp_path: Path, which: signal.Signals) -> None:
     """It says how to look around, that works, and afterwards nothing is left: no file, no process."""
     with demo(tmp_path, 120, "--keep") as screen:

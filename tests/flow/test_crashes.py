@@ -1,16 +1,16 @@
-"""The daemon as a process that is killed, stopped and cut off from its disk: nothing is done twice or lost."""
+"""The daemon as a process that is killed, stopped or cut off from its disk: nothing is lost or done twice."""
 
 from __future__ import annotations
 
-import asyncio
 import resource
 import signal
 
 import pytest
 
 from remediator.sandbox.faults import DropReply, Fault, Hang
-from tests.support.daemon import SERVICE, World, alert, changing, image, reading, rule, rules, step
+from tests.support.daemon import World, changing, reading
 from tests.support.processes import ManagedProcess, eventually
+from tests.support.rulebooks import SERVICE, image, rule, rules, step
 
 ROLLED_OUT = {"within": "20s", "checks": [{"check": "kubernetes.rolled_out"}]}
 
@@ -49,7 +49,7 @@ async def test_killed_after_the_intent_it_probes_and_changes_once(world: World, 
 
 
 async def test_killed_after_the_intent_its_own_late_write_is_refused(world: World) -> None:
-    """The write is still on its way when another takes over: the token that the probe stamped keeps it out."""
+    """The write is still on its way when another takes over: the newer token keeps it out."""
     process = await world.spawn(rules())
     firing = await world.break_service()
     late = world.hold(changing)
@@ -124,7 +124,9 @@ async def test_stopped_while_acting_it_finishes_what_can_be_finished(world: Worl
     assert len(world.applied()) == 1
 
 
-async def test_a_ledger_that_cannot_be_written_says_503_and_loses_nothing_that_was_taken(world: World) -> None:
+async def test_a_ledger_that_cannot_be_written_says_503_and_loses_nothing_that_was_taken(
+    world: World,
+) -> None:
     """The disk is full: Alertmanager is told to come back, and once there is room it is taken."""
     process = await world.spawn(rules())
     firing = await world.break_service()
@@ -149,10 +151,28 @@ async def test_a_ledger_that_cannot_be_written_says_503_and_loses_nothing_that_w
     assert len(world.applied()) == 1
 
 
+async def test_a_ledger_that_fails_between_intent_and_outcome_is_followed_by_a_probe(world: World) -> None:
+    """The change is made, and nobody can write that it was: once somebody can, it is found, not repeated."""
+    process = await world.spawn(rules())
+    firing = await world.break_service()
+    held = world.hold(changing)
+    await world.fire(firing)
+    await held.struck()
+    soft, hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (64 * 1024, hard))
+    await eventually(lambda: _unready(world), "/ready says 503")
+    held.release()
+    await eventually(world.applied, "the change is made")
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (soft, hard))
+    run = await world.run_ended()
+    assert run["outcome"] == "succeeded"
+    assert len(run["attempts"]) == len(world.applied()) == 1
+
+
 async def _unready(world: World) -> bool:
     status, said = await world.ask("GET", "/ready")
     assert status in (200, 503)
-    return status == 503 and "store" in said["detail"]
+    return status == 503 and "the store" in str(said["detail"])
 
 
 async def test_a_second_daemon_on_the_same_ledger_refuses_to_start(world: World) -> None:
@@ -170,8 +190,7 @@ async def test_sighup_puts_the_rule_files_in_force(world: World) -> None:
     process.send(signal.SIGHUP)
 
     async def changed() -> bool:
-        found: str = (await world.get("/status"))["rulebook"]["hash"]
-        return found != before
+        return bool((await world.get("/status"))["rulebook"]["hash"] != before)
 
     await eventually(changed, "the new rulebook is in force")
     await world.fire(await world.break_service())
@@ -179,7 +198,10 @@ async def test_sighup_puts_the_rule_files_in_force(world: World) -> None:
 
 
 BAD_STARTS = {
-    "settings": ({"MODE": "lvie", "LEASE_TTL": "5"}, ["REMEDIATOR_MODE", "did you mean live", "REMEDIATOR_LEASE_TTL"]),
+    "settings": (
+        {"MODE": "lvie", "LEASE_TTL": "5"},
+        ["REMEDIATOR_MODE", "did you mean live", "REMEDIATOR_LEASE_TTL"],
+    ),
     "rules": ({}, ["rules.yaml:", "did you mean"]),
     "no rules": ({"RULES": "/nowhere/rules"}, ["/nowhere/rules", "no such file or folder"]),
     "folder of the ledger": ({"STORE": "sqlite:////nowhere/ledger.db"}, ["/nowhere", "does not exist"]),

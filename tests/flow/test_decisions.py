@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from tests.support.daemon import World, alert, image, reasons, rule, rules, step
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.support.daemon import World, reading, reasons
+from tests.support.rulebooks import alert, image, page_only, rule, rules, step
 
 RECENT = {"check": "kubernetes.rolled_out_within", "with": {"window": "1h"}}
-
-
-def page_only(name: str = "page", **fields: object) -> dict[str, object]:
-    """A rule that tells people and changes nothing."""
-    made = rule(name, steps=[], summary="A person has to look", **fields)
-    del made["verify"], made["mode"]
-    return made
 
 
 async def test_a_fact_that_says_no_goes_on_to_the_next_rule(world: World) -> None:
@@ -44,6 +43,27 @@ async def test_an_unreachable_api_server_is_a_fact_in_error(world: World) -> Non
     await world.paged("the API server can't be reached")
 
 
+async def test_an_alert_that_ripens_while_it_queues_for_its_facts_is_not_acted_on_without_them(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was too young when it queued, and old enough when decided on: its facts are asked for then."""
+    monkeypatch.setattr("remediator.engine.dispatcher._AT_ONCE", 1)
+    young = {"matchers": ['job="young"'], "firing_for": "1s"}
+    never = rule("never", when=young, only_if=[{"check": "kubernetes.gitops_managed"}])
+    first = rule("first", when={"matchers": ['job="first"']}, only_if=[RECENT])
+    await world.start(rules(first, never))
+    alerts = [await world.break_service("first"), await world.break_service("young")]
+    held = world.hold(lambda each: reading(each) and each.name == "first")
+    ripe = datetime.now(UTC) + timedelta(seconds=1)
+    await world.fire(alerts[0], replace(alerts[1], starts_at=datetime.now(UTC)))
+    await held.struck()
+    await world.past(ripe)
+    held.release()
+    await world.decided("no_rule")
+    assert not world.applied("young")
+    assert [run["rule"] for run in await world.runs()] == ["first"]
+
+
 async def test_facts_are_stored_with_the_decision(world: World) -> None:
     await world.start(rules(rule(only_if=[RECENT])))
     await world.fire(await world.break_service())
@@ -63,7 +83,7 @@ async def test_the_first_rule_in_order_takes_the_alert(world: World) -> None:
 
 
 async def test_continue_lets_a_later_rule_take_the_alert_too(world: World) -> None:
-    await world.start(rules(rule(**{"continue": True}), page_only()))
+    await world.start(rules({**rule(), "continue": True}, page_only()))
     await world.fire(await world.break_service())
     assert (await world.run_ended())["outcome"] == "succeeded"
     await world.decided("page_only")
@@ -73,7 +93,7 @@ async def test_continue_lets_a_later_rule_take_the_alert_too(world: World) -> No
 async def test_two_rules_on_one_target_take_turns(world: World) -> None:
     """One actor per target: the second rule's run waits for the first one's lease."""
     scale = rule("grow", steps=[step("kubernetes.scale", with_={"replicas": 4})])
-    await world.start(rules(rule(**{"continue": True}), scale))
+    await world.start(rules({**rule(), "continue": True}, scale))
     await world.fire(await world.break_service())
     await world.run_ended(2)
     outcomes = {run["rule"]: run["outcome"] for run in await world.runs()}
@@ -106,6 +126,10 @@ async def test_steps_go_in_order_and_see_the_results_of_earlier_ones(world: Worl
     await world.fire(await world.break_service())
     run = await world.run_ended()
     assert run["outcome"] == "succeeded"
-    assert [attempt["action"].partition(".")[2] for attempt in run["attempts"]] == ["rollout_undo", "scale", "rollout_restart"]
+    assert [attempt["action"].partition(".")[2] for attempt in run["attempts"]] == [
+        "rollout_undo",
+        "scale",
+        "rollout_restart",
+    ]
     assert world.cluster.get("deployments", "shop", "cart")["spec"]["replicas"] == 3
     assert len(world.applied()) == 3

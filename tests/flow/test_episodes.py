@@ -1,11 +1,14 @@
-"""Once per episode: repeats, resolves and refires, told by an Alertmanager that repeats and contradicts itself."""
+"""Once per episode: repeats, resolves and refires, from an Alertmanager that contradicts itself."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from tests.support.daemon import World, alert, changing, moment, reading, reasons, rule, rules
+from tests.support.daemon import World, changing, moment, reading, reasons
+from tests.support.rulebooks import alert, image, page_only, rule, rules
+
+RECENT = {"check": "kubernetes.rolled_out_within", "with": {"window": "1h"}}
 
 
 async def test_an_alert_that_resolves_before_the_intent_cancels_its_run(world: World) -> None:
@@ -123,6 +126,25 @@ async def test_an_alert_that_began_before_the_run_ended_belongs_to_it(world: Wor
     assert not world.pages
 
 
+async def test_an_instance_joins_although_the_facts_have_changed_by_the_run_itself(world: World) -> None:
+    """After the rollback no rollout is to blame any more: that must not hand the alert to the next rule."""
+    within = {"within": "20s", "checks": [{"check": "kubernetes.rolled_out"}]}
+    await world.start(rules(rule(only_if=[RECENT], verify=within), page_only()))
+    firing = await world.break_service()
+    world.cluster.break_image(image("cart", 2))
+    await world.fire(firing)
+    await world.run_in("verifying")
+    await world.fire(alert(instance="another"))
+    assert (await world.decided("joined"))["rule"] == "rollback"
+    world.cluster.mend_image(image("cart", 2))
+    run = await world.run_ended()
+    await world.fire(alert(instance="late", starts_at=firing.starts_at))
+    assert (await world.decided("joined_late"))["run"] == run["id"]
+    await world.idle()
+    assert run["outcome"] == "succeeded"
+    assert not world.pages
+
+
 async def test_joining_a_run_that_did_not_succeed_is_reported(world: World) -> None:
     never = {"within": "1s", "checks": [{"check": "kubernetes.rolled_out"}]}
     await world.start(rules(rule(verify=never)))
@@ -157,3 +179,18 @@ async def test_an_alert_that_ends_before_firing_for_is_over_starts_nothing(world
     await world.resolve(firing)
     await world.decided("resolved")
     assert await world.runs() == []
+
+
+async def test_coming_back_within_the_cooldown_is_no_other_rules_although_our_rollback_changed_the_facts(
+    world: World,
+) -> None:
+    """After our rollback `rolled_out_within` says no: still, what is told is that the repair did not last."""
+    await world.start(rules(rule(only_if=[RECENT]), page_only()))
+    firing = await world.break_service()
+    await world.fire(firing)
+    assert (await world.run_ended())["outcome"] == "succeeded"
+    await world.fire(alert(instance="another"))
+    decision = await world.decided("cooldown")
+    assert (decision["rule"], decision["kind"]) == ("rollback", "skip")
+    await world.paged("cooldown")
+    assert len(world.applied()) == 1

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.support.daemon import NAMESPACE, TARGET, World, changing, reading, rule, rules, step
+from tests.support.daemon import World, changing, reading
 from tests.support.processes import eventually
+from tests.support.rulebooks import NAMESPACE, TARGET, alert, rule, rules, step
 
+NAMED = {"alertname": "Other"}
+OTHER = {"matchers": ['alertname="Other"']}
 PAUSES = {"all": [], "rule": ["--rule", "rollback"], "target": ["--target", TARGET]}
 
 
@@ -48,6 +52,22 @@ async def test_a_pause_of_another_target_stops_nothing(world: World) -> None:
     assert (await world.run_ended())["outcome"] == "succeeded"
 
 
+async def test_a_paused_namespace_stops_what_is_in_it(world: World) -> None:
+    await world.start(rules())
+    await pause(world, "target", f"namespace/{NAMESPACE}")
+    await world.fire(await world.break_service())
+    assert (await world.decided("paused"))["kind"] == "skip"
+    assert not world.applied()
+
+
+async def test_a_pause_that_would_stop_nothing_is_refused(world: World) -> None:
+    await world.start(rules())
+    body = {"scope": "target", "value": "node/n1", "why": "a person looks at it"}
+    status, said = await world.ask("POST", "/api/v1/pauses", body)
+    assert status == 422
+    assert "nothing acts on a node" in str(said)
+
+
 async def test_a_pause_ends_by_itself(world: World) -> None:
     await world.start(rules())
     firing = await world.break_service()
@@ -56,7 +76,7 @@ async def test_a_pause_ends_by_itself(world: World) -> None:
     assert held["pauses"][0]["until"] is not None
 
     async def over() -> bool:
-        return (await world.get("/status"))["pauses"] == []
+        return not (await world.get("/status"))["pauses"]
 
     await eventually(over, "the pause is over")
     await world.fire(firing)
@@ -170,6 +190,20 @@ async def test_the_brake_lets_three_run_at_once_and_all_in_the_end(world: World)
     assert Counter(run["outcome"] for run in await world.runs()) == {"succeeded": 5}
     assert [len(world.applied(name)) for name in names] == [1] * 5
     assert max(_unfinished(await world.events("run.created", "run.succeeded"))) == 3
+
+
+async def test_an_alert_that_waits_for_a_place_past_the_deadline_is_paged(world: World) -> None:
+    short = rule(deadline="2s", steps=[step(timeout="2s")], verify=None)
+    del short["verify"]
+    await world.start(rules(short, rule("long", when=OTHER), brake={"parallel": 1}))
+    held = world.hold(lambda each: changing(each) and each.name == "first")
+    await world.fire(replace(await world.break_service("first"), labels={**alert("first").labels, **NAMED}))
+    await held.struck()
+    await world.fire(await world.break_service("second"))
+    assert (await world.decided("expired"))["kind"] == "skip"
+    held.release()
+    await world.paged("expired", "second")
+    assert not world.applied("second")
 
 
 async def test_observing_runs_take_no_place_of_the_brake(world: World) -> None:

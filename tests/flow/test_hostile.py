@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from remediator.sandbox.slack import Message
-from tests.support.daemon import World, alert, rule, rules
+from tests.support.daemon import World
+from tests.support.rulebooks import alert, rule, rules
 
 HOSTILE = {
     "slack markup": "<!channel> <@U0001> <https://evil.example|click> *bold* `code`",
@@ -46,7 +47,9 @@ async def test_a_hostile_target_is_no_target(world: World, text: str) -> None:
 async def test_hostile_text_beside_a_valid_target_is_shown_and_not_obeyed(world: World, text: str) -> None:
     await world.start(rules())
     await world.break_service()
-    firing = alert(instance=text, labels={"alertname": "ServiceDown", "note": text}, annotations={"summary": text})
+    firing = alert(
+        instance=text, labels={"alertname": "ServiceDown", "note": text}, annotations={"summary": text}
+    )
     await world.fire(firing)
     run = await world.run_ended()
     await world.idle()
@@ -83,8 +86,12 @@ async def test_an_undefined_label_in_the_target_is_an_invalid_target(world: Worl
     await world.paged("target_invalid")
 
 
-@pytest.mark.parametrize("body", [b'{"version":"4"}', b'{"version":"3","alerts":[]}', b'[1]', b'{"a":"\xff"}'])
-async def test_what_is_no_v4_payload_is_kept_and_alarmed_and_holds_nothing_up(world: World, body: bytes) -> None:
+@pytest.mark.parametrize(
+    "body", [b'{"version":"4"}', b'{"version":"3","alerts":[]}', b"[1]", b'{"a":"\xff"}']
+)
+async def test_what_is_no_v4_payload_is_kept_and_alarmed_and_holds_nothing_up(
+    world: World, body: bytes
+) -> None:
     await world.start(rules())
     firing = await world.break_service()
     status, _ = await world.post(body)
@@ -119,4 +126,4 @@ def _texts(payload: Any) -> Iterator[str]:
 
 async def _nothing_was_lost(world: World) -> bool:
     status: dict[str, Any] = await world.get("/status")
-    return status["backlog"]["parked_notices"] == 0
+    return bool(status["backlog"]["parked_notices"] == 0)

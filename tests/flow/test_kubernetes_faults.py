@@ -6,8 +6,9 @@ import pytest
 
 from remediator.sandbox.faults import Answer, DropReply, Fault, Hang, Refuse
 from remediator.sandbox.kubernetes.audit import AuditEntry
-from tests.support.daemon import NAMESPACE, SERVICE, World, alert, changing, image, reading, rule, rules, step
+from tests.support.daemon import World, changing, reading
 from tests.support.processes import eventually
+from tests.support.rulebooks import NAMESPACE, SERVICE, alert, image, rule, rules, step
 
 REFUSED = {
     "403": Answer(403),
@@ -39,7 +40,9 @@ async def test_a_refused_write_is_proven_not_made_and_tried_again(world: World, 
 
 
 @pytest.mark.parametrize("fault", LOST.values(), ids=LOST.keys())
-async def test_a_write_without_an_answer_is_probed_before_it_is_tried_again(world: World, fault: Fault) -> None:
+async def test_a_write_without_an_answer_is_probed_before_it_is_tried_again(
+    world: World, fault: Fault
+) -> None:
     await world.start(rules(rule(steps=[{**QUICK, "retry": 1}])))
     firing = await world.break_service()
     world.fault(changing, fault)
@@ -78,7 +81,9 @@ async def test_a_write_that_arrives_after_its_time_is_refused_by_the_cluster_its
 
 
 @pytest.mark.parametrize("fault", [Answer(409), Answer(422), Answer(403), Answer(500)], ids=str)
-async def test_tries_that_all_fail_end_the_run_as_failed_with_nothing_changed(world: World, fault: Fault) -> None:
+async def test_tries_that_all_fail_end_the_run_as_failed_with_nothing_changed(
+    world: World, fault: Fault
+) -> None:
     await world.start(rules(rule(steps=[step(retry=1)])))
     firing = await world.break_service()
     world.fault(changing, fault, times=None)
@@ -90,8 +95,10 @@ async def test_tries_that_all_fail_end_the_run_as_failed_with_nothing_changed(wo
     assert not world.applied()
 
 
-async def test_a_write_that_another_hand_overtook_is_refused_and_planned_anew(world: World) -> None:
-    """Somebody rolls out between plan and write: the write's own tests refuse it, and it says so."""
+async def test_a_write_that_another_hand_overtook_is_refused_and_their_release_is_left_alone(
+    world: World,
+) -> None:
+    """Somebody rolls out a fix between plan and write: trying again would roll that fix back."""
     await world.start(rules(rule(steps=[step(retry=1)])))
     firing = await world.break_service()
     held = world.hold(changing)
@@ -100,9 +107,57 @@ async def test_a_write_that_another_hand_overtook_is_refused_and_planned_anew(wo
     world.cluster.set_image(NAMESPACE, SERVICE, image(SERVICE, 4))
     held.release()
     run = await world.run_ended()
-    assert run["attempts"][0]["outcome"] == "failed"
-    assert "somebody else changed" in run["attempts"][0]["detail"]
-    assert len(run["attempts"]) == 2
+    (attempt,) = run["attempts"]
+    assert attempt["outcome"] == "failed"
+    assert "somebody else changed" in attempt["detail"]
+    assert run["outcome"] == "failed"
+    assert "theirs now" in run["detail"]
+    assert world.image_of(SERVICE) == image(SERVICE, 4)
+
+
+async def test_a_target_that_was_deleted_meanwhile_is_said_to_be_gone(world: World) -> None:
+    await world.start(rules())
+    firing = await world.break_service()
+    held = world.hold(changing)
+    await world.fire(firing)
+    await held.struck()
+    world.cluster.delete("deployments", NAMESPACE, SERVICE)
+    held.release()
+    run = await world.run_ended()
+    assert run["outcome"] == "failed"
+    assert not world.applied()
+    await world.paged("FAILED", "not found")
+
+
+async def test_a_target_that_was_made_anew_meanwhile_is_not_touched(world: World) -> None:
+    """Same name, another object: what was planned for the old one says nothing about it."""
+    await world.start(rules())
+    firing = await world.break_service()
+    held = world.hold(changing)
+    await world.fire(firing)
+    await held.struck()
+    world.cluster.delete("deployments", NAMESPACE, SERVICE)
+    world.cluster.deploy(NAMESPACE, SERVICE, image(SERVICE, 4))
+    held.release()
+    run = await world.run_ended()
+    assert run["outcome"] == "failed"
+    assert "made anew" in run["detail"]
+    assert not world.applied()
+
+
+@pytest.mark.parametrize("plural", ["deployments", "replicasets"])
+@pytest.mark.parametrize("fault", [DropReply(), Refuse(), Answer(409), Answer(500)], ids=str)
+async def test_a_stamp_or_mark_that_goes_wrong_once_is_made_again(
+    world: World, plural: str, fault: Fault
+) -> None:
+    """The token on the Deployment, and the mark on the ReplicaSet that is left, come before the change."""
+    await world.start(rules())
+    firing = await world.break_service()
+    world.fault(lambda each: each.verb == "patch" and each.resource.plural == plural, fault)
+    await world.fire(firing)
+    run = await world.run_ended()
+    assert run["outcome"] == "succeeded"
+    assert len(run["attempts"]) == len(world.applied()) == 1
 
 
 async def test_an_api_server_that_refuses_connections_fails_the_plan_and_pages(world: World) -> None:
@@ -117,7 +172,7 @@ async def test_an_api_server_that_refuses_connections_fails_the_plan_and_pages(w
 
 
 async def test_an_api_server_that_is_back_in_time_is_enough(world: World) -> None:
-    await world.start(rules(rule(steps=[step(retry=4)])))
+    await world.start(rules(rule(steps=[step(retry=9)])))
     firing = await world.break_service()
     await world.cluster.down()
     await world.fire(firing)
@@ -137,6 +192,34 @@ async def test_a_plan_that_the_api_server_refuses_fails_with_its_words(world: Wo
     assert run["outcome"] == "failed"
     assert not run["attempts"]
     await world.paged("FAILED", "there is no deployment" if code == 404 else str(code))
+
+
+async def test_a_plan_that_could_not_be_looked_up_once_is_no_failure_that_another_step_follows(
+    world: World,
+) -> None:
+    """Nothing was tried, so nothing is proven to have failed: `on_failure` has no business here."""
+    await world.start(rules(rule(on_failure=[step("kubernetes.rollout_restart")])))
+    firing = await world.break_service()
+    world.fault(reading, Answer(503))
+    await world.fire(firing)
+    run = await world.run_ended()
+    assert run["outcome"] == "succeeded"
+    assert [attempt["action"] for attempt in run["attempts"]] == ["kubernetes.rollout_undo"]
+
+
+async def test_an_alert_that_resolves_while_its_run_is_planned_is_not_acted_on(world: World) -> None:
+    await world.start(rules())
+    firing = await world.break_service()
+    held = world.hold(reading)
+    await world.fire(firing)
+    await held.struck()
+    await world.resolve(firing)
+    await eventually(lambda: world.events("episode.resolved"), "the alert's end", within=10)
+    held.release()
+    run = await world.run_ended()
+    assert (run["outcome"], run["reason"]) == ("cancelled", "resolved")
+    assert "guards.asked" in [event["kind"] for event in run["events"]]
+    assert not world.applied()
 
 
 async def test_a_throttled_read_waits_as_long_as_it_is_told(world: World) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import shutil
 from datetime import timedelta
 
+from pydantic import SecretStr
+
 from remediator import shipped_rules
 from remediator.sandbox.scenario import BETTER, SERVICE, BrokenRollout
-from tests.support.daemon import NAMESPACE, World, alert, image, moment, rule, rules
+from remediator.settings import NamedToken
+from tests.support.daemon import World, moment
+from tests.support.rulebooks import NAMESPACE, alert, image, rule, rules
 
 
 async def test_shipped_rules_repair_a_broken_rollout_and_prove_it(world: World) -> None:
-    """Alert, facts, rollback, the end of the alert at Alertmanager, and the news of it: with the rules as shipped."""
+    """Facts, rollback, the alert's end at Alertmanager, and the news of it, with the rules as shipped."""
     armed = world.folder / "armed"
     shutil.copytree(shipped_rules(), armed, ignore=shutil.ignore_patterns("tests"))
     for file in armed.rglob("*.yaml"):
@@ -45,7 +49,7 @@ async def test_three_instances_and_two_peers_are_one_run_and_one_change(world: W
 
 
 async def test_within_the_cooldown_a_second_alert_is_paged_and_never_rolls_forward(world: World) -> None:
-    """The repair did not last: what `kubectl rollout undo` would do now is to bring the broken release back."""
+    """The repair did not last: `kubectl rollout undo` would now bring the broken release back."""
     await world.start(rules(rule(limits={"cooldown": "15m"})))
     await world.fire(await world.break_service())
     await world.run_ended()
@@ -77,3 +81,18 @@ async def test_healthy_neighbours_are_left_alone(world: World) -> None:
     await world.fire(await world.break_service())
     await world.run_ended()
     assert not world.applied("neighbour")
+
+
+async def test_peers_that_post_under_their_own_names_are_still_one_run(world: World) -> None:
+    """Each name is a source and has episodes of its own; the target is the same."""
+    names = ("west", "east")
+    tokens = tuple(NamedToken(name, SecretStr(f"token-of-{name}")) for name in names)
+    await world.start(rules(), webhook_token=tokens)
+    firing = await world.break_service()
+    for name in names:
+        await world.fire(firing, token=f"token-of-{name}")
+    run = await world.run_ended()
+    await world.idle()
+    story = await world.story(run)
+    assert sorted(episode["source"] for episode in story["episodes"]) == sorted(names)
+    assert len(await world.runs()) == len(world.applied()) == 1

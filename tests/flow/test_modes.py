@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from remediator.core.rules import Mode
-from tests.support.daemon import World, alert, rule, rules
+from tests.support.daemon import World
+from tests.support.rulebooks import alert, rule, rules
 
 
 @pytest.mark.parametrize(

@@ -1,26 +1,23 @@
-"""Success is proven; what is not proven quarantines its target until a probe or a named person knows better."""
+"""Success is proven; what is not proven quarantines its target until a probe or a person knows."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
 from remediator.sandbox.faults import Answer, DropReply
-from tests.support.daemon import (
-    ADAS,
-    NAMESPACE,
-    OPERATOR,
-    SERVICE,
-    TARGET,
-    World,
-    alert,
-    changing,
-    image,
-    rule,
-    rules,
-    step,
-)
+from tests.support.daemon import ADAS, OPERATOR, World, changing, moment
 from tests.support.processes import eventually
+from tests.support.rulebooks import NAMESPACE, SERVICE, TARGET, alert, image, rule, rules, step
 
 RESOLVED = {"within": "1s", "checks": [{"check": "alert.resolved"}]}
-ROLLED_OUT = {"within": "2s", "checks": [{"check": "kubernetes.rolled_out"}]}
+ROLLED_OUT = {"within": "1s", "checks": [{"check": "kubernetes.rolled_out"}]}
+
+
+def of(service: str, **fields: Any) -> dict[str, Any]:
+    """A rule of its own for a service."""
+    matchers = ['alertname="ServiceDown"', f'job="{service}"']
+    return rule(service, when={"matchers": matchers}, **fields)
 
 
 async def unproven(world: World) -> None:
@@ -70,8 +67,34 @@ async def test_evidence_that_comes_after_all_lifts_the_quarantine(world: World) 
     assert (await world.get("/status"))["quarantines"] == []
 
 
+async def test_evidence_that_comes_late_lifts_a_quarantine_only_once_it_held_long_enough(
+    world: World,
+) -> None:
+    """And a target whose proof takes its time holds up no other."""
+    auth = {"within": "1s", "checks": [{"check": "alert.resolved"}]}
+    cart = {**auth, "within": "2s", "stable_for": "1s"}
+    await world.start(rules(of("cart", verify=cart), of("auth", verify=auth)))
+    firing = [await world.break_service(name) for name in ("cart", "auth")]
+    world.alertmanager.fire(firing)
+    await world.alertmanager.down()
+    await world.fire(*firing)
+    await world.run_ended(2)
+    held = (await world.get("/status"))["quarantines"]
+    assert {each["target"] for each in held} == {
+        f"deployment/{NAMESPACE}/{name}" for name in ("cart", "auth")
+    }
+    world.alertmanager.resolve(firing)
+    await world.alertmanager.up()
+    began = datetime.now(UTC)
+    await world.alertmanager.up()
+    await world.told("deployment/shop/cart: quarantine lifted by proof", "stable for 1s")
+    lifted = await world.events("target.cleared")
+    assert [each["target"] for each in lifted] == ["deployment/shop/auth", "deployment/shop/cart"]
+    assert moment(lifted[-1]["at"]) - began >= timedelta(seconds=1)
+
+
 async def test_an_attempt_in_doubt_is_probed_until_the_cluster_answers(world: World) -> None:
-    """The reply is lost and then the whole API server: unknown, until a probe finds the attempt on the target."""
+    """The reply is lost, then the API server: unknown, until a probe finds the attempt on the target."""
     await world.start(rules())
     firing = await world.break_service()
     world.fault(changing, DropReply())
@@ -110,7 +133,7 @@ async def test_a_fallback_that_does_not_work_either_fails_and_pages(world: World
     run = await world.run_ended()
     assert run["outcome"] == "failed"
     assert len(run["attempts"]) == 2
-    await world.paged("FAILED", "not repaired within 2s")
+    await world.paged("FAILED", "not repaired within 1s")
 
 
 async def test_a_fallback_asks_the_guards_again(world: World) -> None:
@@ -119,18 +142,18 @@ async def test_a_fallback_asks_the_guards_again(world: World) -> None:
     world.cluster.break_image(image(SERVICE, 2))
     await world.fire(firing)
     await world.run_in("verifying")
-    await world.cli("pause", "--target", TARGET, "--why", "a person takes over")
+    paused = {"scope": "target", "value": TARGET, "why": "a person takes over"}
+    assert (await world.ask("POST", "/api/v1/pauses", paused))[0] == 201
     await world.told("waiting for", "a person takes over")
     assert len(world.applied()) == 1
-    code, _, errors = await world.cli("resume", "--target", TARGET)
-    assert code == 0, errors
+    assert (await world.ask("POST", "/api/v1/resume", paused))[0] == 200
     await world.run_ended()
     assert len(world.applied()) == 2
 
 
 async def test_a_proof_must_hold_for_as_long_as_the_rule_asks(world: World) -> None:
     """It looks good for a moment and then is not: that is no success."""
-    steady = {"within": "4s", "stable_for": "2s", "checks": [{"check": "kubernetes.rolled_out"}]}
+    steady = {"within": "2s", "stable_for": "1s", "checks": [{"check": "kubernetes.rolled_out"}]}
     await world.start(rules(rule(verify=steady)))
     await world.fire(await world.break_service())
 

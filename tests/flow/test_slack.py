@@ -1,4 +1,4 @@
-"""What people are told: at least once, in order, latest-wins, whatever Slack does; and no run waits for it."""
+"""What people are told: at least once, in order, whatever Slack does; and no run waits for it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pydantic import SecretStr
 
 from remediator.sandbox.faults import Answer, DropReply, Hang
 from remediator.sandbox.slack import Call
-from tests.support.daemon import World, alert, rule, rules, step, written
+from tests.support.daemon import World, written
 from tests.support.processes import eventually
+from tests.support.rulebooks import alert, page_only, rule, rules, step
 
 
 def anything(_: Call) -> bool:
@@ -109,7 +110,11 @@ async def test_a_slack_that_hangs_holds_no_run_up(world: World) -> None:
 
 async def test_pages_do_not_queue_behind_reports(world: World) -> None:
     """The first rule's reports can't be delivered; the page of the second must be."""
-    await world.start(rules(rule(report=["slack:#stuck"], **{"continue": True}), _page_only()))
+    await world.start(
+        rules(
+            {**rule(report=["slack:#stuck"]), "continue": True}, page_only("a-page", report=["slack:#oncall"])
+        )
+    )
     world.slack.faults.add(lambda call: call.arguments.get("channel") == "#stuck", Answer(503), times=None)
     await world.fire(await world.break_service())
     page = await world.paged("a-page wants a person")
@@ -145,12 +150,6 @@ async def test_without_slack_what_is_to_be_told_is_logged(
     await world.run_ended()
     await world.idle()
     assert "repaired and verified" in capsys.readouterr().out
-
-
-def _page_only() -> dict[str, object]:
-    made = rule("a-page", steps=[], report=["slack:#oncall"])
-    del made["verify"], made["mode"]
-    return made
 
 
 async def test_a_run_that_fails_pages_once(world: World) -> None:

@@ -167,7 +167,7 @@ async def test_runs_that_wait_for_their_slot_count_for_decisions_until_they_end(
 
     await store.decide([a_request(await an_episode(store, "x"))], judge)
     held = await lease(store, run)
-    await advanced(store, held.token, run, RunState.CANCELLED)
+    await advanced(store, held.token, run, RunState.REFUSED)
     await store.decide([a_request(await an_episode(store, "y"))], judge)
     assert seen == [1, 0]
 
@@ -247,7 +247,7 @@ async def test_the_view_holds_what_is_known_of_rule_and_target_and_of_nothing_el
     idle = await begin(store, "r-2")
     held = await lease(store, idle)
     clock.advance(1)
-    idle = await advanced(store, held.token, idle, RunState.CANCELLED)
+    idle = await advanced(store, held.token, idle, RunState.REFUSED)
     waiting = await begin(store, "r-3")
     pause = await store.pause(PauseScope.RULE, "other", "why", "ann", None)
     views: dict[tuple[str, str], GuardView] = {}
@@ -271,3 +271,33 @@ async def test_the_view_holds_what_is_known_of_rule_and_target_and_of_nothing_el
         empty = views[key]
         assert (empty.unfinished, empty.last, empty.last_acted) == (None, None, None)
         assert (empty.pauses, empty.parallel, empty.now) == ((pause,), 1, clock.wall())
+
+
+async def test_a_renamed_rule_sees_the_runs_of_all_its_names(store: Store, clock: FakeClock) -> None:
+    """The oldest that is unfinished and the newest that ended, whatever the rule was called then."""
+    ended = []
+    for number, name in enumerate(("older", "old", "other")):
+        run = await begin(store, f"r-{number}", rule=name)
+        held = await lease(store, run)
+        clock.advance(1)
+        acting = await advanced(store, held.token, run, RunState.READY)
+        acting = await advanced(store, held.token, acting, RunState.ACTING)
+        acting = await advanced(store, held.token, acting, RunState.PROBING)
+        ended.append(await advanced(store, held.token, acting, RunState.UNKNOWN))
+    waiting = await begin(store, "r-w", rule="older")
+    later = await begin(store, "r-l", rule="new")
+    seen: list[GuardView] = []
+
+    def judge(request: DecisionRequest, view: GuardView) -> Decided:
+        seen.append(view)
+        return skipping(request, view)
+
+    await store.decide([a_request(await an_episode(store), "new", was=("old", "older"))], judge)
+    renamed = await store.view(later, ("old", "older"))
+    for view in (seen[0], renamed):
+        assert view.unfinished is not None
+        assert view.last == view.last_acted
+        assert view.last is not None
+        assert (view.unfinished.id, view.last.id) == (waiting.id, ended[1].id)
+    alone = await store.view(later)
+    assert (alone.unfinished, alone.last, alone.last_acted) == (None, None, None)

@@ -12,7 +12,19 @@ from remediator.core.ports.store import Store, StoreError
 from remediator.core.runs import RunState
 from tests.store.backends import Backend
 from tests.store.clock import FakeClock
-from tests.store.values import CART, ME, NODE, PEER, TTL, advanced, begin, lease
+from tests.store.values import (
+    CART,
+    ME,
+    NODE,
+    PEER,
+    TTL,
+    Intending,
+    advanced,
+    agreeing,
+    an_intent,
+    begin,
+    lease,
+)
 
 BEFORE_END = TTL.total_seconds() - 0.000_001
 
@@ -97,7 +109,7 @@ async def test_tokens_grow_over_releases_ends_and_restarts(backend: Backend, clo
 async def test_a_run_that_ends_frees_its_target_in_the_same_move(store: Store) -> None:
     first, second = await begin(store, "r-1"), await begin(store, "r-2", rule="other")
     held = await lease(store, first)
-    await advanced(store, held.token, first, RunState.CANCELLED)
+    await advanced(store, held.token, first, RunState.REFUSED)
     assert await store.renew(held, TTL) is None
     await lease(store, second)
 
@@ -124,3 +136,18 @@ async def test_runnable_are_the_unfinished_that_nobody_drives_oldest_first(
 async def test_no_lease_for_a_run_that_is_not_there(store: Store) -> None:
     with pytest.raises(StoreError, match="r-none"):
         await store.acquire(RunId("r-none"), ME, TTL)
+
+
+async def test_a_target_with_an_attempt_in_doubt_is_leased_to_nobody_but_its_run(
+    store: Store, clock: FakeClock
+) -> None:
+    """Another's write would wipe out the only trace by which a probe can find that attempt."""
+    doubted, other = await begin(store, "r-1"), await begin(store, "r-2", rule="other")
+    held = await lease(store, doubted)
+    ready = await advanced(store, held.token, doubted, RunState.READY)
+    await store.intend(held.token, an_intent(ready), agreeing, Intending(ready, held.token))
+    clock.advance(TTL.total_seconds())
+    refused = await store.acquire(other.id, ME, TTL)
+    assert isinstance(refused, Held)
+    assert refused.run == doubted.id
+    assert isinstance(await store.acquire(doubted.id, PEER, TTL), Lease)

@@ -26,11 +26,13 @@ from tests.store.values import (
     Intending,
     advanced,
     agreeing,
+    an_alert,
     an_attempt,
     an_envelope,
     an_intent,
     begin,
     lease,
+    take,
     to,
 )
 
@@ -118,7 +120,7 @@ async def test_a_run_that_moved_meanwhile_is_left_alone(store: Store) -> None:
     run = await begin(store)
     held = await lease(store, run)
     ready = await advanced(store, held.token, run, RunState.READY)
-    late = RunChange(to(run, RunState.CANCELLED, await store.now()), RunState.PENDING)
+    late = RunChange(to(run, RunState.REFUSED, await store.now()), RunState.PENDING)
     assert await store.advance(held.token, late) is Refused.MOVED
     assert await store.advance(None, late) is Refused.MOVED
     assert await store.run(run.id) == ready
@@ -130,12 +132,12 @@ async def test_without_a_lease_a_run_may_only_leave_pending_untouched(store: Sto
     assert await store.advance(None, leave) is Refused.LEASE_LOST
     held = await lease(store, run)
     ready = await advanced(store, held.token, run, RunState.READY)
-    cancel = RunChange(to(ready, RunState.CANCELLED, await store.now()), RunState.READY)
+    cancel = RunChange(to(ready, RunState.REFUSED, await store.now()), RunState.READY)
     assert await store.advance(None, cancel) is Refused.LEASE_LOST
     other = await begin(store, "r-2", target=NODE)
-    cancelled = to(other, RunState.CANCELLED, await store.now())
-    assert await store.advance(None, RunChange(cancelled, RunState.PENDING)) is None
-    assert await store.run(other.id) == cancelled
+    refused = to(other, RunState.REFUSED, await store.now())
+    assert await store.advance(None, RunChange(refused, RunState.PENDING)) is None
+    assert await store.run(other.id) == refused
 
 
 async def test_an_intent_is_written_with_its_attempt_when_the_guards_allow(
@@ -318,3 +320,39 @@ async def test_a_change_that_fails_halfway_leaves_nothing_of_itself(store: Store
     assert await store.run(run.id) == run
     assert await store.attempt_in_doubt(run.id) is None
     assert (await store.run_row(run.id))[0].events == ()
+
+
+async def test_no_run_is_cancelled_from_under_an_episode_that_joined_it(store: Store) -> None:
+    """Meanwhile another alert joined, and nobody would decide that one again."""
+    run = await begin(store)
+    held = await lease(store, run)
+    ready = await advanced(store, held.token, run, RunState.READY)
+    cancelled = RunChange(to(ready, RunState.CANCELLED, await store.now()), RunState.READY)
+    assert await store.advance(held.token, cancelled) is Refused.MOVED
+    await take(store, an_alert("of-r-1", firing=False))
+    assert await store.advance(held.token, cancelled) is None
+
+
+async def test_the_view_of_an_intent_says_whether_an_alert_of_the_run_still_fires(store: Store) -> None:
+    run = await begin(store)
+    assert (await store.view(run)).firing
+    await take(store, an_alert("of-r-1", firing=False))
+    assert not (await store.view(run)).firing
+
+
+async def test_an_intent_sees_the_runs_of_its_rules_earlier_names(store: Store) -> None:
+    earlier = await begin(store, "r-0", rule="old")
+    run = await begin(store, "r-1", rule="new")
+    held = await lease(store, run)
+    ready = await advanced(store, held.token, run, RunState.READY)
+    seen: list[GuardView] = []
+
+    def ask(_request: IntentRequest, view: GuardView) -> Verdict:
+        seen.append(view)
+        return NO
+
+    for was in (("old",), ()):
+        await store.intend(held.token, an_intent(ready, was=was), ask, Intending(ready, held.token))
+    assert seen[0].unfinished is not None
+    assert seen[0].unfinished.id == earlier.id
+    assert seen[1].unfinished is None

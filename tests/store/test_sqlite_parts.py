@@ -42,6 +42,7 @@ def test_numbering_an_episode_changes_its_id_alone() -> None:
         closed_at=NOW + timedelta(4),
         closed=Closed.RESOLVED,
         repeats=5,
+        stale_until=NOW - timedelta(1),
     )
     values = [getattr(episode, field.name) for field in fields(episode)]
     assert None not in values, "a field that this test does not fill would be lost unseen"

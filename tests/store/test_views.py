@@ -157,7 +157,7 @@ async def test_an_episode_that_waits_by_its_own_decision_is_no_backlog(
 async def test_an_ended_run_is_no_longer_unfinished(store: Store) -> None:
     run = await begin(store)
     held = await lease(store, run)
-    await advanced(store, held.token, run, RunState.CANCELLED)
+    await advanced(store, held.token, run, RunState.REFUSED)
     assert (await store.backlog()).unfinished_runs == 0
 
 

@@ -68,8 +68,9 @@ def a_request(
     target: Target | None = CART,
     run: str = "r-none",
     last: bool = True,
+    was: tuple[str, ...] = (),
 ) -> DecisionRequest:
-    return DecisionRequest(episode, rule, target, "P1", BOOK, RunId(run), last=last)
+    return DecisionRequest(episode, rule, target, "P1", BOOK, RunId(run), last=last, was=was)
 
 
 def a_run(
@@ -165,8 +166,8 @@ def an_attempt(run: Run, token: Token, now: datetime, number: int = 1) -> Attemp
     )
 
 
-def an_intent(run: Run, *, first: bool = True) -> IntentRequest:
-    rule = Rule(run.rule, AlertTrigger(()), TargetTemplate(()))
+def an_intent(run: Run, *, first: bool = True, was: tuple[str, ...] = ()) -> IntentRequest:
+    rule = Rule(run.rule, AlertTrigger(()), TargetTemplate(()), was=was)
     book = Rulebook(run.rulebook, (rule,))
     return IntentRequest(Question(rule, run.target, run.mode, (book,)), first)
 

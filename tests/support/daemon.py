@@ -1,4 +1,4 @@
-"""A whole world on loopback for one test: cluster, Alertmanager and Slack as stand-ins, and the daemon between them.
+"""A world on loopback for one test: cluster, Alertmanager and Slack as stand-ins, the daemon in their midst.
 
 The daemon runs in this process or in one of its own, and is driven and watched through what its users have:
 the webhook, the API, the command line, Slack, and the cluster's audit log.
@@ -20,7 +20,6 @@ from typing import Any, Final
 
 import aiohttp
 import pytest
-import yaml
 from pydantic import SecretStr
 
 from remediator.app import running
@@ -34,60 +33,13 @@ from remediator.sandbox.kubernetes.standin import ADMIN
 from remediator.sandbox.slack import Message, SlackReceiver
 from remediator.settings import Address, NamedToken, Operator, Role, Settings
 from tests.support.processes import ManagedProcess, eventually, free_port
+from tests.support.rulebooks import NAMESPACE, SERVICE, alert, image
 
 Story = dict[str, Any]
 
-NAMESPACE: Final = "shop"
-SERVICE: Final = "cart"
-TARGET: Final = f"deployment/{NAMESPACE}/{SERVICE}"
 HOOK, OPERATOR, ADAS = "hook-token", "operator-token", "adas-token"
 REMEDIATOR: Final = Path(sys.executable).parent / "remediator"
 LEASE_TTL: Final = timedelta(seconds=1)
-
-
-def image(name: str, version: int) -> str:
-    """The image of a service's n-th release; the third is the one that crashes."""
-    return f"registry.example/{name}:{version}"
-
-
-def rule(name: str = "rollback", **fields: Any) -> dict[str, Any]:
-    """A live rule that rolls the alerting job's Deployment back and proves it; `fields` replace or add keys."""
-    return {
-        "name": name,
-        "summary": "Undo the last rollout",
-        "mode": "live",
-        "when": {"matchers": ['alertname="ServiceDown"']},
-        "target": "deployment/{{ labels.namespace }}/{{ labels.job }}",
-        "deadline": "30s",
-        "steps": [{"id": "undo", "action": "kubernetes.rollout_undo", "timeout": "5s"}],
-        "verify": {"within": "8s", "checks": [{"check": "kubernetes.rolled_out"}]},
-        "report": ["slack:#incidents"],
-        **fields,
-    }
-
-
-def rules(*written: dict[str, Any], **policy: Any) -> str:
-    """The text of a rule file."""
-    return yaml.safe_dump({"rules": list(written or (rule(),)), **policy}, sort_keys=False)
-
-
-def step(action: str = "kubernetes.rollout_undo", **fields: Any) -> dict[str, Any]:
-    """One step of a rule; `with_` are the action's parameters."""
-    params = {"with": fields.pop("with_")} if "with_" in fields else {}
-    return {"action": action, "timeout": "5s", **params, **fields}
-
-
-def alert(name: str = SERVICE, *, instance: str = "10.0.0.1:80", **given: Any) -> Alert:
-    """ServiceDown of one instance; `labels` add to its labels, other arguments are the Alert's own."""
-    labels = {
-        "alertname": "ServiceDown",
-        "namespace": NAMESPACE,
-        "job": name,
-        "instance": instance,
-        "severity": "critical",
-        **given.pop("labels", {}),
-    }
-    return Alert(labels=labels, **{"annotations": {"summary": f"{name} is down"}, **given})
 
 
 def changing(request: ApiRequest) -> bool:
@@ -103,9 +55,13 @@ def reading(request: ApiRequest) -> bool:
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the engine's patience, which is made for a cluster's pace, to what a test can wait for."""
     short = timedelta(seconds=1)
+    monkeypatch.setattr("remediator.app._GRACE_FOR_RUNS", short)
     monkeypatch.setattr("remediator.engine.facts.GATHER_TIMEOUT", short)
     monkeypatch.setattr("remediator.engine.facts._BETWEEN_TRIES", 0.1)
+    monkeypatch.setattr("remediator.engine.proof._SHORTEST_LOOK", 0.02)
     monkeypatch.setattr("remediator.engine.driver.PROBE_FOR", short)
+    monkeypatch.setattr("remediator.engine.driver.BLIND_FOR", short)
+    monkeypatch.setattr("remediator.engine.driver._LONGEST_PAUSE", 0.1)
     monkeypatch.setattr("remediator.engine.recovery._EVERY", 0.2)
     monkeypatch.setattr("remediator.engine.alarms._FLUSH_SECONDS", 0.1)
     monkeypatch.setattr("remediator.core.decide.PARALLEL_RETRY", timedelta(seconds=0.3))
@@ -233,7 +189,7 @@ class World:
     # What goes wrong, and what is heard of it.
 
     async def break_service(self, name: str = SERVICE, *, namespace: str = NAMESPACE) -> Alert:
-        """Roll a service out to releases 1, 2 and 3, of which the third crashes; gives its alert, not yet fired."""
+        """Roll a service out to releases 1, 2 and 3, the last of which crashes; gives its alert, unfired."""
         self.cluster.deploy(namespace, name, image(name, 1), replicas=2)
         await self.cluster.settled()
         self.cluster.set_image(namespace, name, image(name, 2))
@@ -251,9 +207,9 @@ class World:
         gate = asyncio.Event()
         return Hold(self.cluster.faults.add(matches, Late(gate), times=times), gate)
 
-    async def fire(self, *alerts: Alert, expected: int = 200) -> None:
+    async def fire(self, *alerts: Alert, expected: int = 200, token: str = HOOK) -> None:
         """Post the alerts as Alertmanager would, as one group."""
-        status, said = await self.post(json.dumps(webhook(alerts)).encode())
+        status, said = await self.post(json.dumps(webhook(alerts)).encode(), token)
         assert status == expected, said
 
     async def resolve(self, *alerts: Alert) -> None:
@@ -261,14 +217,16 @@ class World:
         self.alertmanager.resolve(alerts)
         await self.fire(*(each.resolved() for each in alerts))
 
-    async def post(self, body: bytes) -> tuple[int, str]:
-        headers = {"Authorization": f"Bearer {HOOK}", "Content-Type": "application/json"}
+    async def post(self, body: bytes, token: str = HOOK) -> tuple[int, str]:
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         async with self.http.post(f"{self.url}/alertmanager", data=body, headers=headers) as answer:
             return answer.status, await answer.text()
 
     # What the daemon says.
 
-    async def ask(self, method: str, path: str, body: object = None, *, token: str = OPERATOR) -> tuple[int, Any]:
+    async def ask(
+        self, method: str, path: str, body: object = None, *, token: str = OPERATOR
+    ) -> tuple[int, Any]:
         """Ask the daemon; gives the status and the decoded answer."""
         headers = {"Authorization": f"Bearer {token}"}
         async with self.http.request(method, f"{self.url}{path}", json=body, headers=headers) as answer:
@@ -301,35 +259,35 @@ class World:
     async def run_in(self, *states: str) -> Story:
         """The newest run, once it is in one of these states."""
 
-        async def there() -> Story | None:
+        async def there() -> Story:
             found = await self.runs()
             assert found, "there is no run"
             assert found[-1]["state"] in states, found[-1]
             return found[-1]
 
-        return await eventually(there, f"a run is {' or '.join(states)}", within=15) or {}
+        return await eventually(there, f"a run is {' or '.join(states)}", within=15)
 
     async def run_ended(self, number: int = 1, *, within: float = 15) -> Story:
         """The story of the newest run, once so many have ended."""
 
-        async def there() -> Story | None:
+        async def there() -> Story:
             found = await self.runs()
             done = [run for run in found if run["ended"] is not None]
             assert len(done) >= number, found
             return done[-1]
 
-        return await self.story(await eventually(there, f"{number} runs have ended", within=within) or {})
+        return await self.story(await eventually(there, f"{number} runs have ended", within=within))
 
     async def decided(self, reason: str, *, within: float = 15) -> Story:
         """The newest decision with this reason, once there is one."""
 
-        async def there() -> Story | None:
-            found = await self.get("/decisions?limit=100")
+        async def there() -> Story:
+            found: list[Story] = await self.get("/decisions?limit=100")
             named = [each for each in found if each["reason"] == reason]
             assert named, [(each["kind"], each["reason"], each["detail"]) for each in found]
             return named[0]
 
-        return await eventually(there, f"a decision is {reason}", within=within) or {}
+        return await eventually(there, f"a decision is {reason}", within=within)
 
     async def events(self, *kinds: str) -> list[Story]:
         """The ledger's events, oldest first; of these kinds, if any are named."""
@@ -350,7 +308,7 @@ class World:
     # What came of it.
 
     def applied(self, name: str = SERVICE) -> list[AuditEntry]:
-        """The changes of a Deployment's template or replicas that others than its admin made, oldest first."""
+        """The changes of a Deployment's spec that others than its admin made, oldest first."""
         found = self.cluster.audit.changes(resource="deployments", name=name)
         return [each for each in found if each.user != ADMIN and _of_spec(each)]
 
@@ -413,7 +371,7 @@ def _hashed(token: str) -> str:
 async def a_world(folder: Path) -> AsyncIterator[World]:
     """A world without a daemon; whatever is started in it is stopped at the end."""
     async with (
-        StandIn(ready_after=0.02) as cluster,
+        StandIn(ready_after=0.005) as cluster,
         AlertmanagerStandIn() as alertmanager,
         SlackReceiver() as slack,
         aiohttp.ClientSession() as http,

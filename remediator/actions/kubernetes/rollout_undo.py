@@ -47,6 +47,8 @@ class Undo(DeploymentAction):
         target = context.target
         if (why := paused(target, deployment)) is not None:
             return Refusal(why)
+        if context.earlier and context.earlier.get("before") != digest(template_of(deployment)):
+            return Refusal(f"somebody rolled {target} out since the try before: it is theirs now")
         revisions = revisions_of(await self._client.list_replica_sets(deployment))
         current = current_of(deployment, revisions)
         if current is None:

@@ -68,7 +68,8 @@ class ActionContext:
     """Everything an action is told. ``cause`` is one line that may be left on the target for people.
 
     ``attempt`` is found on the target by :meth:`Action.probe`; ``token`` is the lease's at this call;
-    ``deadline`` is when :meth:`Action.apply` is given up.
+    ``deadline`` is when :meth:`Action.apply` is given up. ``earlier`` is the plan's data of the step's try
+    before this one, if there was one: who finds the target changed since must not take it for what failed.
     """
 
     target: Target
@@ -79,6 +80,7 @@ class ActionContext:
     cause: str
     now: datetime
     deadline: datetime
+    earlier: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)

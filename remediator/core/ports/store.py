@@ -16,7 +16,7 @@ Obligations that hold for every method:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
@@ -91,6 +91,7 @@ class Inbox(Protocol):
         Marks each webhook as taken (or quarantined), with an event for each episode that opened, refired,
         resolved or was stale, and none for mere repeats. A webhook already taken is passed over, so two
         replicas that read the same one count it once. An open (source, fingerprint) is unique.
+        A slice (``more``) is folded alike and leaves its webhook untaken; folding one again only repeats.
         """
         ...
 
@@ -133,7 +134,8 @@ class Runs(Protocol):
     async def acquire(self, run: RunId, owner: Owner, ttl: timedelta) -> Lease | Held:
         """Take the lease on the run's target in one statement, with a token greater than any before it.
 
-        Given when no live lease of another run, or of another owner, covers the target. Taking it again
+        Given when no live lease of another run, or of another owner, covers the target, and no other
+        unfinished run has an attempt on it without an outcome: that has to be probed first. Taking it again
         as the same owner for the same run gives a new token and makes the old one useless.
         """
         ...
@@ -149,9 +151,9 @@ class Runs(Protocol):
     async def advance(self, token: Token | None, change: RunChange) -> Refused | None:
         """Write a run's move with its attempt, quarantine, events and envelopes.
 
-        Refused when ``token`` is not that of a live lease on the run's target, or when the run is no
-        longer in ``change.was``. ``token`` is ``None`` only for moves out of ``pending`` by which nothing
-        was or will be touched.
+        Refused when ``token`` is not that of a live lease on the run's target, when the run is no longer in
+        ``change.was``, or when it would be cancelled while an episode that joined it is open. ``token`` is
+        ``None`` only for moves out of ``pending`` by which nothing was or will be touched.
         """
         ...
 
@@ -170,8 +172,11 @@ class Runs(Protocol):
         """
         ...
 
-    async def view(self, run: Run) -> GuardView:
-        """What the guards would see now for this run's rule and target, the run itself excluded."""
+    async def view(self, run: Run, names: Collection[str] = ()) -> GuardView:
+        """What the guards would see now for this run's rule and target, the run itself excluded.
+
+        ``names`` are further ones that the rule has or had; their runs count as its own.
+        """
         ...
 
 

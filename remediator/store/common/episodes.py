@@ -15,12 +15,12 @@ from remediator.store.common.codecs import Row, as_json, maybe_micros, maybe_mom
 
 COLUMNS = (
     "e.id, e.source, e.fingerprint, e.labels, e.annotations, e.grouping, e.starts_at, e.first_seen,"
-    " e.last_seen, e.ended_at, e.closed_at, e.closed, e.repeats"
+    " e.last_seen, e.ended_at, e.closed_at, e.closed, e.repeats, e.stale_until"
 )
 #: The columns of :func:`episode_row`.
 INSERTED = (
     "id, source, fingerprint, labels, annotations, grouping, starts_at, first_seen, last_seen, ended_at,"
-    " closed_at, closed, repeats, due_at"
+    " closed_at, closed, repeats, stale_until, due_at"
 )
 
 _EVENTS = {
@@ -46,6 +46,7 @@ def episode_from(row: Row) -> Episode:
         closed_at=maybe_moment(row[10]),
         closed=None if row[11] is None else Closed(row[11]),
         repeats=row[12],
+        stale_until=maybe_moment(row[13]),
     )
 
 
@@ -65,6 +66,7 @@ def episode_row(episode: Episode, due_at: int) -> Row:
         maybe_micros(episode.closed_at),
         episode.closed,
         episode.repeats,
+        maybe_micros(episode.stale_until),
         due_at,
     )
 
@@ -107,6 +109,7 @@ def numbered(new: Episode, id_: EpisodeId) -> Episode:
         closed_at=new.closed_at,
         closed=new.closed,
         repeats=new.repeats,
+        stale_until=new.stale_until,
     )
 
 

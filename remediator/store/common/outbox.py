@@ -8,7 +8,7 @@ from datetime import datetime
 
 from remediator.core.changes import OutboxItem
 from remediator.core.events import Event, EventKind
-from remediator.core.notices import Envelope, Lane
+from remediator.core.notices import Envelope, Lane, following
 from remediator.store.common.codecs import Row, envelope, moment
 
 
@@ -18,14 +18,14 @@ def latest_of_keys(envelopes: Iterable[Envelope]) -> list[Envelope]:
     for position, new in enumerate(envelopes):
         place: object = (new.channel, new.thread, new.key) if new.key else position
         old = merged.get(place)
-        merged[place] = new if old is None else following(old, new)
+        merged[place] = new if old is None else in_place_of(old, new)
     return list(merged.values())
 
 
-def following(old: Envelope, new: Envelope) -> Envelope:
+def in_place_of(old: Envelope, new: Envelope) -> Envelope:
     """``new`` in the place of ``old``, in the more urgent lane of the two."""
     lane = Lane.PAGES if Lane.PAGES in (old.lane, new.lane) else new.lane
-    return replace(new, lane=lane, notice=replace(new.notice, count=old.notice.count + new.notice.count))
+    return replace(new, lane=lane, notice=following(old.notice, new.notice))
 
 
 def item_from(row: Row) -> OutboxItem:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -15,8 +15,11 @@ from remediator.store.common.codecs import Row, maybe_moment, micros, moment, ta
 
 #: A rule's name and a target as people write it.
 RuleOnTarget = tuple[str, str]
+#: A rule, its target, and the other names that it has or had.
+Asked = tuple[str, Target | None, Collection[str]]
 
-PAST_COLUMNS = "r.rule, r.target, r.id, r.state, r.mode, r.created_at, r.ended_at, r.started_at"
+#: ``a`` is what was asked about: a run counts for the rule that asks, whatever it was called then.
+PAST_COLUMNS = "a.rule, a.target, r.id, r.state, r.mode, r.created_at, r.ended_at, r.started_at"
 PAUSE_COLUMNS = "id, scope, value, why, who, at, until"
 QUARANTINE_COLUMNS = "target, run, attempt, why, at"
 
@@ -54,9 +57,11 @@ def quarantine_row(held: Quarantine) -> Row:
     return (str(held.target), held.run, held.attempt, held.why, micros(held.at))
 
 
-def keys_of(asked: Iterable[tuple[str, Target | None]]) -> list[RuleOnTarget]:
-    """The rules and targets to look around, each once and in order; who names no target asks about none."""
-    return sorted({(rule, str(on)) for rule, on in asked if on is not None})
+def keys_of(asked: Iterable[Asked]) -> list[tuple[str, str, str]]:
+    """(rule, target, name) for each name that the rule has or had; who names no target asks about none."""
+    return sorted(
+        {(rule, str(on), name) for rule, on, names in asked if on is not None for name in {rule, *names}}
+    )
 
 
 @dataclass(slots=True)

@@ -5,25 +5,36 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any
+from weakref import WeakKeyDictionary
 
 from remediator.core.ports.store import Topic
 
+#: How many calls each task has heard, by topic.
+_Heard = WeakKeyDictionary["asyncio.Task[Any]", dict[Topic, int]]
+
 
 class Wakers:
-    """One flag per topic: it stays up until somebody has seen it, so that no call is lost in between."""
+    """Counts the calls of each topic: every task hears of each, even of one that came while it worked."""
 
     def __init__(self) -> None:
-        self._flags = {topic: asyncio.Event() for topic in Topic}
+        self._calls = dict.fromkeys(Topic, 0)
+        self._next = {topic: asyncio.Event() for topic in Topic}
+        self._heard: _Heard = WeakKeyDictionary()
 
     def wake(self, topics: Iterable[Topic]) -> None:
         for topic in topics:
-            self._flags[topic].set()
+            self._calls[topic] += 1
+            called, self._next[topic] = self._next[topic], asyncio.Event()
+            called.set()
 
     async def wait(self, topic: Topic, timeout: timedelta) -> None:
-        flag = self._flags[topic]
-        try:
-            async with asyncio.timeout(timeout.total_seconds()):
-                await flag.wait()
-        except TimeoutError:
-            return
-        flag.clear()
+        task = asyncio.current_task()
+        heard = {} if task is None else self._heard.setdefault(task, {})
+        if heard.get(topic, 0) == self._calls[topic]:
+            try:
+                async with asyncio.timeout(timeout.total_seconds()):
+                    await self._next[topic].wait()
+            except TimeoutError:
+                return
+        heard[topic] = self._calls[topic]

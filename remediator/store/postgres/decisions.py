@@ -72,7 +72,9 @@ async def decide(
         transaction.now,
         await _final_decisions(transaction, asked),
         changed,
-        await around_decisions(transaction, ((request.rule, request.target) for request in requests)),
+        await around_decisions(
+            transaction, ((request.rule, request.target, request.was) for request in requests)
+        ),
         await _next_decision_id(transaction),
     )
     decided = [judging.judge(request) for request in requests]

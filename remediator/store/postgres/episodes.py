@@ -16,7 +16,7 @@ from remediator.store.common.episodes import (
 )
 from remediator.store.postgres.transaction import Transaction, places
 
-_INSERT = f"INSERT INTO episodes ({INSERTED}) VALUES ({places(14)})"
+_INSERT = f"INSERT INTO episodes ({INSERTED}) VALUES ({places(15)})"
 _UPDATE = (
     "UPDATE episodes SET annotations = $1, starts_at = $2, last_seen = $3, ended_at = $4, closed_at = $5,"
     " closed = $6, repeats = $7 WHERE id = $8"
@@ -49,6 +49,16 @@ async def episodes_by_id(transaction: Transaction, ids: list[EpisodeId]) -> dict
 
 async def episodes_of_run(transaction: Transaction, run: RunId) -> tuple[Episode, ...]:
     return tuple([episode_from(row) for row in await transaction.rows(_OF_RUN, run)])
+
+
+async def still_fires(transaction: Transaction, run: RunId) -> bool:
+    """Whether an episode of the run is open; a run that has none yet is being asked about one that is."""
+    ((episodes, closed),) = await transaction.rows(
+        "SELECT count(*), count(e.closed) FROM run_episodes j JOIN episodes e ON e.id = j.episode"
+        " WHERE j.run = $1",
+        run,
+    )
+    return bool(episodes > closed or not episodes)
 
 
 async def next_episode_id(transaction: Transaction) -> int:

@@ -10,7 +10,7 @@ import zstandard
 from remediator.core.changes import Intake, Observed, RawWebhook
 from remediator.core.ids import WebhookId
 from remediator.core.ports.store import Fold, Topic
-from remediator.store.common.codecs import Row, moment
+from remediator.store.common.codecs import Row, moment, plain_body
 from remediator.store.common.episodes import Folding
 from remediator.store.postgres.episodes import (
     insert_episodes,
@@ -61,7 +61,7 @@ async def unpacked(rows: list[Row]) -> list[RawWebhook]:
 def _unpack(rows: list[Row]) -> list[RawWebhook]:
     decompress = zstandard.ZstdDecompressor().decompress
     return [
-        RawWebhook(WebhookId(id_), source, moment(received_at), decompress(body))
+        RawWebhook(WebhookId(id_), source, moment(received_at), plain_body(decompress, body))
         for id_, source, received_at, body in rows
     ]
 
@@ -81,6 +81,6 @@ async def take_webhooks(transaction: Transaction, intakes: Sequence[Intake], fol
     if folding.opened:
         transaction.topics.add(Topic.EPISODES)
     now = transaction.micros
-    marks = [(now, intake.quarantine, intake.webhook) for intake in fresh]
+    marks = [(now, intake.quarantine, intake.webhook) for intake in fresh if not intake.more]
     await transaction.run_for_each(_MARK_TAKEN, marks)
     return observed

@@ -21,7 +21,11 @@ _TAKE = (
     " WHERE leases.expires_at <= $5 OR (leases.run = excluded.run AND leases.owner = excluded.owner)"
     " RETURNING token"
 )
-_HOLDER = "SELECT run, owner, expires_at FROM leases WHERE target = $1 AND NOT shared"
+_HOLDER = "SELECT run, owner, expires_at FROM leases WHERE target = $1 AND NOT shared FOR UPDATE"
+_IN_DOUBT = (
+    "SELECT a.run FROM attempts a JOIN runs r ON r.id = a.run"
+    " WHERE a.outcome IS NULL AND NOT r.final AND r.target = $1 AND r.id <> $2 LIMIT 1"
+)
 _RENEW = "UPDATE leases SET expires_at = $1 WHERE token = $2 AND run = $3 AND expires_at > $4"
 _END = "UPDATE leases SET expires_at = least(expires_at, $1)"
 # The row is locked until the commit: nobody takes the lease over between this look and the write behind it.
@@ -33,12 +37,28 @@ async def acquire(transaction: Transaction, run: RunId, owner: Owner, ttl: timed
     if on is None:
         message = f"no run {run} is in the ledger, so no lease can be taken for it"
         raise StoreError(message)
+    # With the row comes the queue: an intent that is being written is seen below, and none follows.
+    held = await _holder(transaction, on, run, owner)
+    if held is not None:
+        return held
+    doubt = await transaction.value(_IN_DOUBT, on, run)
+    if doubt is not None:
+        # Whoever wrote first would wipe out the only trace by which that attempt can be found.
+        return Held(RunId(doubt), Owner(""), transaction.now)
     expires_at = transaction.now + ttl
     token = await transaction.value(_TAKE, on, run, owner, micros(expires_at), transaction.micros)
     if token is not None:
         return Lease(target(on), run, owner, Token(token), expires_at)
-    holder, its_owner, until = await transaction.row(_HOLDER, on) or (run, owner, transaction.micros)
-    return Held(RunId(holder), Owner(its_owner), moment(until))
+    # The target's first lease ever went to another, a moment ago.
+    return await _holder(transaction, on, run, owner) or Held(run, owner, transaction.now)
+
+
+async def _holder(transaction: Transaction, on: str, run: RunId, owner: Owner) -> Held | None:
+    """The live lease of another run or owner, if any; its row is kept from others until the commit."""
+    row = await transaction.row(_HOLDER, on)
+    if row is None or row[2] <= transaction.micros or (row[0], row[1]) == (run, owner):
+        return None
+    return Held(RunId(row[0]), Owner(row[1]), moment(row[2]))
 
 
 async def renew(transaction: Transaction, lease: Lease, ttl: timedelta) -> Lease | None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
 
 from remediator.core.changes import Intended, IntentRequest, Refused, RunChange
 from remediator.core.guards import GuardView, Verdict
 from remediator.core.ids import Token
 from remediator.core.ports.store import Ask
-from remediator.core.runs import Run
+from remediator.core.runs import Run, RunState
 from remediator.store.common.runs import needs_no_lease
+from remediator.store.postgres.episodes import still_fires
 from remediator.store.postgres.guard_views import around_run
 from remediator.store.postgres.leases import leased_run
 from remediator.store.postgres.runs import run_by_id, write_change
@@ -24,6 +26,8 @@ async def advance(transaction: Transaction, token: Token | None, change: RunChan
     if not await _may_move(transaction, token, change):
         return Refused.LEASE_LOST
     if await transaction.value(_STATE, change.run.id) != change.was.value:
+        return Refused.MOVED
+    if change.run.state is RunState.CANCELLED and await still_fires(transaction, change.run.id):
         return Refused.MOVED
     await write_change(transaction, change)
     return None
@@ -47,7 +51,7 @@ async def intend(
     run = None if leased is None else await run_by_id(transaction, leased)
     if run is None:
         return Refused.LEASE_LOST
-    view = await view_for(transaction, run)
+    view = await view_for(transaction, run, request.question.names)
     verdict = ask(request, view)
     if not verdict.allows:
         return Intended(verdict, None)
@@ -60,5 +64,6 @@ async def intend(
     return Intended(verdict, wanted)
 
 
-async def view_for(transaction: Transaction, run: Run) -> GuardView:
-    return (await around_run(transaction, run)).view(run.rule, run.target)
+async def view_for(transaction: Transaction, run: Run, names: Collection[str] = ()) -> GuardView:
+    around = await around_run(transaction, run, names)
+    return replace(around.view(run.rule, run.target), firing=await still_fires(transaction, run.id))

@@ -9,7 +9,7 @@ from remediator.core.changes import OutboxItem
 from remediator.core.notices import Envelope, Lane
 from remediator.core.ports.store import Topic
 from remediator.store.common.codecs import as_json, envelope, micros
-from remediator.store.common.outbox import following, item_from, latest_of_keys, parked
+from remediator.store.common.outbox import in_place_of, item_from, latest_of_keys, parked
 from remediator.store.postgres.transaction import Transaction
 
 _INSERT = (
@@ -77,7 +77,7 @@ async def _post_latest(transaction: Transaction, new: Envelope) -> None:
     while True:
         row = await transaction.row(_UNSENT_OF_KEY, new.channel, new.thread, new.key)
         if row is not None:
-            latest = following(envelope(row[1]), new)
+            latest = in_place_of(envelope(row[1]), new)
             await transaction.run(
                 "UPDATE outbox SET envelope = $1, lane = $2 WHERE id = $3",
                 as_json(latest),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -179,8 +179,8 @@ class PostgresStore:
         work = partial(moves.intend, token=token, request=request, ask=ask, change=change)
         return await self._db.write(work, Lock.GUARDS)
 
-    async def view(self, run: Run) -> GuardView:
-        return await self._db.read(partial(moves.view_for, run=run))
+    async def view(self, run: Run, names: Collection[str] = ()) -> GuardView:
+        return await self._db.read(partial(moves.view_for, run=run, names=names))
 
     # Controls.
 

@@ -13,6 +13,8 @@ from remediator.core.ports.store import StoreError, StoreUnavailableError
 
 #: How many webhooks, and bytes of bodies, share a commit at most: bounds what the first waits for the rest.
 _GROUP, _GROUP_BYTES = 256, 8 << 20
+#: Bytes that may wait in all: a stalled database must not fill the memory.
+_MOST_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +40,21 @@ class WebhookGroups:
         self._save = save
         self._queue: deque[_Waiting] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._bytes = 0
 
     async def add(self, source: str, body: bytes) -> None:
+        if self._bytes and self._bytes + len(body) > _MOST_BYTES:
+            message = f"the ledger is behind: {self._bytes} bytes wait to be written"
+            raise StoreUnavailableError(message)
         waiting = _Waiting(source, body, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
+        self._bytes += len(body)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._drain(), name="ledger webhooks")
-        await waiting.saved
+        try:
+            await waiting.saved
+        finally:
+            self._bytes -= len(body)
 
     async def close(self) -> None:
         """Wait until all that came in is answered; who is cancelled meanwhile fails what is left."""
@@ -68,7 +78,11 @@ class WebhookGroups:
             group.append(self._queue.popleft())
         return group
 
-    async def _flush(self, group: list[_Waiting]) -> None:
+    async def _flush(self, came: list[_Waiting]) -> None:
+        # Who was cancelled before its turn has told that it was not saved, and may come again.
+        group = [waiting for waiting in came if not waiting.saved.done()]
+        if not group:
+            return
         try:
             await self._save(await asyncio.to_thread(_pack, group))
         except StoreUnavailableError as error:

@@ -18,7 +18,7 @@ from remediator.store.common.episodes import (
 )
 from remediator.store.sqlite.transaction import Transaction
 
-_INSERT = f"INSERT INTO episodes ({INSERTED}) VALUES ({', '.join('?' * 14)})"
+_INSERT = f"INSERT INTO episodes ({INSERTED}) VALUES ({', '.join('?' * 15)})"
 _UPDATE = (
     "UPDATE episodes SET annotations = ?, starts_at = ?, last_seen = ?, ended_at = ?, closed_at = ?,"
     " closed = ?, repeats = ? WHERE id = ?"
@@ -52,6 +52,16 @@ def episodes_by_id(transaction: Transaction, ids: Iterable[EpisodeId]) -> Mappin
 
 def episodes_of_run(transaction: Transaction, run: RunId) -> tuple[Episode, ...]:
     return tuple(episode_from(row) for row in transaction.sql.execute(_OF_RUN, (run,)))
+
+
+def still_fires(transaction: Transaction, run: RunId) -> bool:
+    """Whether an episode of the run is open; a run that has none yet is being asked about one that is."""
+    counts = transaction.sql.execute(
+        "SELECT count(*), count(e.closed) FROM run_episodes j JOIN episodes e ON e.id = j.episode"
+        " WHERE j.run = ?",
+        (run,),
+    ).fetchone()
+    return bool(counts[0] > counts[1] or not counts[0])
 
 
 def next_episode_id(transaction: Transaction) -> int:

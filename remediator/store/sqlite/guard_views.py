@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from remediator.core.guards import Pause
 from remediator.core.ids import RunId
 from remediator.core.rules import Mode
 from remediator.core.runs import Run
-from remediator.core.targets import Target
 from remediator.store.common.codecs import as_json
 from remediator.store.common.surroundings import (
     PAST_COLUMNS,
     PAUSE_COLUMNS,
     QUARANTINE_COLUMNS,
+    Asked,
     Surroundings,
     keys_of,
     past_from,
@@ -22,18 +22,20 @@ from remediator.store.common.surroundings import (
 )
 from remediator.store.sqlite.transaction import Transaction
 
+#: Each rule and target once per name that the rule has or had: of several rows found, the last counts.
 _ASKED = (
-    "WITH asked (rule, target) AS"
-    " (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?1))"
+    "WITH asked (rule, target, name) AS (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'),"
+    " json_extract(value, '$[2]') FROM json_each(?1))"
 )
 _OF_ASKED = (
     f"{_ASKED} SELECT {PAST_COLUMNS} FROM asked a JOIN runs r ON r.seq = (SELECT seq FROM runs"
-    " WHERE rule = a.rule AND target = a.target AND id <> ?2"
+    " WHERE rule = a.name AND target = a.target AND id <> ?2"
 )
-_UNFINISHED = f"{_OF_ASKED} AND final = 0 ORDER BY seq LIMIT 1)"
-_LAST = f"{_OF_ASKED} AND final = 1 ORDER BY ended_at DESC, seq DESC LIMIT 1)"
+_UNFINISHED = f"{_OF_ASKED} AND final = 0 ORDER BY seq LIMIT 1) ORDER BY r.seq DESC"
+_LAST = f"{_OF_ASKED} AND final = 1 ORDER BY ended_at DESC, seq DESC LIMIT 1) ORDER BY r.ended_at, r.seq"
 _LAST_ACTED = (
     f"{_OF_ASKED} AND final = 1 AND started_at IS NOT NULL ORDER BY ended_at DESC, seq DESC LIMIT 1)"
+    " ORDER BY r.ended_at, r.seq"
 )
 _QUARANTINED = (
     f"SELECT {QUARANTINE_COLUMNS} FROM quarantines WHERE target IN (SELECT value FROM json_each(?))"
@@ -52,19 +54,17 @@ def pauses_in_force(transaction: Transaction) -> tuple[Pause, ...]:
     return tuple(map(pause_from, transaction.sql.execute(_PAUSES, (transaction.micros,))))
 
 
-def around_decisions(transaction: Transaction, asked: Iterable[tuple[str, Target | None]]) -> Surroundings:
+def around_decisions(transaction: Transaction, asked: Iterable[Asked]) -> Surroundings:
     """For decisions, live runs that wait for their slot count as well: no more are begun than may act."""
     return _around(transaction, asked, _LIVE_UNFINISHED, exclude=RunId(""))
 
 
-def around_run(transaction: Transaction, run: Run) -> Surroundings:
+def around_run(transaction: Transaction, run: Run, names: Collection[str] = ()) -> Surroundings:
     """For a run that is about to act: those that took a slot and have not ended, itself left out."""
-    return _around(transaction, [(run.rule, run.target)], _LIVE_WITH_SLOT, exclude=run.id)
+    return _around(transaction, [(run.rule, run.target, names)], _LIVE_WITH_SLOT, exclude=run.id)
 
 
-def _around(
-    transaction: Transaction, asked: Iterable[tuple[str, Target | None]], count: str, *, exclude: RunId
-) -> Surroundings:
+def _around(transaction: Transaction, asked: Iterable[Asked], count: str, *, exclude: RunId) -> Surroundings:
     sql = transaction.sql
     keys = keys_of(asked)
     around = Surroundings(
@@ -79,6 +79,6 @@ def _around(
     around.unfinished = dict(map(past_from, sql.execute(_UNFINISHED, bound)))
     around.last = dict(map(past_from, sql.execute(_LAST, bound)))
     around.last_acted = dict(map(past_from, sql.execute(_LAST_ACTED, bound)))
-    targets = as_json(sorted({on for _, on in keys}))
+    targets = as_json(sorted({on for _, on, _ in keys}))
     around.quarantines = {row[0]: quarantine_from(row) for row in sql.execute(_QUARANTINED, (targets,))}
     return around

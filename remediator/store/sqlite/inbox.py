@@ -9,7 +9,7 @@ import zstandard
 from remediator.core.changes import Intake, Observed, RawWebhook
 from remediator.core.ids import WebhookId
 from remediator.core.ports.store import Fold, Topic
-from remediator.store.common.codecs import as_json, moment
+from remediator.store.common.codecs import as_json, moment, plain_body
 from remediator.store.common.episodes import Folding
 from remediator.store.sqlite.episodes import (
     insert_episodes,
@@ -45,7 +45,9 @@ def untaken_webhooks(transaction: Transaction, max_bytes: int) -> list[RawWebhoo
         if webhooks and read + size > max_bytes:
             break
         read += size
-        webhooks.append(RawWebhook(WebhookId(id_), source, moment(received_at), _decompress(body)))
+        webhooks.append(
+            RawWebhook(WebhookId(id_), source, moment(received_at), plain_body(_decompress, body))
+        )
     return webhooks
 
 
@@ -62,6 +64,6 @@ def take_webhooks(transaction: Transaction, intakes: Sequence[Intake], fold: Fol
     if folding.opened:
         transaction.topics.add(Topic.EPISODES)
     now = transaction.micros
-    marks = [(now, intake.quarantine, intake.webhook) for intake in fresh]
+    marks = [(now, intake.quarantine, intake.webhook) for intake in fresh if not intake.more]
     transaction.sql.executemany(_MARK_TAKEN, marks)
     return observed

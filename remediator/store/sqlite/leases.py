@@ -15,6 +15,10 @@ _OTHER = (
     "SELECT run, owner, expires_at FROM leases"
     " WHERE target = ? AND expires_at > ? AND (run <> ? OR owner <> ?) ORDER BY expires_at DESC LIMIT 1"
 )
+_IN_DOUBT = (
+    "SELECT a.run FROM attempts a JOIN runs r ON r.id = a.run"
+    " WHERE a.outcome IS NULL AND r.final = 0 AND r.target = ? AND r.id <> ? LIMIT 1"
+)
 _TAKE = (
     "INSERT INTO leases (target, run, owner, token, expires_at, shared) VALUES (?, ?, ?, ?, ?, 0)"
     " ON CONFLICT (target, run) DO UPDATE SET owner = excluded.owner, token = excluded.token,"
@@ -31,6 +35,10 @@ def acquire(transaction: Transaction, run: RunId, owner: Owner, ttl: timedelta) 
     held = sql.execute(_OTHER, (row[0], now, run, owner)).fetchone()
     if held is not None:
         return Held(RunId(held[0]), Owner(held[1]), moment(held[2]))
+    doubt = sql.execute(_IN_DOUBT, (row[0], run)).fetchone()
+    if doubt is not None:
+        # Whoever wrote first would wipe out the only trace by which that attempt can be found.
+        return Held(RunId(doubt[0]), Owner(""), transaction.now)
     token = _next_token(transaction)
     expires_at = transaction.now + ttl
     sql.execute("DELETE FROM leases WHERE target = ? AND expires_at <= ?", (row[0], now))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
 
 from remediator.core.changes import Intended, IntentRequest, Refused, RunChange
 from remediator.core.guards import GuardView, Verdict
 from remediator.core.ids import Token
 from remediator.core.ports.store import Ask
-from remediator.core.runs import Run
+from remediator.core.runs import Run, RunState
 from remediator.store.common.runs import needs_no_lease
+from remediator.store.sqlite.episodes import still_fires
 from remediator.store.sqlite.guard_views import around_run
 from remediator.store.sqlite.leases import leased_run
 from remediator.store.sqlite.runs import run_by_id, write_change
@@ -21,6 +23,8 @@ def advance(transaction: Transaction, token: Token | None, change: RunChange) ->
         return Refused.LEASE_LOST
     row = transaction.sql.execute("SELECT state FROM runs WHERE id = ?", (change.run.id,)).fetchone()
     if row is None or row[0] != change.was.value:
+        return Refused.MOVED
+    if change.run.state is RunState.CANCELLED and still_fires(transaction, change.run.id):
         return Refused.MOVED
     write_change(transaction, change)
     return None
@@ -43,7 +47,7 @@ def intend(
     run = None if leased is None else run_by_id(transaction, leased)
     if run is None:
         return Refused.LEASE_LOST
-    view = view_for(transaction, run)
+    view = view_for(transaction, run, request.question.names)
     verdict = ask(request, view)
     if not verdict.allows:
         return Intended(verdict, None)
@@ -63,5 +67,6 @@ def _take_slot(transaction: Transaction, run: Run) -> None:
     )
 
 
-def view_for(transaction: Transaction, run: Run) -> GuardView:
-    return around_run(transaction, run).view(run.rule, run.target)
+def view_for(transaction: Transaction, run: Run, names: Collection[str] = ()) -> GuardView:
+    around = around_run(transaction, run, names)
+    return replace(around.view(run.rule, run.target), firing=still_fires(transaction, run.id))

@@ -10,7 +10,7 @@ from remediator.core.changes import OutboxItem
 from remediator.core.notices import Envelope, Lane
 from remediator.core.ports.store import Topic
 from remediator.store.common.codecs import as_json, envelope, micros
-from remediator.store.common.outbox import following, item_from, latest_of_keys, parked
+from remediator.store.common.outbox import in_place_of, item_from, latest_of_keys, parked
 from remediator.store.sqlite.events import append_events
 from remediator.store.sqlite.transaction import Transaction
 
@@ -48,7 +48,7 @@ def _replaced(transaction: Transaction, new: Envelope) -> bool:
     row = transaction.sql.execute(_UNSENT_OF_KEY, (new.channel, new.thread, new.key)).fetchone()
     if row is None:
         return False
-    latest = following(envelope(row[1]), new)
+    latest = in_place_of(envelope(row[1]), new)
     transaction.sql.execute(
         "UPDATE outbox SET envelope = ?, lane = ? WHERE id = ?", (as_json(latest), latest.lane.value, row[0])
     )

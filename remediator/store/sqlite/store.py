@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -103,7 +103,7 @@ class SqliteStore:
     # Inbox.
 
     async def save_webhook(self, source: str, body: bytes) -> None:
-        await self._writer.submit(partial(inbox.save_webhook, source=source, body=body))
+        await self._writer.submit(partial(inbox.save_webhook, source=source, body=body), len(body))
 
     async def untaken_webhooks(self, max_bytes: int) -> list[RawWebhook]:
         return await self._writer.submit(partial(inbox.untaken_webhooks, max_bytes=max_bytes))
@@ -153,8 +153,8 @@ class SqliteStore:
         work = partial(moves.intend, token=token, request=request, ask=ask, change=change)
         return await self._writer.submit(work)
 
-    async def view(self, run: Run) -> GuardView:
-        return await self._writer.submit(partial(moves.view_for, run=run))
+    async def view(self, run: Run, names: Collection[str] = ()) -> GuardView:
+        return await self._writer.submit(partial(moves.view_for, run=run, names=names))
 
     # Controls.
 

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from remediator.core.ports.store import StoreError, StoreUnavailableError, Topic
 from remediator.store.common.codecs import micros, moment
@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 #: How many callers share a commit at most: bounds what the first of them waits for the others.
 GROUP = 256
+#: Bytes that callers may have queued in all: a stalled disk must not fill the memory.
+MOST_BYTES = 64 * 1024 * 1024
 
 #: Codes that blame one caller's statement or values, not the file or the disk.
 _CALLERS_FAULT = frozenset(
@@ -41,7 +43,14 @@ _CALLERS_FAULT = frozenset(
 )
 
 
-_Job = tuple[Work[Any], "asyncio.Future[Any]"]
+class _Job(NamedTuple):
+    """A caller's work, who waits for it, and the bytes that it holds in memory."""
+
+    work: Work[Any]
+    future: asyncio.Future[Any]
+    size: int
+
+
 _Outcome = tuple["asyncio.Future[Any]", Any, Exception | None]
 
 
@@ -55,6 +64,7 @@ class Writer:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._bytes = 0
         self._episode_claims = Claims()
         self._outbox_claims = Claims()
 
@@ -79,17 +89,23 @@ class Writer:
             self._jobs.put(None)
             await asyncio.to_thread(thread.join)
 
-    def submit(self, work: Work[T]) -> asyncio.Future[T]:
-        """Queue work; the future is answered when it is durable.
+    def submit(self, work: Work[T], size: int = 0) -> asyncio.Future[T]:
+        """Queue work; the future is answered when it is durable. Cancelled before its turn, it is not done.
+
+        ``size`` is the bytes that it holds in memory, if they are many.
 
         Raises:
-            StoreUnavailableError: the ledger is not open.
+            StoreUnavailableError: the ledger is not open, or :data:`MOST_BYTES` are queued already.
         """
         if self._thread is None or self._loop is None:
             message = f"the ledger {self._path} is not open"
             raise StoreUnavailableError(message)
+        if self._bytes and self._bytes + size > MOST_BYTES:
+            message = f"the ledger {self._path} is behind: {self._bytes} bytes wait to be written"
+            raise StoreUnavailableError(message)
+        self._bytes += size
         future: asyncio.Future[T] = self._loop.create_future()
-        self._jobs.put((work, future))
+        self._jobs.put(_Job(work, future, size))
         return future
 
     def _main(self, opened: asyncio.Future[None]) -> None:
@@ -121,22 +137,25 @@ class Writer:
 
     def _run_group(self, sql: sqlite3.Connection, jobs: list[_Job]) -> None:
         transaction = Transaction(sql, self._clock.now, None, self._episode_claims, self._outbox_claims)
+        freed = sum(job.size for job in jobs)
         try:
             sql.execute("BEGIN IMMEDIATE")
             before = sql.total_changes
-            outcomes = [self._run(transaction, work, future) for work, future in jobs]
+            outcomes = [self._run(transaction, job.work, job.future) for job in jobs]
             self._keep_time(transaction, written=sql.total_changes != before)
             sql.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
             _roll_back(sql)
             self._settle(committed=False)
-            self._post([(future, None, self._unavailable(error)) for _, future in jobs], set())
+            self._post([(job.future, None, self._unavailable(error)) for job in jobs], set(), freed)
         else:
             self._clock.jumps.clear()
             self._settle(committed=True)
-            self._post(outcomes, transaction.topics)
+            self._post(outcomes, transaction.topics, freed)
 
     def _run(self, transaction: Transaction, work: Work[Any], future: asyncio.Future[Any]) -> _Outcome:
+        if future.done():  # cancelled: its caller has told that it was not done, and may come again
+            return future, None, None
         sql = transaction.sql
         transaction.now = self._clock.read()
         transaction.acting_from = self._clock.acting_from
@@ -174,13 +193,14 @@ class Writer:
         failure.__cause__ = error
         return failure
 
-    def _post(self, outcomes: list[_Outcome], topics: set[Topic]) -> None:
+    def _post(self, outcomes: list[_Outcome], topics: set[Topic], freed: int = 0) -> None:
         assert self._loop is not None  # noqa: S101 - open() sets it before the thread starts
         # A loop that closed meanwhile has nobody left who waits.
         with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._deliver, outcomes, topics)
+            self._loop.call_soon_threadsafe(self._deliver, outcomes, topics, freed)
 
-    def _deliver(self, outcomes: list[_Outcome], topics: set[Topic]) -> None:
+    def _deliver(self, outcomes: list[_Outcome], topics: set[Topic], freed: int) -> None:
+        self._bytes -= freed
         for future, result, error in outcomes:
             if future.done():
                 continue

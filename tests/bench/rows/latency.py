@@ -109,7 +109,15 @@ def _findings(taken: Mapping[str, Sequence[Latency]]) -> Sequence[Finding]:
     def p99(side: str) -> Sequence[float]:
         return [latency.p99 for latency in taken[side]]
 
+    written = {
+        "p50": [latency.written_p50 for latency in taken["disk"]],
+        "p99": [latency.written_p99 for latency in taken["disk"]],
+    }
     return (
+        *(
+            Finding("latency", f"alert to the first write at the cluster, 50 posts/s: {name}", "ms", values)
+            for name, values in written.items()
+        ),
         Finding(
             row="latency",
             what="alert to intent, 50 posts/s: p50, ledger on the disk",

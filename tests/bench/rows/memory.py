@@ -1,4 +1,4 @@
-"""Resident memory: idle with 1,000 rules, and the most it ever was after 100,000 alerts."""
+"""Resident memory: idle with 1,000 rules, and the most that it ever was after 100,000 alerts."""
 
 from __future__ import annotations
 

@@ -36,7 +36,8 @@ async def measure(bench: Bench) -> Sequence[Finding]:
             async with daemon.daemon(folder, rules, kubeconfig=kubeconfig) as subject:
                 await loader.send(subject.session, subject.alertmanager, payloads.post(0, 1))
                 await subject.decided(1, within=30)
-                return Start(subject.listening, time.perf_counter() - subject.process.spawned)
+                since = time.time() - await subject.last_decision()
+                return Start(subject.listening, time.perf_counter() - since - subject.process.spawned)
 
         async def theirs(folder: Path) -> Start:
             async with ansible_rulebook(programs, folder, count=RULES) as peer:

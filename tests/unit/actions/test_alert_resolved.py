@@ -24,9 +24,9 @@ DOWN = Alert(LABELS, starts_at=NOW)
 BEFORE, AFTER = NOW - timedelta(hours=1), NOW + timedelta(seconds=1)
 
 
-def episode(alert: Alert = DOWN, closed: Closed | None = None) -> Episode:
+def episode(alert: Alert = DOWN, closed: Closed | None = None, number: int = 1) -> Episode:
     return Episode(
-        id=EpisodeId(1),
+        id=EpisodeId(number),
         source="default",
         fingerprint=alert.fingerprint,
         labels=alert.labels,
@@ -127,8 +127,25 @@ async def test_one_restarted_since_may_still_say_that_it_fires() -> None:
 async def test_without_any_alertmanager_the_ledger_is_asked() -> None:
     assert (await ask()).said is Said.ERROR
     assert (await ask(episodes=(episode(closed=Closed.RESOLVED),))).said is Said.YES
-    both = (episode(closed=Closed.RESOLVED), episode(closed=Closed.SUPERSEDED))
-    assert (await ask(episodes=both)).said is Said.ERROR
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [(Closed.RESOLVED, Said.YES), (Closed.SUPERSEDED, Said.ERROR), (None, Said.ERROR)],
+)
+async def test_by_the_ledger_a_superseded_episode_is_as_resolved_as_its_successor(
+    last: Closed | None, said: Said
+) -> None:
+    """The successor of the last one isn't known here, and may still fire."""
+    known = (episode(closed=Closed.SUPERSEDED), episode(closed=last, number=2))
+    assert (await ask(episodes=known)).said is said
+    assert (await ask(episodes=known[::-1])).said is said
+
+
+async def test_a_successor_of_another_alert_says_nothing_of_this_one() -> None:
+    second = Alert({**LABELS, "alertname": "HighErrorRate"}, starts_at=NOW)
+    known = (episode(closed=Closed.SUPERSEDED), episode(second, closed=Closed.RESOLVED, number=2))
+    assert (await ask(episodes=known)).said is Said.ERROR
 
 
 async def test_without_an_alert_there_is_none_to_have_resolved() -> None:

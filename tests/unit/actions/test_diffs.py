@@ -43,10 +43,23 @@ def test_several_images_are_counted() -> None:
     "secret",
     [
         {"env": [{"name": "DB_PASSWORD", "value": "hunter2"}]},
+        {"env": [{"name": "DB_PASS", "value": "hunter2"}]},
+        {"env": [{"name": "JWT_KEY", "value": "hunter2"}]},
+        {"env": [{"name": "SLACK_URL", "value": "https://hooks.slack.com/services/T0/B0/hunter2"}]},
+        {"env": [{"name": "MODE", "value": "hunter2"}]},
         {"env": [{"name": "STRIPE_API_KEY", "value": "hunter2"}]},
         {"env": [{"name": "DATABASE_URL", "value": "postgres://cart:hunter2@db/cart"}]},
         {"args": ["--token=hunter2"]},
         {"args": ["--admin-password", "hunter2"]},
+        {"args": ["--db-pass", "hunter2"]},
+        {"args": ["--signing-key=hunter2"]},
+        {"args": ["serve --session-cookie 'a hunter2'"]},
+        {"args": ["-H", "Authorization: Bearer hunter2"]},
+        {"args": ['{"api_token": "hunter2"}']},
+        {"args": ["postgres://cart:p@ss/hunter2@db/cart"]},
+        {"command": ["notify", "https://hooks.slack.com/services/T0AB/B0CD/hunter2Xy7Qm3Kp9Zr"]},
+        {"command": ["notify", "xoxb-hunter2-7Qm3Kp9Zr"]},
+        {"livenessProbe": {"httpGet": {"httpHeaders": [{"name": "X-Caller", "value": "hunter2"}]}}},
         {"command": ["sh", "-c", "export SECRET=hunter2; run"]},
     ],
     ids=str,
@@ -66,12 +79,43 @@ def test_a_secret_that_changes_is_seen_to_change() -> None:
     assert shown(env("one"), env("one")) == ""
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"args": ["--token=one"]}, {"args": ["--token=other"]}),
+        ({"args": ["--token", "one"]}, {"args": ["--token", "other"]}),
+        ({"args": ["https://u:one@db"]}, {"args": ["https://u:other@db"]}),
+    ],
+)
+def test_a_hidden_argument_that_changes_is_seen_to_change(one: dict[str, Any], other: dict[str, Any]) -> None:
+    text = shown(template(**one), template(**other))
+    assert "(hidden, changed)" in text
+    assert "one" not in text
+    assert "other" not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("config", "password is hunter2, " + "x " * 40), ("vault/token", "hunter2")],
+    ids=["long", "named"],
+)
+def test_annotations_that_are_long_or_named_like_secrets_are_hidden(name: str, value: str) -> None:
+    def annotated(text: str) -> dict[str, Any]:
+        return {"metadata": {"annotations": {name: text, "team": "cart"}}, **template()}
+
+    added = shown(template(), annotated(value))
+    assert "hunter2" not in added
+    assert "team: cart" in added
+    assert "(hidden, changed)" in shown(annotated(value), annotated(value + "3"))
+
+
 def test_what_is_no_secret_is_shown() -> None:
-    changed = template(env=[{"name": "MODE", "value": "fast"}], args=["--port", "8080"])
+    plain = ["--port", "8080", "--upstream=http://cart.shop.svc:80/api/v2", "cart-canary-production-v2"]
+    image = "shop/auth@sha256:" + "0a1b2c3d" * 8
+    changed = template(image, env=[{"name": "MODE", "value": "fast"}], args=plain, imagePullPolicy="Always")
     text = shown(template("shop/auth:1"), changed)
-    assert "fast" in text
-    assert "8080" in text
-    assert "shop/auth:1" in text
+    for word in (*plain, "MODE", "Always", image, "shop/auth:1"):
+        assert word in text
 
 
 def test_a_reference_to_a_secret_is_shown_since_it_holds_none() -> None:

@@ -178,7 +178,7 @@ rules:
 """)
     lines = {problem.place.line for problem in judgement.errors}
     assert lines == {4, 8, 9, 10, 11, 12}
-    assert len(judgement.errors) == 9
+    assert len(judgement.errors) == 7
 
 
 def test_rules_come_in_order_of_path_then_position() -> None:
@@ -213,3 +213,21 @@ def test_a_template_that_can_t_be_read_is_one_error_and_takes_no_time(template: 
     text = RULE.format(rule="", file="").replace("/cart", f"/{template}")
     (problem,) = of_text(text.replace("deployment", "'deployment").replace(template, f"{template}'")).errors
     assert problem.place.line == 5
+
+
+def test_a_time_that_the_deadline_cuts_short_is_warned_of_only_where_it_is_written() -> None:
+    judgement = of_text("""
+    rules:
+      - name: one
+        when: {matchers: ['alertname="A"']}
+        target: deployment/shop/cart
+        deadline: 30s
+        steps: [{action: kubernetes.rollout_undo}, {action: kubernetes.rollout_undo, timeout: 40s}]
+        verify: {within: 1m, checks: [{check: kubernetes.rolled_out}]}
+    scope: {namespaces: [shop]}
+    """)
+    assert not judgement.errors
+    assert [str(each).partition(" is longer")[0] for each in judgement.warnings] == [
+        "rules.yaml:7:95: `timeout` 40s",
+        "rules.yaml:8:26: `within` 1m",
+    ]

@@ -144,7 +144,7 @@ class Web:
 
 @contextlib.asynccontextmanager
 async def _listening(app: web.Application) -> AsyncIterator[Address]:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=3.0)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=3.0, auto_decompress=False)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

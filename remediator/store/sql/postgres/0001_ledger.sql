@@ -53,6 +53,7 @@ CREATE TABLE episodes (
     closed_at     bigint,
     closed        text,
     repeats       integer NOT NULL,
+    stale_until   bigint,
     due_at        bigint,
     claimed_until bigint,
     claimed_by    uuid

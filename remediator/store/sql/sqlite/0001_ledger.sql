@@ -33,6 +33,7 @@ CREATE TABLE episodes (
     closed_at   INTEGER,
     closed      TEXT,
     repeats     INTEGER NOT NULL,
+    stale_until INTEGER,
     due_at      INTEGER
 );
 CREATE UNIQUE INDEX episodes_open ON episodes (source, fingerprint) WHERE closed IS NULL;

@@ -1,0 +1,78 @@
+"""One episode that can't be decided holds up none of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remediator.core.changes import Decided, DecisionRequest
+from remediator.core.ports.store import Judge, StoreError, StoreUnavailableError
+from remediator.engine import dispatcher as engine_dispatcher
+from remediator.engine.dispatcher import DispatcherLoop
+from remediator.engine.intake import IntakeLoop
+from remediator.store.sqlite import SqliteStore
+from tests.unit.engine.parts import Parts, engine_parts, firing
+
+
+class _Picky(SqliteStore):
+    """A ledger that can't keep one episode's decision."""
+
+    error: Exception = StoreError("the ledger refused a write: datatype mismatch")
+
+    async def decide(self, requests: Sequence[DecisionRequest], judge: Judge) -> list[Decided]:
+        if any(request.episode.alertname == "Bad" for request in requests):
+            raise self.error
+        return await super().decide(requests, judge)
+
+
+class _Buggy(_Picky):
+    error = KeyError("a bug")
+
+
+class _Gone(_Picky):
+    error = StoreUnavailableError("the disk is full")
+
+
+async def _opened(parts: Parts) -> DispatcherLoop:
+    await parts.send(firing("One"), firing("Bad"), firing("Two"))
+    assert await IntakeLoop(parts.store, parts.engine.metrics, parts.alarms).work()
+    return DispatcherLoop(parts.engine, parts.alarms)
+
+
+@pytest.mark.parametrize("kind", [_Picky, _Buggy])
+async def test_the_others_are_decided_and_the_one_is_alarmed(tmp_path: Path, kind: type[SqliteStore]) -> None:
+    async with engine_parts(tmp_path, kind) as parts:
+        loop = await _opened(parts)
+        assert not await loop.work()
+        assert [row.episode for row in await parts.store.decisions(10)] == [3, 1]
+        assert "episode 2" in (await parts.alarmed())["episode_undecided"]
+        assert not await loop.work(), "it is set aside until its claim is over"
+
+
+async def test_an_episode_whose_rules_can_not_be_found_is_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = engine_dispatcher._no_rule
+
+    def breaking(rules: Any) -> str:
+        if calls.append(None) or len(calls) == 2:
+            raise KeyError("a bug")
+        return values(rules)
+
+    calls: list[None] = []
+    monkeypatch.setattr(engine_dispatcher, "_no_rule", breaking)
+    async with engine_parts(tmp_path) as parts:
+        assert not await (await _opened(parts)).work()
+        assert [row.episode for row in await parts.store.decisions(10)] == [3, 1]
+        assert "episode_undecided" in await parts.alarmed()
+
+
+async def test_a_ledger_that_is_gone_is_no_episodes_fault(tmp_path: Path) -> None:
+    async with engine_parts(tmp_path, _Gone) as parts:
+        loop = await _opened(parts)
+        with pytest.raises(StoreUnavailableError):
+            await loop.work()
+        assert await parts.alarmed() == {}
