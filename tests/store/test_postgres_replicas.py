@@ -24,7 +24,7 @@ from remediator.core.episodes import observe
 from remediator.core.events import Event, EventKind
 from remediator.core.guards import Answer, Guard, GuardAnswer, GuardView, Verdict
 from remediator.core.ids import Owner, RulebookHash
-from remediator.core.leases import Lease
+from remediator.core.leases import Held, Lease
 from remediator.core.notices import Lane
 from remediator.core.ports.channels import RuleFiles
 from remediator.core.ports.store import Topic
@@ -121,6 +121,31 @@ async def test_a_taken_over_run_is_not_moved_by_who_had_it(
         assert isinstance(taken, Lease)
         assert moved is Refused.LEASE_LOST
         await advanced(replicas[1], taken.token, run, RunState.READY)
+
+
+async def test_an_intent_at_the_last_moment_of_its_lease_keeps_others_from_the_target(
+    replicas: list[PostgresStore], clock: FakeClock
+) -> None:
+    """The lease runs out while the intent is being written: it is seen by who waits for the target."""
+    run, other = await begin(replicas[0], "r-1"), await begin(replicas[0], "r-2", rule="other")
+    held = await lease(replicas[0], run)
+    ready = await advanced(replicas[0], held.token, run, RunState.READY)
+    acquiring: list[asyncio.Task[Lease | Held]] = []
+    loop = asyncio.get_running_loop()
+
+    def ask(_request: IntentRequest, _view: GuardView) -> Verdict:
+        clock.advance(TTL.total_seconds())
+        acquiring.append(loop.create_task(replicas[1].acquire(other.id, PEER, TTL)))
+        return Verdict(())
+
+    answer = await replicas[0].intend(held.token, an_intent(ready), ask, Intending(ready, held.token))
+    taken = await acquiring[0]
+    if isinstance(answer, Intended):
+        assert isinstance(taken, Held)
+        assert await replicas[0].attempt_in_doubt(run.id) is not None
+    else:
+        assert isinstance(taken, Lease)
+        assert await replicas[0].attempt_in_doubt(run.id) is None
 
 
 async def test_work_is_handed_to_one_replica_alone(replicas: list[PostgresStore]) -> None:
