@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import structlog
 from aiohttp import web
@@ -118,7 +119,7 @@ async def _serving(
         credentials=settings.credentials,
         version=__version__,
         mode=settings.mode,
-        probes=_probes(settings, clients, rulebooks.active.rulebook),
+        probes=partial(_probes, settings, clients, rulebooks),
         rule_files=rulebooks.complaint,
     )
     engine = Engine(parts, _notifiers(settings), alarms)
@@ -150,8 +151,8 @@ def _notifiers(settings: Settings) -> Mapping[str, Notifier]:
     return {"slack": LogNotifier("slack"), "log": log}
 
 
-def _probes(settings: Settings, clients: Clients, rulebook: Rulebook) -> Mapping[str, Probe]:
-    """What `/health` asks beside the ledger: only systems that this daemon is set up to use."""
+def _probes(settings: Settings, clients: Clients, rulebooks: Rulebooks) -> Mapping[str, Probe]:
+    """What `/health` asks beside the ledger: only systems that settings or the rules in force use."""
 
     async def kubernetes() -> DependencyHealth:
         try:
@@ -168,7 +169,7 @@ def _probes(settings: Settings, clients: Clients, rulebook: Rulebook) -> Mapping
         return DependencyHealth(Health.HEALTHY, f"{len(answers)} answer")
 
     probes: dict[str, Probe] = {}
-    if _uses_kubernetes(rulebook):
+    if _uses_kubernetes(rulebooks.active.rulebook):
         probes["kubernetes"] = kubernetes
     if settings.alertmanager_url:
         probes["alertmanager"] = alertmanager
@@ -178,7 +179,8 @@ def _probes(settings: Settings, clients: Clients, rulebook: Rulebook) -> Mapping
 def _uses_kubernetes(rulebook: Rulebook) -> bool:
     for rule in rulebook.rules:
         named = [step.action for step in (*rule.steps, *rule.on_failure)]
-        named += [condition.check for condition in rule.only_if]
+        checks = (*rule.only_if, *(rule.verify.checks if rule.verify else ()))
+        named += [condition.check for condition in checks]
         if any(name.startswith("kubernetes.") for name in named):
             return True
     return False
@@ -235,19 +237,20 @@ def _url(settings: Settings, runner: web.AppRunner) -> str:
 
 
 async def serve(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT; SIGHUP puts the rule files in force. Gives the exit code."""
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    for each in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(each, stop.set)
-    reloading: set[asyncio.Task[None]] = set()
+    """Serve until SIGTERM or SIGINT; SIGHUP puts the rule files in force. Gives the exit code.
+
+    A SIGHUP that comes before all is up is heeded then.
+    """
+    stop, wish, loop = asyncio.Event(), asyncio.Event(), asyncio.get_running_loop()
+    for each, event in ((signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGHUP, wish)):
+        loop.add_signal_handler(each, event.set)
     try:
         async with running(settings, kubeconfig=os.environ.get("KUBECONFIG")) as daemon:
-            loop.add_signal_handler(
-                signal.SIGHUP, lambda: reloading.add(asyncio.create_task(_reload(daemon.commands)))
-            )
             _log.info("listening", url=daemon.url, mode=settings.mode.word, version=__version__)
+            reloading = asyncio.create_task(_reload_at(wish, daemon.commands))
             await stop.wait()
             _log.info("stopping: runs finish or are parked")
+            reloading.cancel()
     except (StoreError, RulebookError, OSError) as error:
         problems = error.problems if isinstance(error, RulebookError) else (str(error),)
         for problem in problems:
@@ -257,8 +260,14 @@ async def serve(settings: Settings) -> int:
     return 0
 
 
-async def _reload(commands: Commands) -> None:
-    try:
-        await commands.reload("SIGHUP")
-    except (RulebookError, StoreError) as error:
-        _log.error("reload failed, the old rulebook stays in force", error=str(error))
+async def _reload_at(wish: asyncio.Event, commands: Commands) -> None:
+    """Reload at each wish; those that come meanwhile are one."""
+    while True:
+        await wish.wait()
+        wish.clear()
+        try:
+            await commands.reload("SIGHUP")
+        except (RulebookError, StoreError) as error:
+            _log.error("reload failed, the old rulebook stays in force", error=str(error))
+        except Exception:  # noqa: BLE001 - the next wish must be heeded, whatever came of this one
+            _log.exception("reload failed, the old rulebook stays in force")

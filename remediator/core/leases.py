@@ -11,7 +11,10 @@ from remediator.core.targets import Target
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A run's claim on its target, exclusive unless ``shared``, until ``expires_at`` of the store's clock."""
+    """A run's claim on its target, exclusive unless ``shared``, until ``expires_at`` of the store's clock.
+
+    At that very moment it no longer holds.
+    """
 
     target: Target
     run: RunId
@@ -19,10 +22,6 @@ class Lease:
     token: Token
     expires_at: datetime
     shared: bool = False
-
-    def is_live(self, now: datetime) -> bool:
-        """Whether it still holds; at ``expires_at`` itself it no longer does."""
-        return now < self.expires_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ class NoticeKind(StrEnum):
     """What a notice is about."""
 
     RUN = "run"
-    PROGRESS = "progress"
     DECISION = "decision"
     ALARM = "alarm"
 

@@ -25,11 +25,6 @@ class Reason(StrEnum):
     PROTECTED = "protected"
     QUARANTINED = "quarantined"
     COOLDOWN = "cooldown"
-    RATE = "rate"
-    TARGETS = "targets"
-    BRAKE = "brake"
-    FREEZE = "freeze"
-    APPROVAL = "approval"
     MODE = "mode"
     LEASE = "lease"
     RULE_GONE = "rule_gone"
@@ -59,11 +54,6 @@ _MEANINGS: dict[Reason, str] = {
     Reason.PROTECTED: "the target is protected",
     Reason.QUARANTINED: "an earlier attempt on the target is not proven either way",
     Reason.COOLDOWN: "the rule acted on this target a short while ago, and the repair did not last",
-    Reason.RATE: "the rule acted on this target as often as its rate allows",
-    Reason.TARGETS: "the rule acted on as many distinct targets as it may",
-    Reason.BRAKE: "too many targets or failures at once: this is an outage, not a fault",
-    Reason.FREEZE: "a change freeze is in force",
-    Reason.APPROVAL: "nobody approved it in time, or somebody denied it",
     Reason.MODE: "the daemon or the rule is not live",
     Reason.LEASE: "the target is held by another run",
     Reason.RULE_GONE: "the active rulebook no longer has this rule",

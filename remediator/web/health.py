@@ -57,14 +57,17 @@ class HealthBoard:
     def __init__(self, deps: WebDeps) -> None:
         self._deps = deps
         self._limits = deps.limits
-        probes = {STORE: self._check_store, **deps.probes}
-        self._known = {name: self._cached(name, probe) for name, probe in probes.items()}
+        self._known = {STORE: self._cached(STORE, self._check_store)}
 
     async def dependencies(self) -> dict[str, DependencyHealth]:
         """How each is doing; one that is slow to say is told as it was."""
-        patience = self._limits.patience
-        found = await asyncio.gather(*(cached.get(patience) for cached in self._known.values()))
-        return dict(zip(self._known, found, strict=True))
+        probes = self._deps.probes()
+        for name, probe in probes.items():
+            if name not in self._known:
+                self._known[name] = self._cached(name, probe)
+        names = [STORE, *probes]
+        found = await asyncio.gather(*(self._known[name].get(self._limits.patience) for name in names))
+        return dict(zip(names, found, strict=True))
 
     async def store(self) -> DependencyHealth:
         """Whether the store would keep a write now."""

@@ -94,8 +94,9 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class WebDeps:
-    """Everything that the HTTP surface stands on. ``probes`` are the dependencies beside the store.
+    """Everything that the HTTP surface stands on.
 
+    ``probes`` gives the dependencies beside the store, which change with the rulebook in force.
     ``rule_files`` tells why the rule files are not the rulebook in force, empty while they are.
     """
 
@@ -106,6 +107,6 @@ class WebDeps:
     credentials: Credentials
     version: str
     mode: Mode
-    probes: Mapping[str, Probe] = field(default_factory=dict)
+    probes: Callable[[], Mapping[str, Probe]] = dict
     limits: Limits = field(default_factory=Limits)
     rule_files: Callable[[], str] = str

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import resource
 import signal
 
 import pytest
 
+from remediator.app import serve
+from remediator.core.changes import Proposal
+from remediator.engine.commands import Commands
 from remediator.sandbox.faults import DropReply, Fault, Hang
+from remediator.store.sqlite import SqliteStore
 from tests.support.daemon import World, changing, reading
 from tests.support.processes import ManagedProcess, eventually
 from tests.support.rulebooks import SERVICE, image, rule, rules, step
@@ -195,6 +201,35 @@ async def test_sighup_puts_the_rule_files_in_force(world: World) -> None:
     await eventually(changed, "the new rulebook is in force")
     await world.fire(await world.break_service())
     assert (await world.run_ended())["rule"] == "renamed"
+
+
+async def test_a_sighup_while_it_starts_ends_nothing_and_is_heeded_once_it_is_up(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sent by the ledger's opening, before anything serves."""
+    world.write_rules(rules())
+    opened, reloads = SqliteStore.open, []
+
+    async def opening(store: SqliteStore) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        await opened(store)
+
+    async def reloading(_: Commands, who: str) -> Proposal:
+        reloads.append(who)
+        return Proposal.UNCHANGED
+
+    monkeypatch.setattr(SqliteStore, "open", opening)
+    monkeypatch.setattr(Commands, "reload", reloading)
+    monkeypatch.setenv("KUBECONFIG", world.kubeconfig)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    serving = asyncio.create_task(serve(world._settings({})))
+    try:
+        await eventually(lambda: reloads == ["SIGHUP"], "the files are read again")
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert await serving == 0
+    finally:
+        serving.cancel()
+        signal.signal(signal.SIGHUP, before)
 
 
 BAD_STARTS = {

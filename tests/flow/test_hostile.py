@@ -104,6 +104,21 @@ async def test_what_is_no_v4_payload_is_kept_and_alarmed_and_holds_nothing_up(
         assert b"\xff" in body
 
 
+async def test_a_fingerprint_that_is_none_is_one_episode_however_often_it_is_told(world: World) -> None:
+    """It is the key of its episode: a NUL in it must not keep the alerts after it out."""
+    await world.start(rules())
+    firing = await world.break_service()
+    told = {"status": "firing", "labels": {"alertname": "Odd"}, "startsAt": "2026-03-01T12:00:00Z"}
+    body = json.dumps({"version": "4", "alerts": [{**told, "fingerprint": "a\x00b"}]}).encode()
+    for _ in range(2):
+        assert (await world.post(body))[0] == 200
+        await world.idle()
+    await world.fire(firing)
+    assert (await world.run_ended())["outcome"] == "succeeded"
+    opened = [each["data"]["alertname"] for each in await world.events("episode.opened")]
+    assert opened == ["Odd", "ServiceDown"]
+
+
 def _mentions(message: Message) -> Iterator[str]:
     """What Slack would make a link, mention or broadcast of."""
     for text in _texts(message.payload):

@@ -11,7 +11,8 @@ import pytest
 from remediator.app import running
 from remediator.core.ports.channels import RulebookError
 from tests.support.daemon import World, changing, reading
-from tests.support.rulebooks import SERVICE, TARGET, alert, image, rule, rules, step
+from tests.support.processes import eventually
+from tests.support.rulebooks import SERVICE, TARGET, alert, image, page_only, rule, rules, step
 
 GROW = step("kubernetes.scale", with_={"replicas": 7})
 BROKEN = rules({**rule(), "step": []})
@@ -219,3 +220,15 @@ async def test_a_pause_of_a_rule_holds_when_it_is_renamed_and_ends_by_its_new_na
     await world.decided("paused")
     assert (await world.ask("POST", "/api/v1/resume", {**paused, "value": "renamed"}))[0] == 200
     assert not (await world.get("/status"))["pauses"]
+
+
+async def test_health_asks_kubernetes_as_soon_as_a_rule_in_force_does(world: World) -> None:
+    await world.start(rules(page_only()))
+    assert "kubernetes" not in (await world.ask("GET", "/health"))[1]
+    world.write_rules(rules())
+    assert (await reload(world))[0] == 200
+
+    async def healthy() -> bool:
+        return bool((await world.ask("GET", "/health"))[1]["kubernetes"]["status"] == "healthy")
+
+    await eventually(healthy, "Kubernetes is asked")

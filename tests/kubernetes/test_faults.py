@@ -232,5 +232,17 @@ async def test_no_token_is_in_any_message(standin: StandInCluster) -> None:
     assert "very-secret-token" not in f"{raised.value!r}"
 
 
+@pytest.mark.parametrize(
+    ("code", "said"), [(406, "406: Not Acceptable"), (401, "401: Unauthorized"), (418, "418: the server")]
+)
+async def test_a_refusals_status_is_said_once(
+    standin: StandInCluster, hand: Hand, code: int, said: str
+) -> None:
+    standin.standin.faults.add(READS, Answer(code), times=None)
+    with pytest.raises(ApiError) as raised:
+        await hand.client.get_deployment("shop", "cart")
+    assert str(raised.value).startswith(said)
+
+
 async def test_the_servers_version_is_read(hand: Hand) -> None:
     assert (await hand.client.version()).startswith("v1.")

@@ -70,9 +70,12 @@ class Cluster(ABC):
     async def call(self, method: str, path: str, body: Any = None, content_type: str = "") -> Any:
         """One call as admin, below the namespace of its API group; raises `ApiRefused`."""
         root = "/api/v1" if path.startswith("pods") else "/apis/apps/v1"
-        url = f"{self.url}{root}/namespaces/{self.namespace}/{path}"
+        return await self.ask(method, f"{root}/namespaces/{self.namespace}/{path}", body, content_type)
+
+    async def ask(self, method: str, path: str, body: Any = None, content_type: str = "") -> Any:
+        """One call of any path as admin; raises `ApiRefused`."""
         headers = {"Content-Type": content_type or "application/json"}
-        async with self._session.request(method, url, json=body, headers=headers) as answer:
+        async with self._session.request(method, self.url + path, json=body, headers=headers) as answer:
             if answer.status >= 400:
                 raise ApiRefused(answer.status, await answer.text())
             return await answer.json()

@@ -148,7 +148,8 @@ class KubernetesClient:
 
 def _decoded(answer: aiohttp.ClientResponse, content: bytes, *, writing: bool) -> Json:
     if not 200 <= answer.status < 300:
-        said = message_of(content) or answer.reason or "no reason given"
+        # Some refusals say their status themselves.
+        said = message_of(content).removeprefix(f"{answer.status}: ") or answer.reason or "no reason given"
         raise ApiError(
             problem_of(answer.status, writing=writing),
             f"{answer.status}: {said}",

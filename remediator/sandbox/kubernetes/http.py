@@ -111,7 +111,13 @@ def _about_the_server(http: web.BaseRequest) -> web.Response | None:
     if http.path in _HEALTH:
         return web.Response(text="ok")
     document = discovery.document(http.path)
-    return None if document is None else web.json_response(document)
+    if document is None:
+        return None
+    typed = "Content-Type" in http.headers and http.content_type != "application/json"
+    if typed and not discovery.takes_any_type(http.path):
+        refused = status.not_acceptable()
+        return web.json_response(refused.body, status=refused.code)
+    return web.json_response(document)
 
 
 async def _parse(http: web.BaseRequest, user: str) -> ApiRequest:

@@ -139,6 +139,11 @@ def method_not_allowed() -> StatusError:
     )
 
 
+def not_acceptable() -> StatusError:
+    """A content type that the path has no route for, in the very words."""
+    return StatusError(406, "NotAcceptable", "406: Not Acceptable", {})
+
+
 def unsupported_media_type(accepted: Sequence[str]) -> StatusError:
     """A patch of an unknown kind."""
     return StatusError(
@@ -151,6 +156,7 @@ def unsupported_media_type(accepted: Sequence[str]) -> StatusError:
 
 _ORDERED = {
     401: ("Unauthorized", "Unauthorized"),
+    406: ("NotAcceptable", "406: Not Acceptable"),
     422: ("Invalid", "the server rejected our request due to an error in our request"),
     429: ("TooManyRequests", "the server has received too many requests and has asked us to try again later"),
     500: ("InternalError", "an error on the server has prevented the request from succeeding"),

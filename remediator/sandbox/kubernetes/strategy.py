@@ -188,11 +188,19 @@ def _rules(resource: Resource, candidate: Object) -> Iterator[Cause]:
         spec = candidate["spec"]
         if spec["replicas"] < 0:
             yield _wrong("spec.replicas", spec["replicas"], "must be greater than or equal to 0")
+        if resource is DEPLOYMENTS:
+            yield from _deadline(spec)
         yield from _rolling_update(spec)
         yield from _selection(spec)
         yield from _containers(spec["template"]["spec"], "spec.template.spec.containers")
     elif resource is PODS:
         yield from _containers(candidate["spec"], "spec.containers")
+
+
+def _deadline(spec: Object) -> Iterator[Cause]:
+    deadline = spec["progressDeadlineSeconds"]
+    if deadline <= spec.get("minReadySeconds", 0):
+        yield _wrong("spec.progressDeadlineSeconds", deadline, "must be greater than minReadySeconds")
 
 
 def _rolling_update(spec: Object) -> Iterator[Cause]:

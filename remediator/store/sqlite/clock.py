@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -15,7 +16,7 @@ class StoreClock:
     """The greater of the wall clock and the highest time ever told.
 
     While the wall clock lies behind, time goes on at half its pace: deadlines and leases still run out,
-    which they would not if it stood still, and the wall clock catches up.
+    which they would not if it stood still, and the wall clock catches up. Any thread may read it.
     """
 
     def __init__(
@@ -28,6 +29,7 @@ class StoreClock:
         self._last_monotonic = monotonic()
         self._now = self._last_wall
         self._acting_from: datetime | None = None
+        self._one_at_a_time = threading.Lock()
         self.jumps: list[Event] = []
 
     def start(self, mark: datetime | None) -> None:
@@ -38,6 +40,11 @@ class StoreClock:
             self._jumped(behind)
 
     def read(self) -> datetime:
+        """The time now, which is never before any that was read."""
+        with self._one_at_a_time:
+            return self._read()
+
+    def _read(self) -> datetime:
         wall, monotonic = self._wall(), self._monotonic()
         elapsed = timedelta(seconds=monotonic - self._last_monotonic)
         step = wall - self._last_wall - elapsed

@@ -89,7 +89,7 @@ class SqliteStore:
         self._wakers.wake(Topic)
 
     async def now(self) -> datetime:
-        return await self._writer.submit(_now)
+        return self._writer.now()
 
     async def check(self) -> None:
         await self._writer.submit(_prove_durable)
@@ -218,10 +218,6 @@ class SqliteStore:
 
     async def backlog(self) -> Backlog:
         return await self._writer.submit(views.backlog)
-
-
-def _now(transaction: Transaction) -> datetime:
-    return transaction.now
 
 
 def _prove_durable(transaction: Transaction) -> None:

@@ -11,6 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -67,6 +68,7 @@ class Writer:
         self._bytes = 0
         self._episode_claims = Claims()
         self._outbox_claims = Claims()
+        self._told = 0
 
     async def open(self) -> None:
         """Start the thread.
@@ -88,6 +90,16 @@ class Writer:
         if thread is not None:
             self._jobs.put(None)
             await asyncio.to_thread(thread.join)
+
+    def now(self) -> datetime:
+        """The store's time. No trip to the thread: it is asked for many times a run, and writes nothing.
+
+        Raises:
+            StoreUnavailableError: the ledger is not open.
+        """
+        if self._thread is None:
+            raise StoreUnavailableError(f"the ledger {self._path} is not open")
+        return self._clock.read()
 
     def submit(self, work: Work[T], size: int = 0) -> asyncio.Future[T]:
         """Queue work; the future is answered when it is durable. Cancelled before its turn, it is not done.
@@ -149,7 +161,8 @@ class Writer:
             self._settle(committed=False)
             self._post([(job.future, None, self._unavailable(error)) for job in jobs], set(), freed)
         else:
-            self._clock.jumps.clear()
+            # Those alone: another may have been noticed since.
+            del self._clock.jumps[: self._told]
             self._settle(committed=True)
             self._post(outcomes, transaction.topics, freed)
 
@@ -174,8 +187,9 @@ class Writer:
         return future, result, None
 
     def _keep_time(self, transaction: Transaction, *, written: bool) -> None:
-        if self._clock.jumps:
-            append_events(transaction, self._clock.jumps)
+        self._told = len(self._clock.jumps)
+        if self._told:
+            append_events(transaction, self._clock.jumps[: self._told])
         elif not written:
             return
         transaction.sql.execute(

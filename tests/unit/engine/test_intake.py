@@ -19,6 +19,7 @@ from remediator.core.ids import WebhookId
 from remediator.core.ports.store import Fold, StoreError, StoreUnavailableError
 from remediator.engine import intake as engine_intake
 from remediator.engine.intake import IntakeLoop, slices
+from remediator.engine.payload import take_apart
 from remediator.store.sqlite import SqliteStore
 from tests.store.values import an_alert
 from tests.unit.engine.parts import Parts, engine_parts, firing
@@ -95,8 +96,6 @@ async def test_a_webhook_that_can_not_be_kept_is_quarantined_and_alarmed_and_the
 async def test_a_webhook_that_breaks_the_taking_apart_is_quarantined_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take_apart = engine_intake.take_apart
-
     def breaking(webhook: Any) -> Intake:
         if b"Bad" in webhook.body:
             raise KeyError("a bug")

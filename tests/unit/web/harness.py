@@ -174,7 +174,7 @@ async def served(
         credentials=credentials,
         version="1.2.3",
         mode=Mode.OBSERVE,
-        probes=probes or {},
+        probes=lambda: probes or {},
         limits=limits,
     )
     try:

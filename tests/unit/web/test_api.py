@@ -281,6 +281,30 @@ async def test_without_tokens_localhost_acts_as_local_and_elsewhere_does_not(tmp
             assert (await web.ask("GET", "/api/v1/status", headers={"Host": host}))[0] == 200, host
 
 
+async def test_without_tokens_a_web_page_may_change_nothing(tmp_path: Path) -> None:
+    """A browser sends Origin with whatever a page of elsewhere posts here, a form's own types included."""
+    page = {"Origin": "https://evil.example"}
+    async with served(tmp_path) as web:
+        for path, body in (("rulebook/reload", {"data": b""}), ("pauses", {"json": PAUSE})):
+            status, problem, _ = await web.ask("POST", f"/api/v1/{path}", headers=page, **body)
+            assert (status, "web page" in problem["detail"]) == (403, True)
+        assert await web.store.pauses() == ()
+        assert (await web.ask("GET", "/api/v1/status", headers=page))[0] == 200
+        assert (await web.ask("POST", "/api/v1/rulebook/reload"))[0] == 200
+
+
+async def test_with_a_token_an_origin_says_nothing(web: Web) -> None:
+    headers = {"Origin": "https://ours.example"}
+    assert (await web.ask("POST", "/api/v1/rulebook/reload", bearer="act", headers=headers))[0] == 200
+
+
+async def test_where_no_body_is_taken_one_that_is_no_json_is_refused(web: Web) -> None:
+    typed = {"Content-Type": "text/plain"}
+    status, _, _ = await web.ask("POST", "/api/v1/rulebook/reload", bearer="act", data=b"x", headers=typed)
+    assert status == 415
+    assert (await web.ask("POST", "/api/v1/rulebook/reload", bearer="act", json={}))[0] == 200
+
+
 async def test_failures_inside_never_leak_and_carry_the_requests_id(tmp_path: Path) -> None:
     class Broken(SqliteStore):
         async def events(self, after: int, limit: int) -> list[Event]:

@@ -61,6 +61,16 @@ async def test_a_broken_dependency_degrades_and_never_leaks(tmp_path: Path) -> N
         assert (await web.ask("GET", "/ready"))[0] == 200
 
 
+async def test_what_is_depended_on_may_change_while_it_serves(tmp_path: Path) -> None:
+    probes = {"slack": _well}
+    async with served(tmp_path, probes=probes) as web:
+        assert "kubernetes" not in (await web.ask("GET", "/health"))[1]
+        probes |= {"kubernetes": _well}
+        assert (await web.ask("GET", "/health"))[1]["kubernetes"]["status"] == "healthy"
+        del probes["slack"]
+        assert "slack" not in (await web.ask("GET", "/health"))[1]
+
+
 async def test_a_stuck_dependency_is_unknown_at_once_and_unhealthy_after_its_deadline(
     tmp_path: Path,
 ) -> None:
