@@ -82,8 +82,10 @@ class Settings(_Environment):
     listen: Annotated[Address, BeforeValidator(parse.text(parse.address))] = Address("127.0.0.1", 9095)
     tls_cert: Annotated[Path | None, BeforeValidator(parse.text(parse.readable))] = None
     tls_key: Annotated[Path | None, BeforeValidator(parse.text(parse.readable))] = None
-    #: The ledger's URL; a relative path is relative to where the daemon was started.
-    store: Annotated[str, BeforeValidator(parse.text(parse.store))] = "sqlite:///remediator.db"
+    #: The ledger's URL, not shown since it may hold a password; a relative path starts where the daemon did.
+    store: Annotated[str, BeforeValidator(parse.text(parse.store)), Field(repr=False)] = (
+        "sqlite:///remediator.db"
+    )
     #: How long a dead replica holds what it worked on.
     lease_ttl: Annotated[timedelta, BeforeValidator(parse.text(parse.ttl))] = timedelta(seconds=15)
     #: A file, or a folder of ``*.yaml``.

@@ -37,11 +37,14 @@ def address(text: str) -> Address:
 
 
 def store(text: str) -> str:
-    """Check the ledger's URL."""
+    """Check the ledger's URL; what follows ``postgresql://`` is asyncpg's to read."""
+    if text.startswith(("postgresql://", "postgres://")):
+        return text
     scheme, _, path = text.partition(":///")
     if scheme != "sqlite" or not path or path.startswith(":memory:"):
         raise ValueError(
-            "is no ledger that this version can keep: write sqlite:///relative.db or sqlite:////absolute.db"
+            "is no ledger: write sqlite:///relative.db, sqlite:////absolute.db or"
+            " postgresql://user@host/database"
         )
     return text
 

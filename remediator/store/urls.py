@@ -11,21 +11,26 @@ from remediator.store.sqlite import SqliteStore
 
 
 def store_from_url(url: str, *, jump_wait: timedelta = timedelta(seconds=15)) -> Store:
-    """Make the store for ``sqlite:///relative/path`` or ``sqlite:////absolute/path``; it is not opened yet.
+    """Make the store for a SQLite file or a PostgreSQL database; it is not opened yet.
 
-    ``jump_wait`` is how long nothing is begun after the wall clock jumped: a lease's time to live.
+    ``url`` is ``sqlite:///relative/path``, ``sqlite:////absolute/path`` or a ``postgresql://`` URI, which
+    goes to asyncpg as it is. ``jump_wait``, for SQLite, is how long nothing is begun after the wall clock
+    jumped: a lease's time to live.
 
     Raises:
         StoreError: the URL names no ledger that this version can keep.
     """
+    scheme = url.partition(":")[0] if "://" in url else ""
+    if scheme in ("postgresql", "postgres"):
+        # Who keeps the ledger in a file does without asyncpg.
+        from remediator.store.postgres import PostgresStore
+
+        return PostgresStore(url)
     parts = urlsplit(url)
-    if parts.scheme in ("postgresql", "postgres"):
-        message = "PostgreSQL ledgers are not built in this version: use sqlite:///remediator.db"
-        raise StoreError(message)
     if parts.scheme != "sqlite":
         message = (
-            f"{parts.scheme or 'no scheme'} is no kind of ledger: write sqlite:///relative/path"
-            " or sqlite:////absolute/path"
+            f"{parts.scheme or 'no scheme'} is no kind of ledger: write sqlite:///relative/path,"
+            " sqlite:////absolute/path or postgresql://user@host/database"
         )
         raise StoreError(message)
     path = unquote(parts.path.removeprefix("/"))

@@ -67,6 +67,7 @@ class Machine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.do(self.store.close())
+        self.backend.close()
         self.do(self.loop.shutdown_default_executor())
         self.loop.close()
         shutil.rmtree(self.folder)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sqlite3
 import stat
 import subprocess
@@ -19,24 +18,7 @@ from remediator.core.episodes import observe
 from remediator.core.ports.store import StoreError, StoreUnavailableError
 from remediator.store.sqlite import SqliteStore
 from remediator.store.sqlite.transaction import Transaction
-
-SENDER = """
-import asyncio, sys
-from remediator.store.sqlite import SqliteStore
-
-async def main():
-    store = SqliteStore(sys.argv[1])
-    await store.open()
-    async def send(worker):
-        for number in range(1_000_000):
-            body = b"%d/%d" % (worker, number)
-            await store.save_webhook("default", body * 50)
-            sys.stdout.buffer.write(body + b"\\n")
-            sys.stdout.buffer.flush()
-    await asyncio.gather(*(send(worker) for worker in range(8)))
-
-asyncio.run(main())
-"""
+from tests.store.senders import acknowledged_until_killed
 
 FILLER = """
 import asyncio, os, resource, signal, sys
@@ -72,19 +54,10 @@ asyncio.run(main())
 """
 
 
-def acknowledged_until_killed(path: Path, count: int) -> list[bytes]:
-    """What a sender, killed in the middle of its work, had said to be kept."""
-    with subprocess.Popen([sys.executable, "-c", SENDER, str(path)], stdout=subprocess.PIPE) as sender:
-        assert sender.stdout is not None
-        acknowledged = [sender.stdout.readline().strip() for _ in range(count)]
-        os.kill(sender.pid, signal.SIGKILL)
-        return acknowledged + [line.strip() for line in sender.stdout if line.endswith(b"\n")]
-
-
 @pytest.mark.parametrize("count", [1, 50, 700])
 async def test_every_acknowledged_webhook_survives_kill_9(tmp_path: Path, count: int) -> None:
     path = tmp_path / "ledger.db"
-    acknowledged = await asyncio.to_thread(acknowledged_until_killed, path, count)
+    acknowledged = await asyncio.to_thread(acknowledged_until_killed, f"sqlite:///{path}", count)
     assert len(acknowledged) >= count
     store = SqliteStore(path)
     await store.open()

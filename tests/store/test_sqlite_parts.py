@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from remediator.core.episodes import Closed, Episode
 from remediator.core.ids import EpisodeId
+from remediator.store.common.codecs import micros, moment
+from remediator.store.common.episodes import numbered
 from remediator.store.sqlite.claims import Claims
-from remediator.store.sqlite.codecs import micros, moment
-from remediator.store.sqlite.episodes import numbered
 
 NOW = datetime(2025, 3, 1, tzinfo=UTC)
 

@@ -129,6 +129,7 @@ def test_no_repr_tells_a_secret(env: Env) -> None:
         SLACK_BOT_TOKEN=SECRET,
         SLACK_SIGNING_SECRET=SECRET,
         PAGERDUTY_ROUTING_KEY=SECRET,
+        STORE=f"postgresql://u:{SECRET}@db/x",
         ALERTMANAGER_URL=f"http://u:{SECRET}@a",
         PROMETHEUS_URL=f"http://u:{SECRET}@p",
     )
@@ -143,7 +144,7 @@ def test_no_repr_tells_a_secret(env: Env) -> None:
     [
         ("LISTEN", "9095", "host:port"),
         ("LISTEN", "127.0.0.1:70000", "host:port"),
-        ("STORE", f"postgresql://u:{SECRET}@db/x", "sqlite:///"),
+        ("STORE", f"mysql://u:{SECRET}@db/x", "postgresql://"),
         ("STORE", "sqlite:///", "sqlite:///relative.db"),
         ("STORE", "sqlite:///:memory:", "sqlite:///relative.db"),
         ("LEASE_TTL", "15", "30s"),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
 from collections.abc import Iterator
-from importlib.resources import files
 from pathlib import Path
 
 from remediator.core.ports.store import StoreError, StoreUnavailableError
+from remediator.store.common.migrations import migrations, refuse_newer
 
 #: Marks a file as ours (``PRAGMA application_id``): "REMD".
 APPLICATION_ID = 0x52454D44
@@ -92,9 +91,9 @@ def _check_log(sql: sqlite3.Connection, path: Path) -> None:
 
 
 def _migrate(sql: sqlite3.Connection, path: Path) -> None:
-    migrations = _migrations()
-    version = _checked_version(sql, path, newest=migrations[-1][0])
-    for number, script in migrations:
+    scripts = migrations("sqlite")
+    version = _checked_version(sql, path, newest=scripts[-1][0])
+    for number, script in scripts:
         if number > version:
             sql.execute("BEGIN EXCLUSIVE")
             for statement in _statements(script):
@@ -110,23 +109,8 @@ def _checked_version(sql: sqlite3.Connection, path: Path, *, newest: int) -> int
     if application != APPLICATION_ID and sql.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         message = f"{path} is another program's database: set REMEDIATOR_STORE to another file"
         raise StoreError(message)
-    if version > newest:
-        message = (
-            f"the ledger {path} has schema {version}, and this version of Remediator knows {newest} at most:"
-            " run the newer version, or restore a backup from before"
-        )
-        raise StoreError(message)
+    refuse_newer(path, version, newest)
     return version
-
-
-def _migrations() -> list[tuple[int, str]]:
-    folder = files("remediator.store.sql") / "sqlite"
-    found = []
-    for entry in folder.iterdir():
-        numbered = re.fullmatch(r"(\d{4})_\w+\.sql", entry.name)
-        if numbered is not None:
-            found.append((int(numbered[1]), entry.read_text(encoding="utf-8")))
-    return sorted(found)
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -5,29 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from remediator.core.alerts import AlertKey
-from remediator.core.episodes import Closed, Episode
+from remediator.core.episodes import Episode
 from remediator.core.ids import EpisodeId, RunId
-from remediator.store.sqlite.codecs import (
-    Row,
-    as_json,
-    maybe_micros,
-    maybe_moment,
-    micros,
-    moment,
-    strings,
+from remediator.store.common.codecs import as_json
+from remediator.store.common.episodes import (
+    COLUMNS,
+    INSERTED,
+    by_source,
+    changed_row,
+    episode_from,
+    episode_row,
 )
 from remediator.store.sqlite.transaction import Transaction
 
-COLUMNS = (
-    "e.id, e.source, e.fingerprint, e.labels, e.annotations, e.grouping, e.starts_at, e.first_seen,"
-    " e.last_seen, e.ended_at, e.closed_at, e.closed, e.repeats, e.stale_until"
-)
-
-_INSERT = (
-    "INSERT INTO episodes (id, source, fingerprint, labels, annotations, grouping, starts_at, first_seen,"
-    " last_seen, ended_at, closed_at, closed, repeats, stale_until, due_at)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
+_INSERT = f"INSERT INTO episodes ({INSERTED}) VALUES ({', '.join('?' * 15)})"
 _UPDATE = (
     "UPDATE episodes SET annotations = ?, starts_at = ?, last_seen = ?, ended_at = ?, closed_at = ?,"
     " closed = ?, repeats = ? WHERE id = ?"
@@ -44,52 +35,10 @@ _OF_RUN = (
 )
 
 
-def episode_from(row: Row) -> Episode:
-    return Episode(
-        id=EpisodeId(row[0]),
-        source=row[1],
-        fingerprint=row[2],
-        labels=strings(row[3]),
-        annotations=strings(row[4]),
-        group=strings(row[5]),
-        starts_at=moment(row[6]),
-        first_seen=moment(row[7]),
-        last_seen=moment(row[8]),
-        ended_at=maybe_moment(row[9]),
-        closed_at=maybe_moment(row[10]),
-        closed=None if row[11] is None else Closed(row[11]),
-        repeats=row[12],
-        stale_until=maybe_moment(row[13]),
-    )
-
-
-def numbered(new: Episode, id_: EpisodeId) -> Episode:
-    """A new episode with its id: `dataclasses.replace`, at a third of its price for each alert."""
-    return Episode(
-        id=id_,
-        source=new.source,
-        fingerprint=new.fingerprint,
-        labels=new.labels,
-        annotations=new.annotations,
-        starts_at=new.starts_at,
-        first_seen=new.first_seen,
-        last_seen=new.last_seen,
-        group=new.group,
-        ended_at=new.ended_at,
-        closed_at=new.closed_at,
-        closed=new.closed,
-        repeats=new.repeats,
-        stale_until=new.stale_until,
-    )
-
-
 def latest_episodes(transaction: Transaction, keys: Iterable[AlertKey]) -> dict[AlertKey, Episode]:
     """The latest episode of each key that has one, open or closed."""
-    by_source: dict[str, set[str]] = {}
-    for key in keys:
-        by_source.setdefault(key.source, set()).add(key.fingerprint)
     found: dict[AlertKey, Episode] = {}
-    for source, fingerprints in by_source.items():
+    for source, fingerprints in by_source(keys).items():
         for row in transaction.sql.execute(_LATEST, (source, as_json(sorted(fingerprints)))):
             episode = episode_from(row)
             found[episode.key] = episode
@@ -120,47 +69,10 @@ def next_episode_id(transaction: Transaction) -> int:
 
 
 def update_episodes(transaction: Transaction, episodes: Iterable[Episode]) -> None:
-    transaction.sql.executemany(
-        _UPDATE,
-        [
-            (
-                as_json(episode.annotations),
-                micros(episode.starts_at),
-                micros(episode.last_seen),
-                maybe_micros(episode.ended_at),
-                maybe_micros(episode.closed_at),
-                episode.closed,
-                episode.repeats,
-                episode.id,
-            )
-            for episode in episodes
-        ],
-    )
+    transaction.sql.executemany(_UPDATE, [changed_row(episode) for episode in episodes])
 
 
 def insert_episodes(transaction: Transaction, episodes: Iterable[Episode]) -> None:
     """Write new episodes, due to be decided at once."""
     due_at = transaction.micros
-    transaction.sql.executemany(
-        _INSERT,
-        [
-            (
-                episode.id,
-                episode.source,
-                episode.fingerprint,
-                as_json(episode.labels),
-                as_json(episode.annotations),
-                as_json(episode.group),
-                micros(episode.starts_at),
-                micros(episode.first_seen),
-                micros(episode.last_seen),
-                maybe_micros(episode.ended_at),
-                maybe_micros(episode.closed_at),
-                episode.closed,
-                episode.repeats,
-                maybe_micros(episode.stale_until),
-                due_at,
-            )
-            for episode in episodes
-        ],
-    )
+    transaction.sql.executemany(_INSERT, [episode_row(episode, due_at) for episode in episodes])

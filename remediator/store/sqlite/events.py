@@ -4,32 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from remediator.core.events import Event, EventKind
-from remediator.core.ids import EpisodeId, RunId
+from remediator.core.events import Event
+from remediator.core.ids import RunId
 from remediator.core.ports.store import Topic
-from remediator.store.sqlite.codecs import Row, as_json, micros, moment, objects
+from remediator.store.common.events import COLUMNS, INSERTED, event_from, event_row
 from remediator.store.sqlite.transaction import Transaction
 
-_APPEND = (
-    "INSERT INTO events (kind, at, version, data, episode, run, rule, target) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-)
-_COLUMNS = "id, kind, at, version, data, episode, run, rule, target"
+_APPEND = f"INSERT INTO events ({INSERTED}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 def append_events(transaction: Transaction, events: Iterable[Event]) -> None:
-    rows = [
-        (
-            event.kind.value,
-            micros(event.at),
-            event.version,
-            as_json(event.data),
-            event.episode,
-            event.run,
-            event.rule,
-            event.target,
-        )
-        for event in events
-    ]
+    rows = [event_row(event) for event in events]
     if rows:
         transaction.sql.executemany(_APPEND, rows)
         transaction.topics.add(Topic.EVENTS)
@@ -37,26 +22,11 @@ def append_events(transaction: Transaction, events: Iterable[Event]) -> None:
 
 def events_after(transaction: Transaction, after: int, limit: int) -> list[Event]:
     found = transaction.sql.execute(
-        f"SELECT {_COLUMNS} FROM events WHERE id > ? ORDER BY id LIMIT ?", (after, limit)
+        f"SELECT {COLUMNS} FROM events WHERE id > ? ORDER BY id LIMIT ?", (after, limit)
     )
-    return [_event(row) for row in found]
+    return [event_from(row) for row in found]
 
 
 def events_of_run(transaction: Transaction, run: RunId) -> tuple[Event, ...]:
-    found = transaction.sql.execute(f"SELECT {_COLUMNS} FROM events WHERE run = ? ORDER BY id", (run,))
-    return tuple(_event(row) for row in found)
-
-
-def _event(row: Row) -> Event:
-    id_, kind, at, version, data, episode, run, rule, target = row
-    return Event(
-        kind=EventKind(kind),
-        at=moment(at),
-        data=objects(data),
-        episode=None if episode is None else EpisodeId(episode),
-        run=None if run is None else RunId(run),
-        rule=rule,
-        target=target,
-        version=version,
-        id=id_,
-    )
+    found = transaction.sql.execute(f"SELECT {COLUMNS} FROM events WHERE run = ? ORDER BY id", (run,))
+    return tuple(event_from(row) for row in found)

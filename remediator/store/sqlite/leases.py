@@ -8,7 +8,7 @@ from datetime import timedelta
 from remediator.core.ids import Owner, RunId, Token
 from remediator.core.leases import Held, Lease
 from remediator.core.ports.store import StoreError, Topic
-from remediator.store.sqlite.codecs import micros, moment, target
+from remediator.store.common.codecs import micros, moment, target
 from remediator.store.sqlite.transaction import Transaction
 
 _OTHER = (

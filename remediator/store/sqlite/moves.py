@@ -10,16 +10,12 @@ from remediator.core.guards import GuardView, Verdict
 from remediator.core.ids import Token
 from remediator.core.ports.store import Ask
 from remediator.core.runs import Run, RunState
+from remediator.store.common.runs import needs_no_lease
 from remediator.store.sqlite.episodes import still_fires
 from remediator.store.sqlite.guard_views import around_run
 from remediator.store.sqlite.leases import leased_run
 from remediator.store.sqlite.runs import run_by_id, write_change
 from remediator.store.sqlite.transaction import Transaction
-
-#: Where a pending run may go without a lease, since nothing was or will be touched.
-_UNLEASED = frozenset(
-    {RunState.PENDING, RunState.OBSERVED, RunState.CANCELLED, RunState.REFUSED, RunState.EXPIRED}
-)
 
 
 def advance(transaction: Transaction, token: Token | None, change: RunChange) -> Refused | None:
@@ -36,7 +32,7 @@ def advance(transaction: Transaction, token: Token | None, change: RunChange) ->
 
 def _may_move(transaction: Transaction, token: Token | None, change: RunChange) -> bool:
     if token is None:
-        return change.was is RunState.PENDING and change.run.state in _UNLEASED
+        return needs_no_lease(change)
     return leased_run(transaction, token) == change.run.id
 
 
@@ -72,5 +68,5 @@ def _take_slot(transaction: Transaction, run: Run) -> None:
 
 
 def view_for(transaction: Transaction, run: Run, names: Collection[str] = ()) -> GuardView:
-    seen = around_run(transaction, run, names).view(run.rule, run.target)
-    return replace(seen, firing=still_fires(transaction, run.id))
+    around = around_run(transaction, run, names)
+    return replace(around.view(run.rule, run.target), firing=still_fires(transaction, run.id))

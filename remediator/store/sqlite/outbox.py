@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from datetime import timedelta
 from itertools import islice
 
 from remediator.core.changes import OutboxItem
-from remediator.core.events import Event, EventKind
-from remediator.core.notices import Envelope, Lane, following
+from remediator.core.notices import Envelope, Lane
 from remediator.core.ports.store import Topic
-from remediator.store.sqlite.codecs import as_json, envelope, micros, moment
+from remediator.store.common.codecs import as_json, envelope, micros
+from remediator.store.common.outbox import in_place_of, item_from, latest_of_keys, parked
 from remediator.store.sqlite.events import append_events
 from remediator.store.sqlite.transaction import Transaction
 
@@ -39,33 +38,17 @@ _END = (
 def post(transaction: Transaction, envelopes: Sequence[Envelope]) -> None:
     if not envelopes:
         return
-    for new in _latest_of_keys(envelopes):
+    for new in latest_of_keys(envelopes):
         if not (new.key and _replaced(transaction, new)):
             _insert(transaction, new)
     transaction.topics.add(Topic.OUTBOX)
-
-
-def _latest_of_keys(envelopes: Iterable[Envelope]) -> list[Envelope]:
-    """Do among themselves what the ledger does with those before them: a burst is one statement then."""
-    merged: dict[object, Envelope] = {}
-    for position, new in enumerate(envelopes):
-        place: object = (new.channel, new.thread, new.key) if new.key else position
-        old = merged.get(place)
-        merged[place] = new if old is None else _following(old, new)
-    return list(merged.values())
-
-
-def _following(old: Envelope, new: Envelope) -> Envelope:
-    """``new`` in the place of ``old``, in the more urgent lane of the two."""
-    lane = Lane.PAGES if Lane.PAGES in (old.lane, new.lane) else new.lane
-    return replace(new, lane=lane, notice=following(old.notice, new.notice))
 
 
 def _replaced(transaction: Transaction, new: Envelope) -> bool:
     row = transaction.sql.execute(_UNSENT_OF_KEY, (new.channel, new.thread, new.key)).fetchone()
     if row is None:
         return False
-    latest = _following(envelope(row[1]), new)
+    latest = in_place_of(envelope(row[1]), new)
     transaction.sql.execute(
         "UPDATE outbox SET envelope = ?, lane = ? WHERE id = ?", (as_json(latest), latest.lane.value, row[0])
     )
@@ -87,10 +70,7 @@ def due_envelopes(transaction: Transaction, lane: Lane, limit: int, claim: timed
         for row in transaction.sql.execute(_FIRST_OF_THREADS, (transaction.micros, lane.value))
         if not claims.holds(row[0])
     )
-    items = [
-        OutboxItem(id_, envelope(text), tries, moment(created_at), head, ref)
-        for id_, text, tries, created_at, head, ref in islice(rows, limit)
-    ]
+    items = [item_from(row) for row in islice(rows, limit)]
     claims.take([item.id for item in items], now + claim)
     return items
 
@@ -120,16 +100,8 @@ def delay(transaction: Transaction, item: OutboxItem, wait: timedelta, error: st
 
 
 def park(transaction: Transaction, item: OutboxItem, error: str) -> None:
-    if not _end(transaction, item, "parked", error):
-        return
-    notice = item.envelope.notice
-    data = {
-        "channel": item.envelope.channel,
-        "thread": item.envelope.thread,
-        "title": notice.title,
-        "error": error,
-    }
-    append_events(transaction, [Event(EventKind.NOTICE_PARKED, transaction.now, data, run=notice.run)])
+    if _end(transaction, item, "parked", error):
+        append_events(transaction, [parked(item, error, transaction.now)])
 
 
 def _end(transaction: Transaction, item: OutboxItem, state: str, error: str) -> bool:

@@ -37,6 +37,7 @@ from remediator.core.ports.channels import RuleFiles
 from remediator.core.ports.store import Ask, Fold, Judge, Topic
 from remediator.core.runs import Attempt, Run
 from remediator.core.targets import Target
+from remediator.store.common.wakers import Wakers
 from remediator.store.sqlite import (
     controls,
     decisions,
@@ -52,7 +53,6 @@ from remediator.store.sqlite import (
 )
 from remediator.store.sqlite.clock import StoreClock
 from remediator.store.sqlite.transaction import Transaction
-from remediator.store.sqlite.wakers import Wakers
 from remediator.store.sqlite.writer import Writer
 
 

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import TypeVar
 
 from remediator.core.ports.store import Topic
+from remediator.store.common.codecs import micros
 from remediator.store.sqlite.claims import Claims
-from remediator.store.sqlite.codecs import micros
 
 T = TypeVar("T")
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from remediator.core.changes import Backlog, RunFilter, RunRow
 from remediator.core.notices import Lane
 from remediator.core.runs import Run
-from remediator.store.sqlite.codecs import maybe_moment, micros
+from remediator.store.common.codecs import maybe_moment, micros
+from remediator.store.common.runs import COLUMNS, run_from
 from remediator.store.sqlite.decisions import decisions_of_run
 from remediator.store.sqlite.episodes import episodes_of_run
 from remediator.store.sqlite.events import events_of_run
-from remediator.store.sqlite.runs import COLUMNS, attempts_of, run_from
+from remediator.store.sqlite.runs import attempts_of
 from remediator.store.sqlite.transaction import Transaction
 
 _MOST_BY_PREFIX = 5

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from remediator.core.ports.store import StoreError, StoreUnavailableError, Topic
+from remediator.store.common.codecs import micros, moment
 from remediator.store.sqlite.claims import Claims
 from remediator.store.sqlite.clock import StoreClock
-from remediator.store.sqlite.codecs import micros, moment
 from remediator.store.sqlite.connection import connect, primary_code
 from remediator.store.sqlite.events import append_events
 from remediator.store.sqlite.transaction import Transaction, Work

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
+import zstandard
 
 from remediator.core.checks import Fact
 from remediator.core.decide import Decision
@@ -16,7 +17,7 @@ from remediator.core.targets import Target, parse_target
 
 T = TypeVar("T")
 
-#: One row as SQLite hands it out; its types are those of the schema.
+#: One row as the database hands it out; its types are those of the schema.
 Row = tuple[Any, ...]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -66,3 +67,11 @@ def as_json(value: object) -> str:
 @lru_cache(maxsize=4096)
 def target(text: str) -> Target:
     return parse_target(text)
+
+
+def plain_body(decompress: Callable[[bytes], bytes], body: bytes) -> bytes:
+    """A webhook's body as it was sent; nothing if the row is damaged, so that its reader quarantines it."""
+    try:
+        return decompress(body)
+    except zstandard.ZstdError:
+        return b""

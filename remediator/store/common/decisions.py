@@ -1,0 +1,154 @@
+"""Decisions as rows, and the judging of requests one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from remediator.core.changes import Decided, DecisionRequest, DecisionRow
+from remediator.core.checks import Fact
+from remediator.core.decide import DecisionKind
+from remediator.core.episodes import Episode
+from remediator.core.events import Event
+from remediator.core.ids import DecisionId, EpisodeId, RulebookHash, RunId
+from remediator.core.notices import Envelope
+from remediator.core.ports.store import Judge
+from remediator.core.runs import Run
+from remediator.store.common.codecs import Row, as_json, decision, fact, micros, moment
+from remediator.store.common.surroundings import Surroundings
+
+COLUMNS = "id, episode, rule, target, at, rulebook, decision"
+INSERTED = "id, episode, rule, target, at, kind, reason, final, rulebook, run, decision"
+FACTS_INSERTED = "decision, position, check_name, said, fact"
+
+
+def final_decisions(rows: Iterable[Row]) -> dict[EpisodeId, set[str]]:
+    """The rules that gave their final answer on each episode, of rows (episode, rule)."""
+    decided: dict[EpisodeId, set[str]] = {}
+    for episode, rule in rows:
+        decided.setdefault(EpisodeId(episode), set()).add(rule)
+    return decided
+
+
+def moved_on(episodes: Iterable[Episode], rows: Iterable[Row]) -> list[EpisodeId]:
+    """The episodes that changed since they were handed out: what resolved meanwhile must not begin a run.
+
+    ``rows`` are (id, starts_at, last_seen, closed, repeats) as they are now.
+    """
+    known = {
+        episode.id: (
+            micros(episode.starts_at),
+            micros(episode.last_seen),
+            None if episode.closed is None else episode.closed.value,
+            episode.repeats,
+        )
+        for episode in episodes
+    }
+    return [EpisodeId(id_) for id_, *now in rows if tuple(now) != known[id_]]
+
+
+def decision_rows_from(rows: Iterable[Row], fact_rows: Iterable[Row]) -> list[DecisionRow]:
+    facts: dict[int, list[Fact]] = {}
+    for id_, text in fact_rows:
+        facts.setdefault(id_, []).append(fact(text))
+    return [
+        DecisionRow(
+            id=DecisionId(id_),
+            episode=EpisodeId(episode),
+            rule=rule,
+            target=target,
+            at=moment(at),
+            decision=decision(made),
+            rulebook=RulebookHash(rulebook),
+            facts=tuple(facts.get(id_, ())),
+        )
+        for id_, episode, rule, target, at, rulebook, made in rows
+    ]
+
+
+class Judging:
+    """Judges requests one after the other in memory; what they entail is then to be written.
+
+    ``changed`` are the episodes that moved on since they were handed out, ``final`` the rules that gave
+    their final answer on each, ``around`` what the guards see, ``next_id`` the next decision's id.
+    """
+
+    def __init__(
+        self,
+        judge: Judge,
+        now: datetime,
+        final: Mapping[EpisodeId, set[str]],
+        changed: Mapping[EpisodeId, Episode],
+        around: Surroundings,
+        next_id: int,
+    ) -> None:
+        self._judge = judge
+        self._final = dict(final)
+        self._changed = changed
+        self._around = around
+        self._next_id = next_id
+        self._now = micros(now)
+        self._deferred: dict[EpisodeId, datetime] = {}
+        self.decisions: list[Row] = []
+        self.facts: list[Row] = []
+        self.runs: list[Run] = []
+        self.joins: list[tuple[RunId, EpisodeId]] = []
+        self.events: list[Event] = []
+        self.envelopes: list[Envelope] = []
+        #: From when each episode wants its next decision (microseconds); ``None`` when it had its last.
+        self.due: dict[EpisodeId, int | None] = {}
+
+    def judge(self, request: DecisionRequest) -> Decided:
+        episode = request.episode.id
+        if episode in self._changed:
+            request = replace(request, episode=self._changed[episode])
+        decided = self._judge(request, self._around.view(request.rule, request.target))
+        if request.rule not in self._final.get(episode, ()):
+            self._keep(request, decided)
+        if request.last:
+            later = self._deferred.get(episode)
+            self.due[episode] = None if later is None else micros(later)
+        return decided
+
+    def _keep(self, request: DecisionRequest, decided: Decided) -> None:
+        run = decided.decision.run if decided.run is None else decided.run.id
+        if decided.decision.kind is not DecisionKind.DEFER:
+            self._final.setdefault(request.episode.id, set()).add(request.rule)
+        elif decided.decision.not_before is not None:
+            self._defer(request.episode.id, decided.decision.not_before)
+        self._add_rows(request, decided, run)
+        if decided.run is not None:
+            self.runs.append(decided.run)
+            self._around.began(decided.run)
+        if run is not None:
+            self.joins.append((run, request.episode.id))
+        self.events.extend(decided.events)
+        self.envelopes.extend(decided.envelopes)
+
+    def _add_rows(self, request: DecisionRequest, decided: Decided, run: RunId | None) -> None:
+        id_, made = self._next_id, decided.decision
+        self._next_id += 1
+        self.decisions.append(
+            (
+                id_,
+                request.episode.id,
+                request.rule,
+                "" if request.target is None else str(request.target),
+                self._now,
+                made.kind.value,
+                made.reason.value,
+                made.kind is not DecisionKind.DEFER,
+                request.rulebook,
+                run,
+                as_json(made),
+            )
+        )
+        self.facts.extend(
+            (id_, position, known.check, known.answer.said.value, as_json(known))
+            for position, known in enumerate(request.facts)
+        )
+
+    def _defer(self, episode: EpisodeId, not_before: datetime) -> None:
+        earlier = self._deferred.get(episode, not_before)
+        self._deferred[episode] = min(earlier, not_before)

@@ -1,0 +1,97 @@
+"""What the guards see, as values: pauses, quarantines and past runs around some rules and targets."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from remediator.core.guards import GuardView, PastRun, Pause, PauseScope, Quarantine
+from remediator.core.ids import AttemptId, RunId
+from remediator.core.rules import Mode
+from remediator.core.runs import Run, RunState
+from remediator.core.targets import Target
+from remediator.store.common.codecs import Row, maybe_moment, micros, moment, target
+
+#: A rule's name and a target as people write it.
+RuleOnTarget = tuple[str, str]
+#: A rule, its target, and the other names that it has or had.
+Asked = tuple[str, Target | None, Collection[str]]
+
+#: ``a`` is what was asked about: a run counts for the rule that asks, whatever it was called then.
+PAST_COLUMNS = "a.rule, a.target, r.id, r.state, r.mode, r.created_at, r.ended_at, r.started_at"
+PAUSE_COLUMNS = "id, scope, value, why, who, at, until"
+QUARANTINE_COLUMNS = "target, run, attempt, why, at"
+
+
+def past_from(row: Row) -> tuple[RuleOnTarget, PastRun]:
+    rule, on, id_, state, mode, created_at, ended_at, started_at = row
+    past = PastRun(
+        id=RunId(id_),
+        state=RunState(state),
+        mode=Mode(mode),
+        created_at=moment(created_at),
+        ended_at=maybe_moment(ended_at),
+        reached_intent=started_at is not None,
+    )
+    return (rule, on), past
+
+
+def pause_from(row: Row) -> Pause:
+    id_, scope, value, why, who, at, until = row
+    return Pause(id_, PauseScope(scope), value, why, who, moment(at), maybe_moment(until))
+
+
+def quarantine_from(row: Row) -> Quarantine:
+    held, run, attempt, why, at = row
+    return Quarantine(
+        target=target(held),
+        run=RunId(run),
+        attempt=None if attempt is None else AttemptId(attempt),
+        why=why,
+        at=moment(at),
+    )
+
+
+def quarantine_row(held: Quarantine) -> Row:
+    return (str(held.target), held.run, held.attempt, held.why, micros(held.at))
+
+
+def keys_of(asked: Iterable[Asked]) -> list[tuple[str, str, str]]:
+    """(rule, target, name) for each name that the rule has or had; who names no target asks about none."""
+    return sorted(
+        {(rule, str(on), name) for rule, on, names in asked if on is not None for name in {rule, *names}}
+    )
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What is known around some rules and targets at one instant, kept current by :meth:`began`."""
+
+    now: datetime
+    acting_from: datetime | None
+    pauses: tuple[Pause, ...]
+    parallel: int
+    quarantines: dict[str, Quarantine] = field(default_factory=dict)
+    unfinished: dict[RuleOnTarget, PastRun] = field(default_factory=dict)
+    last: dict[RuleOnTarget, PastRun] = field(default_factory=dict)
+    last_acted: dict[RuleOnTarget, PastRun] = field(default_factory=dict)
+
+    def view(self, rule: str, on: Target | None) -> GuardView:
+        key = (rule, "" if on is None else str(on))
+        return GuardView(
+            now=self.now,
+            pauses=self.pauses,
+            quarantine=self.quarantines.get(key[1]),
+            unfinished=self.unfinished.get(key),
+            last=self.last.get(key),
+            last_acted=self.last_acted.get(key),
+            parallel=self.parallel,
+            acting_from=self.acting_from,
+        )
+
+    def began(self, run: Run) -> None:
+        """Count a run that this transaction creates."""
+        past = PastRun(run.id, run.state, run.mode, run.created_at, run.ended_at, run.reached_intent)
+        self.unfinished.setdefault((run.rule, str(run.target)), past)
+        self.parallel += run.mode is Mode.LIVE

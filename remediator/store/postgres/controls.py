@@ -1,0 +1,92 @@
+"""What people and rule files steer: pauses, quarantines, the active rulebook."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from remediator.core.changes import Proposal, RulebookRow
+from remediator.core.guards import Pause, PauseScope, Quarantine
+from remediator.core.ids import RulebookHash
+from remediator.core.ports.channels import RuleFiles
+from remediator.core.ports.store import Topic
+from remediator.core.targets import Target
+from remediator.store.common.codecs import as_json, maybe_micros
+from remediator.store.common.controls import (
+    RULEBOOK_COLUMNS,
+    cleared,
+    judge_proposal,
+    paused,
+    proposed_events,
+    resumed,
+    rulebook_from,
+)
+from remediator.store.common.surroundings import QUARANTINE_COLUMNS, quarantine_from
+from remediator.store.postgres.transaction import Transaction
+
+_PAUSE = "INSERT INTO pauses (scope, value, why, who, at, until) VALUES ($1, $2, $3, $4, $5, $6) RETURNING id"
+_RESUME = (
+    "UPDATE pauses SET lifted_at = $1, lifted_why = $2, lifted_who = $3 WHERE scope = $4 AND value = $5"
+    " AND lifted_at IS NULL AND (until IS NULL OR until > $1)"
+)
+_ACTIVATE = (
+    "INSERT INTO rulebooks (hash, first_seen, activated_at, active, files) VALUES ($1, $2, $2, true, $3)"
+    " ON CONFLICT (hash) DO UPDATE SET active = true, activated_at = excluded.activated_at"
+)
+
+
+async def pause(
+    transaction: Transaction, scope: PauseScope, value: str, why: str, who: str, length: timedelta | None
+) -> Pause:
+    until = None if length is None else transaction.now + length
+    id_ = await transaction.value(
+        _PAUSE, scope.value, value, why, who, transaction.micros, maybe_micros(until)
+    )
+    begun = Pause(id_, scope, value, why, who, transaction.now, until)
+    transaction.append_events([paused(begun)])
+    return begun
+
+
+async def resume(transaction: Transaction, scope: PauseScope, value: str, why: str, who: str) -> int:
+    lifted = await transaction.run(_RESUME, transaction.micros, why, who, scope.value, value)
+    if lifted:
+        told = resumed(scope, value, why, who, lifted=lifted, now=transaction.now)
+        transaction.append_events([told])
+        transaction.topics.add(Topic.RUNS)
+    return lifted
+
+
+async def quarantines(transaction: Transaction) -> tuple[Quarantine, ...]:
+    found = await transaction.rows(f"SELECT {QUARANTINE_COLUMNS} FROM quarantines ORDER BY at, target")
+    return tuple(map(quarantine_from, found))
+
+
+async def clear_quarantine(transaction: Transaction, target: Target, why: str, who: str) -> bool:
+    row = await transaction.row(
+        f"DELETE FROM quarantines WHERE target = $1 RETURNING {QUARANTINE_COLUMNS}", str(target)
+    )
+    if row is None:
+        return False
+    transaction.append_events([cleared(quarantine_from(row), why, who, transaction.now)])
+    return True
+
+
+async def propose_rulebook(transaction: Transaction, proposed: RuleFiles, *, forced: bool) -> Proposal:
+    """Needs ``Lock.GUARDS`` alone: two replicas that boot with different files must not both win."""
+    active = await active_rulebook(transaction)
+    seen = await rulebook(transaction, proposed.hash) is not None
+    proposal = judge_proposal(active, proposed, seen=seen, forced=forced)
+    if proposal is Proposal.ACTIVATED:
+        await transaction.run("UPDATE rulebooks SET active = false WHERE active")
+        await transaction.run(_ACTIVATE, proposed.hash, transaction.micros, as_json(proposed.texts))
+    told = proposed_events(proposal, active, proposed, forced=forced, now=transaction.now)
+    transaction.append_events(told)
+    return proposal
+
+
+async def active_rulebook(transaction: Transaction) -> RulebookRow | None:
+    return rulebook_from(await transaction.row(f"SELECT {RULEBOOK_COLUMNS} FROM rulebooks WHERE active"))
+
+
+async def rulebook(transaction: Transaction, hash_: RulebookHash) -> RulebookRow | None:
+    found = await transaction.row(f"SELECT {RULEBOOK_COLUMNS} FROM rulebooks WHERE hash = $1", hash_)
+    return rulebook_from(found)

@@ -1,0 +1,120 @@
+"""Decisions: what is due to be decided, and what was, with its facts and guard answers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+
+from remediator.core.changes import Decided, DecisionRequest, DecisionRow, EpisodeWork
+from remediator.core.episodes import Episode
+from remediator.core.ids import EpisodeId, RunId
+from remediator.core.ports.store import Judge
+from remediator.store.common.codecs import Row, micros
+from remediator.store.common.decisions import (
+    COLUMNS,
+    FACTS_INSERTED,
+    INSERTED,
+    Judging,
+    decision_rows_from,
+    final_decisions,
+    moved_on,
+)
+from remediator.store.common.episodes import COLUMNS as EPISODE_COLUMNS
+from remediator.store.common.episodes import episode_from
+from remediator.store.postgres.episodes import episodes_by_id
+from remediator.store.postgres.guard_views import around_decisions
+from remediator.store.postgres.outbox import post
+from remediator.store.postgres.runs import insert_runs, join_runs
+from remediator.store.postgres.transaction import Transaction, places
+
+_CLAIM_DUE = (
+    "WITH due AS (SELECT id FROM episodes WHERE due_at IS NOT NULL AND due_at <= $1"
+    " AND (claimed_until IS NULL OR claimed_until <= $1) ORDER BY id LIMIT $2"
+    " FOR NO KEY UPDATE SKIP LOCKED),"
+    " claimed AS (UPDATE episodes e SET claimed_until = $3, claimed_by = $4 FROM due WHERE e.id = due.id"
+    f" RETURNING {EPISODE_COLUMNS}) SELECT * FROM claimed ORDER BY id"
+)
+_FINAL = "SELECT episode, rule FROM decisions WHERE final AND episode = ANY($1::bigint[])"
+# Kept from alerts that come in meanwhile: an episode closes before it is judged, or after it was decided.
+_AS_NOW = (
+    "SELECT id, starts_at, last_seen, closed, repeats FROM episodes WHERE id = ANY($1::bigint[])"
+    " ORDER BY id FOR NO KEY UPDATE"
+)
+_INSERT = f"INSERT INTO decisions ({INSERTED}) VALUES ({places(11)})"
+_INSERT_FACT = f"INSERT INTO facts ({FACTS_INSERTED}) VALUES ({places(5)})"
+_DUE_AGAIN = (
+    "UPDATE episodes e SET due_at = d.due_at, claimed_until = NULL, claimed_by = NULL"
+    " FROM unnest($1::bigint[], $2::bigint[]) AS d (id, due_at) WHERE e.id = d.id"
+)
+_FACTS = "SELECT decision, fact FROM facts WHERE decision = ANY($1::bigint[]) ORDER BY decision, position"
+
+
+async def undecided(transaction: Transaction, limit: int, claim: timedelta) -> list[EpisodeWork]:
+    until = micros(transaction.now + claim)
+    rows = await transaction.rows(_CLAIM_DUE, transaction.micros, limit, until, transaction.claimer)
+    episodes = [episode_from(row) for row in rows]
+    decided = await _final_decisions(transaction, [episode.id for episode in episodes])
+    return [EpisodeWork(episode, frozenset(decided.get(episode.id, ()))) for episode in episodes]
+
+
+async def _final_decisions(transaction: Transaction, ids: Collection[EpisodeId]) -> dict[EpisodeId, set[str]]:
+    return final_decisions(await transaction.rows(_FINAL, list(ids)) if ids else ())
+
+
+async def decide(
+    transaction: Transaction, requests: Sequence[DecisionRequest], judge: Judge
+) -> list[Decided]:
+    """Needs ``Lock.GUARDS`` alone: what is counted here is added to here."""
+    asked = {request.episode.id: request.episode for request in requests}
+    changed = await _changed_since(transaction, asked.values())
+    judging = Judging(
+        judge,
+        transaction.now,
+        await _final_decisions(transaction, asked),
+        changed,
+        await around_decisions(
+            transaction, ((request.rule, request.target, request.was) for request in requests)
+        ),
+        await _next_decision_id(transaction),
+    )
+    decided = [judging.judge(request) for request in requests]
+    await _write(transaction, judging)
+    return decided
+
+
+async def _write(transaction: Transaction, judging: Judging) -> None:
+    await insert_runs(transaction, judging.runs)
+    await transaction.run_for_each(_INSERT, judging.decisions)
+    await transaction.run_for_each(_INSERT_FACT, judging.facts)
+    await join_runs(transaction, judging.joins)
+    await transaction.run(_DUE_AGAIN, list(judging.due), list(judging.due.values()))
+    transaction.append_events(judging.events)
+    await post(transaction, judging.envelopes)
+
+
+async def _next_decision_id(transaction: Transaction) -> int:
+    return int(await transaction.value("SELECT coalesce(max(id), 0) + 1 FROM decisions"))
+
+
+async def _changed_since(transaction: Transaction, episodes: Collection[Episode]) -> dict[EpisodeId, Episode]:
+    now = await transaction.rows(_AS_NOW, [episode.id for episode in episodes])
+    changed = moved_on(episodes, now)
+    return await episodes_by_id(transaction, changed) if changed else {}
+
+
+async def decisions_before(transaction: Transaction, limit: int, before: int | None) -> list[DecisionRow]:
+    rows = await transaction.rows(
+        f"SELECT {COLUMNS} FROM decisions WHERE id < $1 ORDER BY id DESC LIMIT $2",
+        2**63 - 1 if before is None else before,
+        limit,
+    )
+    return await _with_facts(transaction, rows)
+
+
+async def decisions_of_run(transaction: Transaction, run: RunId) -> tuple[DecisionRow, ...]:
+    rows = await transaction.rows(f"SELECT {COLUMNS} FROM decisions WHERE run = $1 ORDER BY id", run)
+    return tuple(await _with_facts(transaction, rows))
+
+
+async def _with_facts(transaction: Transaction, rows: list[Row]) -> list[DecisionRow]:
+    return decision_rows_from(rows, await transaction.rows(_FACTS, [row[0] for row in rows]))

@@ -1,0 +1,75 @@
+"""Episodes in their table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from remediator.core.alerts import AlertKey
+from remediator.core.episodes import Episode
+from remediator.core.ids import EpisodeId, RunId
+from remediator.store.common.episodes import (
+    COLUMNS,
+    INSERTED,
+    changed_row,
+    episode_from,
+    episode_row,
+)
+from remediator.store.postgres.transaction import Transaction, places
+
+_INSERT = f"INSERT INTO episodes ({INSERTED}) VALUES ({places(15)})"
+_UPDATE = (
+    "UPDATE episodes SET annotations = $1, starts_at = $2, last_seen = $3, ended_at = $4, closed_at = $5,"
+    " closed = $6, repeats = $7 WHERE id = $8"
+)
+_BY_IDS = f"SELECT {COLUMNS} FROM episodes e WHERE e.id = ANY($1::bigint[])"
+# Locked in the order of ids, as decisions do: who needs both waits, and nobody in a circle.
+_LATEST = (
+    f"SELECT {COLUMNS} FROM episodes e WHERE e.id = ANY(ARRAY(SELECT (SELECT max(id) FROM episodes"
+    " WHERE source = k.source AND fingerprint = k.fingerprint)"
+    " FROM unnest($1::text[], $2::text[]) AS k (source, fingerprint))) ORDER BY e.id FOR NO KEY UPDATE"
+)
+_OF_RUN = (
+    f"SELECT {COLUMNS} FROM run_episodes j JOIN episodes e ON e.id = j.episode"
+    " WHERE j.run = $1 ORDER BY j.joined_at, e.id"
+)
+
+
+async def latest_episodes(transaction: Transaction, keys: Iterable[AlertKey]) -> dict[AlertKey, Episode]:
+    """The latest episode of each key that has one, open or closed, kept from others until the commit."""
+    asked = list(keys)
+    sources, fingerprints = [key.source for key in asked], [key.fingerprint for key in asked]
+    found = [episode_from(row) for row in await transaction.rows(_LATEST, sources, fingerprints)]
+    return {episode.key: episode for episode in found}
+
+
+async def episodes_by_id(transaction: Transaction, ids: list[EpisodeId]) -> dict[EpisodeId, Episode]:
+    found = [episode_from(row) for row in await transaction.rows(_BY_IDS, ids)]
+    return {episode.id: episode for episode in found}
+
+
+async def episodes_of_run(transaction: Transaction, run: RunId) -> tuple[Episode, ...]:
+    return tuple([episode_from(row) for row in await transaction.rows(_OF_RUN, run)])
+
+
+async def still_fires(transaction: Transaction, run: RunId) -> bool:
+    """Whether an episode of the run is open; a run that has none yet is being asked about one that is."""
+    ((episodes, closed),) = await transaction.rows(
+        "SELECT count(*), count(e.closed) FROM run_episodes j JOIN episodes e ON e.id = j.episode"
+        " WHERE j.run = $1",
+        run,
+    )
+    return bool(episodes > closed or not episodes)
+
+
+async def next_episode_id(transaction: Transaction) -> int:
+    return int(await transaction.value("SELECT coalesce(max(id), 0) + 1 FROM episodes"))
+
+
+async def update_episodes(transaction: Transaction, episodes: Iterable[Episode]) -> None:
+    await transaction.run_for_each(_UPDATE, [changed_row(episode) for episode in episodes])
+
+
+async def insert_episodes(transaction: Transaction, episodes: Iterable[Episode]) -> None:
+    """Write new episodes, due to be decided at once."""
+    due_at = transaction.micros
+    await transaction.run_for_each(_INSERT, [episode_row(episode, due_at) for episode in episodes])

@@ -1,0 +1,20 @@
+"""Events, as they are read; :meth:`Transaction.append_events` writes them."""
+
+from __future__ import annotations
+
+from remediator.core.events import Event
+from remediator.core.ids import RunId
+from remediator.store.common.events import COLUMNS, event_from
+from remediator.store.postgres.transaction import Transaction
+
+
+async def events_after(transaction: Transaction, after: int, limit: int) -> list[Event]:
+    found = await transaction.rows(
+        f"SELECT {COLUMNS} FROM events WHERE id > $1 ORDER BY id LIMIT $2", after, limit
+    )
+    return [event_from(row) for row in found]
+
+
+async def events_of_run(transaction: Transaction, run: RunId) -> tuple[Event, ...]:
+    found = await transaction.rows(f"SELECT {COLUMNS} FROM events WHERE run = $1 ORDER BY id", run)
+    return tuple([event_from(row) for row in found])

@@ -1,0 +1,80 @@
+"""What the guards see, read in the very transaction that acts on their answer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from remediator.core.guards import Pause
+from remediator.core.ids import RunId
+from remediator.core.rules import Mode
+from remediator.core.runs import Run
+from remediator.store.common.surroundings import (
+    PAST_COLUMNS,
+    PAUSE_COLUMNS,
+    QUARANTINE_COLUMNS,
+    Asked,
+    Surroundings,
+    keys_of,
+    past_from,
+    pause_from,
+    quarantine_from,
+)
+from remediator.store.postgres.transaction import Transaction
+
+#: Each rule and target once per name that the rule has or had: of several rows found, the last counts.
+_OF_ASKED = (
+    f"SELECT {PAST_COLUMNS} FROM unnest($1::text[], $2::text[], $3::text[]) AS a (rule, target, name)"
+    " CROSS JOIN LATERAL (SELECT * FROM runs WHERE rule = a.name AND target = a.target AND id <> $4"
+)
+_UNFINISHED = f"{_OF_ASKED} AND NOT final ORDER BY seq LIMIT 1) r ORDER BY r.seq DESC"
+_LAST = f"{_OF_ASKED} AND final ORDER BY ended_at DESC, seq DESC LIMIT 1) r ORDER BY r.ended_at, r.seq"
+_LAST_ACTED = (
+    f"{_OF_ASKED} AND final AND started_at IS NOT NULL ORDER BY ended_at DESC, seq DESC LIMIT 1) r"
+    " ORDER BY r.ended_at, r.seq"
+)
+_QUARANTINED = f"SELECT {QUARANTINE_COLUMNS} FROM quarantines WHERE target = ANY($1::text[])"
+_LIVE_UNFINISHED = f"SELECT count(*) FROM runs WHERE NOT final AND mode = {Mode.LIVE.value} AND id <> $1"
+_LIVE_WITH_SLOT = (
+    "SELECT count(*) FROM runs r JOIN slots s ON s.run = r.id"
+    f" WHERE NOT r.final AND r.mode = {Mode.LIVE.value} AND r.id <> $1"
+)
+_PAUSES = (
+    f"SELECT {PAUSE_COLUMNS} FROM pauses"
+    " WHERE lifted_at IS NULL AND (until IS NULL OR until > $1) ORDER BY id"
+)
+
+
+async def pauses_in_force(transaction: Transaction) -> tuple[Pause, ...]:
+    return tuple(map(pause_from, await transaction.rows(_PAUSES, transaction.micros)))
+
+
+async def around_decisions(transaction: Transaction, asked: Iterable[Asked]) -> Surroundings:
+    """For decisions, live runs that wait for their slot count as well: no more are begun than may act."""
+    return await _around(transaction, asked, _LIVE_UNFINISHED, exclude=RunId(""))
+
+
+async def around_run(transaction: Transaction, run: Run, names: Collection[str] = ()) -> Surroundings:
+    """For a run that is about to act: those that took a slot and have not ended, itself left out."""
+    return await _around(transaction, [(run.rule, run.target, names)], _LIVE_WITH_SLOT, exclude=run.id)
+
+
+async def _around(
+    transaction: Transaction, asked: Iterable[Asked], count: str, *, exclude: RunId
+) -> Surroundings:
+    around = Surroundings(
+        now=transaction.now,
+        acting_from=None,
+        pauses=await pauses_in_force(transaction),
+        parallel=int(await transaction.value(count, exclude)),
+    )
+    keys = keys_of(asked)
+    if not keys:
+        return around
+    bound = (*map(list, zip(*keys, strict=True)), exclude)
+    around.unfinished = dict(map(past_from, await transaction.rows(_UNFINISHED, *bound)))
+    around.last = dict(map(past_from, await transaction.rows(_LAST, *bound)))
+    around.last_acted = dict(map(past_from, await transaction.rows(_LAST_ACTED, *bound)))
+    targets = sorted({on for _, on, _ in keys})
+    held = await transaction.rows(_QUARANTINED, targets)
+    around.quarantines = {row[0]: quarantine_from(row) for row in held}
+    return around

@@ -1,0 +1,86 @@
+"""The inbox: raw webhooks in, episodes out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import zstandard
+
+from remediator.core.changes import Intake, Observed, RawWebhook
+from remediator.core.ids import WebhookId
+from remediator.core.ports.store import Fold, Topic
+from remediator.store.common.codecs import Row, moment, plain_body
+from remediator.store.common.episodes import Folding
+from remediator.store.postgres.episodes import (
+    insert_episodes,
+    latest_episodes,
+    next_episode_id,
+    update_episodes,
+)
+from remediator.store.postgres.transaction import Transaction
+from remediator.store.postgres.webhooks import Packed
+
+_SAVE = (
+    "INSERT INTO webhooks (source, received_at, size, body) SELECT source, $1, size, body"
+    " FROM unnest($2::text[], $3::integer[], $4::bytea[]) WITH ORDINALITY AS came (source, size, body, place)"
+    " ORDER BY place"
+)
+# Sizes are summed before bodies are read: a long queue is not read whole to hand out its beginning.
+_UNTAKEN = (
+    "WITH first AS (SELECT id, size FROM webhooks WHERE taken_at IS NULL ORDER BY id LIMIT 1000),"
+    " summed AS (SELECT id, sum(size) OVER (ORDER BY id) AS read, row_number() OVER (ORDER BY id) AS place"
+    " FROM first) SELECT w.id, w.source, w.received_at, w.body FROM summed s JOIN webhooks w ON w.id = s.id"
+    " WHERE s.read <= $1 OR s.place = 1 ORDER BY w.id"
+)
+_STILL_UNTAKEN = (
+    "SELECT id FROM webhooks WHERE taken_at IS NULL AND id = ANY($1::bigint[]) ORDER BY id FOR NO KEY UPDATE"
+)
+_MARK_TAKEN = "UPDATE webhooks SET taken_at = $1, quarantine = $2 WHERE id = $3"
+
+
+async def save_webhooks(transaction: Transaction, packed: Sequence[Packed]) -> None:
+    await transaction.run(
+        _SAVE,
+        transaction.micros,
+        [each.source for each in packed],
+        [each.size for each in packed],
+        [each.body for each in packed],
+    )
+    transaction.topics.add(Topic.WEBHOOKS)
+
+
+async def untaken_webhooks(transaction: Transaction, max_bytes: int) -> list[Row]:
+    return await transaction.rows(_UNTAKEN, max_bytes)
+
+
+async def unpacked(rows: list[Row]) -> list[RawWebhook]:
+    return await asyncio.to_thread(_unpack, rows)
+
+
+def _unpack(rows: list[Row]) -> list[RawWebhook]:
+    decompress = zstandard.ZstdDecompressor().decompress
+    return [
+        RawWebhook(WebhookId(id_), source, moment(received_at), plain_body(decompress, body))
+        for id_, source, received_at, body in rows
+    ]
+
+
+async def take_webhooks(transaction: Transaction, intakes: Sequence[Intake], fold: Fold) -> list[Observed]:
+    """Needs ``Lock.FOLD``: two replicas that fold alerts of one key would both open its episode."""
+    ids = [intake.webhook for intake in intakes]
+    untaken = {row[0] for row in await transaction.rows(_STILL_UNTAKEN, ids)}
+    fresh = [intake for intake in intakes if intake.webhook in untaken]
+    keys = {alert.key for intake in fresh for alert in intake.alerts}
+    latest = await latest_episodes(transaction, keys)
+    folding = Folding(fold, transaction.now, latest, await next_episode_id(transaction))
+    observed = folding.take(intakes, untaken)
+    await update_episodes(transaction, folding.changed.values())
+    await insert_episodes(transaction, folding.opened.values())
+    transaction.append_events(folding.events)
+    if folding.opened:
+        transaction.topics.add(Topic.EPISODES)
+    now = transaction.micros
+    marks = [(now, intake.quarantine, intake.webhook) for intake in fresh if not intake.more]
+    await transaction.run_for_each(_MARK_TAKEN, marks)
+    return observed

@@ -1,0 +1,69 @@
+"""Moves of runs: refused unless the lease holds and the run is still where its mover saw it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import replace
+
+from remediator.core.changes import Intended, IntentRequest, Refused, RunChange
+from remediator.core.guards import GuardView, Verdict
+from remediator.core.ids import Token
+from remediator.core.ports.store import Ask
+from remediator.core.runs import Run, RunState
+from remediator.store.common.runs import needs_no_lease
+from remediator.store.postgres.episodes import still_fires
+from remediator.store.postgres.guard_views import around_run
+from remediator.store.postgres.leases import leased_run
+from remediator.store.postgres.runs import run_by_id, write_change
+from remediator.store.postgres.transaction import Transaction
+
+_STATE = "SELECT state FROM runs WHERE id = $1 FOR NO KEY UPDATE"
+_TAKE_SLOT = "INSERT INTO slots (run, rule, target, taken_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"
+
+
+async def advance(transaction: Transaction, token: Token | None, change: RunChange) -> Refused | None:
+    """Needs ``Lock.GUARDS``, shared at least: no guard may be asked while a run ends."""
+    if not await _may_move(transaction, token, change):
+        return Refused.LEASE_LOST
+    if await transaction.value(_STATE, change.run.id) != change.was.value:
+        return Refused.MOVED
+    if change.run.state is RunState.CANCELLED and await still_fires(transaction, change.run.id):
+        return Refused.MOVED
+    await write_change(transaction, change)
+    return None
+
+
+async def _may_move(transaction: Transaction, token: Token | None, change: RunChange) -> bool:
+    if token is None:
+        return needs_no_lease(change)
+    return await leased_run(transaction, token) == change.run.id
+
+
+async def intend(
+    transaction: Transaction,
+    token: Token,
+    request: IntentRequest,
+    ask: Ask,
+    change: Callable[[GuardView, Verdict], RunChange],
+) -> Intended | Refused:
+    """Needs ``Lock.GUARDS`` alone: the slot that is counted here is taken here."""
+    leased = await leased_run(transaction, token)
+    run = None if leased is None else await run_by_id(transaction, leased)
+    if run is None:
+        return Refused.LEASE_LOST
+    view = await view_for(transaction, run, request.question.names)
+    verdict = ask(request, view)
+    if not verdict.allows:
+        return Intended(verdict, None)
+    wanted = change(view, verdict)
+    refused = await advance(transaction, token, wanted)
+    if refused is not None:
+        return refused
+    if request.first:
+        await transaction.run(_TAKE_SLOT, run.id, run.rule, str(run.target), transaction.micros)
+    return Intended(verdict, wanted)
+
+
+async def view_for(transaction: Transaction, run: Run, names: Collection[str] = ()) -> GuardView:
+    around = await around_run(transaction, run, names)
+    return replace(around.view(run.rule, run.target), firing=await still_fires(transaction, run.id))

@@ -1,0 +1,129 @@
+"""The outbox: in order per (channel, thread) of a lane, the latest of a key alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from remediator.core.changes import OutboxItem
+from remediator.core.notices import Envelope, Lane
+from remediator.core.ports.store import Topic
+from remediator.store.common.codecs import as_json, envelope, micros
+from remediator.store.common.outbox import in_place_of, item_from, latest_of_keys, parked
+from remediator.store.postgres.transaction import Transaction
+
+_INSERT = (
+    "INSERT INTO outbox (channel, thread, key, lane, envelope, state, tries, created_at, due_at, error)"
+    " VALUES ($1, $2, $3, $4, $5, 'unsent', 0, $6, $6, '')"
+)
+_INSERT_FIRST_OF_KEY = (
+    f"{_INSERT} ON CONFLICT (channel, thread, key) WHERE state = 'unsent' AND key <> '' DO NOTHING"
+)
+_UNSENT_OF_KEY = (
+    "SELECT id, envelope FROM outbox WHERE state = 'unsent' AND key <> '' AND channel = $1 AND thread = $2"
+    " AND key = $3 FOR NO KEY UPDATE"
+)
+_CLAIM_FIRST_OF_THREADS = (
+    "WITH first AS (SELECT min(id) AS id FROM outbox WHERE state = 'unsent' AND lane = $2"
+    " GROUP BY channel, thread),"
+    " free AS (SELECT o.id FROM outbox o WHERE o.id IN (SELECT id FROM first) AND o.state = 'unsent'"
+    " AND o.due_at <= $1 AND (o.claimed_until IS NULL OR o.claimed_until <= $1) ORDER BY o.id LIMIT $3"
+    " FOR NO KEY UPDATE SKIP LOCKED),"
+    " claimed AS (UPDATE outbox o SET claimed_until = $4, claimed_by = $5 FROM free WHERE o.id = free.id"
+    " RETURNING o.*)"
+    " SELECT o.id, o.envelope, o.tries, o.created_at, coalesce(t.head, ''), coalesce(s.ref, '')"
+    " FROM claimed o LEFT JOIN threads t ON t.channel = o.channel AND t.thread = o.thread"
+    " LEFT JOIN thread_refs s ON s.channel = o.channel AND s.thread = o.thread AND s.key = o.key"
+    " ORDER BY o.id"
+)
+# An envelope's count only grows, so that the same text means that nobody replaced it meanwhile.
+_END = (
+    "UPDATE outbox SET state = $1, ended_at = $2, error = $3, tries = tries + 1"
+    " WHERE id = $4 AND state = 'unsent' AND envelope = $5"
+)
+_GIVE_BACK = "UPDATE outbox SET claimed_until = NULL, claimed_by = NULL WHERE id = $1"
+_DELAY = (
+    "UPDATE outbox SET tries = tries + 1, due_at = $1, error = $2, claimed_until = NULL, claimed_by = NULL"
+    " WHERE id = $3 AND state = 'unsent'"
+)
+_HEAD = "INSERT INTO threads (channel, thread, head) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
+_REF = (
+    "INSERT INTO thread_refs (channel, thread, key, ref) VALUES ($1, $2, $3, $4)"
+    " ON CONFLICT (channel, thread, key) DO UPDATE SET ref = excluded.ref"
+)
+
+
+async def post(transaction: Transaction, envelopes: Sequence[Envelope]) -> None:
+    if not envelopes:
+        return
+    plain: list[Envelope] = []
+    for new in latest_of_keys(envelopes):
+        if new.key:
+            await _write_plain(transaction, plain)
+            await _post_latest(transaction, new)
+        else:
+            plain.append(new)
+    await _write_plain(transaction, plain)
+    transaction.topics.add(Topic.OUTBOX)
+
+
+async def _write_plain(transaction: Transaction, envelopes: list[Envelope]) -> None:
+    await transaction.run_for_each(_INSERT, [_row(transaction, each) for each in envelopes])
+    envelopes.clear()
+
+
+async def _post_latest(transaction: Transaction, new: Envelope) -> None:
+    """Replace the unsent one of its key, or become it; whoever does the same meanwhile is waited for."""
+    while True:
+        row = await transaction.row(_UNSENT_OF_KEY, new.channel, new.thread, new.key)
+        if row is not None:
+            latest = in_place_of(envelope(row[1]), new)
+            await transaction.run(
+                "UPDATE outbox SET envelope = $1, lane = $2 WHERE id = $3",
+                as_json(latest),
+                latest.lane.value,
+                row[0],
+            )
+            return
+        if await transaction.run(_INSERT_FIRST_OF_KEY, *_row(transaction, new)):
+            return
+
+
+def _row(transaction: Transaction, new: Envelope) -> tuple[object, ...]:
+    return (new.channel, new.thread, new.key, new.lane.value, as_json(new), transaction.micros)
+
+
+async def due_envelopes(
+    transaction: Transaction, lane: Lane, limit: int, claim: timedelta
+) -> list[OutboxItem]:
+    until = micros(transaction.now + claim)
+    rows = await transaction.rows(
+        _CLAIM_FIRST_OF_THREADS, transaction.micros, lane.value, limit, until, transaction.claimer
+    )
+    return [item_from(row) for row in rows]
+
+
+async def sent(transaction: Transaction, item: OutboxItem, ref: str) -> None:
+    where = (item.envelope.channel, item.envelope.thread)
+    if ref:
+        await transaction.run(_HEAD, *where, ref)
+    if ref and item.envelope.key:
+        await transaction.run(_REF, *where, item.envelope.key, ref)
+    await _end(transaction, item, "sent", "")
+
+
+async def delay(transaction: Transaction, item: OutboxItem, wait: timedelta, error: str) -> None:
+    await transaction.run(_DELAY, micros(transaction.now + wait), error, item.id)
+
+
+async def park(transaction: Transaction, item: OutboxItem, error: str) -> None:
+    if await _end(transaction, item, "parked", error):
+        transaction.append_events([parked(item, error, transaction.now)])
+
+
+async def _end(transaction: Transaction, item: OutboxItem, state: str, error: str) -> bool:
+    """End an item; ``False`` when it had ended, or was replaced on its way and is due in its new form."""
+    ended = await transaction.run(_END, state, transaction.micros, error, item.id, as_json(item.envelope))
+    await transaction.run(_GIVE_BACK, item.id)
+    transaction.topics.add(Topic.OUTBOX)
+    return bool(ended)

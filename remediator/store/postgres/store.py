@@ -1,0 +1,274 @@
+"""The Store port on PostgreSQL: each method is one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from functools import partial
+
+from remediator.core.changes import (
+    Backlog,
+    Decided,
+    DecisionRequest,
+    DecisionRow,
+    EpisodeWork,
+    Intake,
+    Intended,
+    IntentRequest,
+    Observed,
+    OutboxItem,
+    Proposal,
+    RawWebhook,
+    Refused,
+    RulebookRow,
+    RunChange,
+    RunFilter,
+    RunRow,
+)
+from remediator.core.episodes import Episode
+from remediator.core.events import Event
+from remediator.core.guards import GuardView, Pause, PauseScope, Quarantine, Verdict
+from remediator.core.ids import Owner, RulebookHash, RunId, Token
+from remediator.core.leases import Held, Lease
+from remediator.core.notices import Envelope, Lane
+from remediator.core.ports.channels import RuleFiles
+from remediator.core.ports.store import Ask, Fold, Judge, StoreError, Topic
+from remediator.core.runs import Attempt, Run
+from remediator.core.targets import Target
+from remediator.store.common.wakers import Wakers
+from remediator.store.postgres import (
+    controls,
+    decisions,
+    episodes,
+    events,
+    guard_views,
+    inbox,
+    leases,
+    moves,
+    outbox,
+    runs,
+    views,
+)
+from remediator.store.postgres.database import DEADLINE, Database
+from remediator.store.postgres.schema import migrate
+from remediator.store.postgres.transaction import Lock, Transaction
+from remediator.store.postgres.webhooks import Packed, WebhookGroups
+from remediator.store.postgres.wire import Wire
+
+#: How long a ledger that is closed waits for a database that does not answer (seconds).
+_PATIENCE = 3.0
+_RELEASE = (
+    "UPDATE episodes SET claimed_until = NULL, claimed_by = NULL WHERE claimed_by = $1",
+    "UPDATE outbox SET claimed_until = NULL, claimed_by = NULL WHERE claimed_by = $1",
+)
+
+
+class PostgresStore:
+    """The ledger in a PostgreSQL database, for any number of replicas.
+
+    ``url`` is a ``postgresql://`` URI as asyncpg reads it. A call that got no answer within ``deadline``
+    raises :class:`StoreUnavailableError`; broken connections, restarts and failovers that end before are
+    not noticed by callers.
+
+    Raises:
+        StoreError: the URI can't be read.
+    """
+
+    def __init__(self, url: str, *, deadline: timedelta = DEADLINE) -> None:
+        self._wakers = Wakers()
+        self._db = Database(url, self._committed, deadline)
+        self._webhooks = WebhookGroups(self._save_webhooks)
+        self._wire = Wire(self._db.claimer, self._db.connect, self._wakers.wake)
+
+    # The store as a whole.
+
+    async def open(self) -> None:
+        await self._db.prepare(migrate)
+        await self._db.open()
+        self._wire.open()
+
+    async def close(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                await self._webhooks.close()
+                await self._give_claims_back()
+        await self._wire.close()
+        await self._db.close()
+        self._wakers.wake(Topic)
+
+    async def _give_claims_back(self) -> None:
+        # Those of a replica that can't are over after their time.
+        if self._db.is_open:
+            with suppress(StoreError):
+                await self._db.write(_release_claims)
+
+    def _committed(self, topics: Iterable[Topic]) -> None:
+        self._wakers.wake(topics)
+        self._wire.tell(topics)
+
+    async def now(self) -> datetime:
+        return await self._db.read(_now)
+
+    async def check(self) -> None:
+        await self._db.write(_prove_durable)
+
+    async def record(self, events_: Sequence[Event]) -> None:
+        await self._db.write(partial(_post, envelopes=(), new_events=events_))
+
+    async def wait(self, topic: Topic, timeout: timedelta) -> None:
+        await self._wakers.wait(topic, timeout)
+
+    # Inbox.
+
+    async def save_webhook(self, source: str, body: bytes) -> None:
+        await self._webhooks.add(source, body)
+
+    async def _save_webhooks(self, packed: list[Packed]) -> None:
+        await self._db.write(partial(inbox.save_webhooks, packed=packed))
+
+    async def untaken_webhooks(self, max_bytes: int) -> list[RawWebhook]:
+        rows = await self._db.read(partial(inbox.untaken_webhooks, max_bytes=max_bytes))
+        return await inbox.unpacked(rows)
+
+    async def take_webhooks(self, intakes: Sequence[Intake], fold: Fold) -> list[Observed]:
+        return await self._db.write(partial(inbox.take_webhooks, intakes=intakes, fold=fold), Lock.FOLD)
+
+    async def undecided(self, limit: int, claim: timedelta) -> list[EpisodeWork]:
+        return await self._db.write(partial(decisions.undecided, limit=limit, claim=claim))
+
+    async def decide(self, requests: Sequence[DecisionRequest], judge: Judge) -> list[Decided]:
+        return await self._db.write(partial(decisions.decide, requests=requests, judge=judge), Lock.GUARDS)
+
+    # Runs.
+
+    async def runnable(self, limit: int) -> list[RunId]:
+        return await self._db.read(partial(runs.runnable, limit=limit))
+
+    async def run(self, run: RunId) -> Run | None:
+        return await self._db.read(partial(runs.run_by_id, run=run))
+
+    async def attempt_in_doubt(self, run: RunId) -> Attempt | None:
+        return await self._db.read(partial(runs.attempt_in_doubt, run=run))
+
+    async def episodes_of(self, run: RunId) -> tuple[Episode, ...]:
+        return await self._db.read(partial(episodes.episodes_of_run, run=run))
+
+    async def acquire(self, run: RunId, owner: Owner, ttl: timedelta) -> Lease | Held:
+        return await self._db.write(partial(leases.acquire, run=run, owner=owner, ttl=ttl))
+
+    async def renew(self, lease: Lease, ttl: timedelta) -> Lease | None:
+        return await self._db.write(partial(leases.renew, lease=lease, ttl=ttl))
+
+    async def release(self, lease: Lease) -> None:
+        await self._db.write(partial(leases.release, lease=lease))
+
+    async def advance(self, token: Token | None, change: RunChange) -> Refused | None:
+        return await self._db.write(
+            partial(moves.advance, token=token, change=change), Lock.GUARDS, shared=True
+        )
+
+    async def intend(
+        self,
+        token: Token,
+        request: IntentRequest,
+        ask: Ask,
+        change: Callable[[GuardView, Verdict], RunChange],
+    ) -> Intended | Refused:
+        work = partial(moves.intend, token=token, request=request, ask=ask, change=change)
+        return await self._db.write(work, Lock.GUARDS)
+
+    async def view(self, run: Run, names: Collection[str] = ()) -> GuardView:
+        return await self._db.read(partial(moves.view_for, run=run, names=names))
+
+    # Controls.
+
+    async def pause(
+        self, scope: PauseScope, value: str, why: str, who: str, length: timedelta | None
+    ) -> Pause:
+        work = partial(controls.pause, scope=scope, value=value, why=why, who=who, length=length)
+        return await self._db.write(work, Lock.GUARDS)
+
+    async def resume(self, scope: PauseScope, value: str, why: str, who: str) -> int:
+        return await self._db.write(
+            partial(controls.resume, scope=scope, value=value, why=why, who=who), Lock.GUARDS
+        )
+
+    async def pauses(self) -> tuple[Pause, ...]:
+        return await self._db.read(guard_views.pauses_in_force)
+
+    async def quarantines(self) -> tuple[Quarantine, ...]:
+        return await self._db.read(controls.quarantines)
+
+    async def clear_quarantine(self, target: Target, why: str, who: str) -> bool:
+        return await self._db.write(
+            partial(controls.clear_quarantine, target=target, why=why, who=who), Lock.GUARDS
+        )
+
+    async def propose_rulebook(self, files: RuleFiles, *, forced: bool) -> Proposal:
+        return await self._db.write(
+            partial(controls.propose_rulebook, proposed=files, forced=forced), Lock.GUARDS
+        )
+
+    async def active_rulebook(self) -> RulebookRow | None:
+        return await self._db.read(controls.active_rulebook)
+
+    async def rulebook(self, hash_: RulebookHash) -> RulebookRow | None:
+        return await self._db.read(partial(controls.rulebook, hash_=hash_))
+
+    # Outbox.
+
+    async def post(self, envelopes: Sequence[Envelope], events: Sequence[Event] = ()) -> None:
+        await self._db.write(partial(_post, envelopes=envelopes, new_events=events))
+
+    async def due_envelopes(self, lane: Lane, limit: int, claim: timedelta) -> list[OutboxItem]:
+        return await self._db.write(partial(outbox.due_envelopes, lane=lane, limit=limit, claim=claim))
+
+    async def sent(self, item: OutboxItem, ref: str) -> None:
+        await self._db.write(partial(outbox.sent, item=item, ref=ref))
+
+    async def delay(self, item: OutboxItem, wait: timedelta, error: str) -> None:
+        await self._db.write(partial(outbox.delay, item=item, wait=wait, error=error))
+
+    async def park(self, item: OutboxItem, error: str) -> None:
+        await self._db.write(partial(outbox.park, item=item, error=error))
+
+    # Views.
+
+    async def history(self, wanted: RunFilter) -> list[Run]:
+        return await self._db.read(partial(views.history, wanted=wanted))
+
+    async def run_row(self, prefix: str) -> list[RunRow]:
+        return await self._db.read(partial(views.run_rows, prefix=prefix))
+
+    async def decisions(self, limit: int, before: int | None = None) -> list[DecisionRow]:
+        return await self._db.read(partial(decisions.decisions_before, limit=limit, before=before))
+
+    async def events(self, after: int, limit: int) -> list[Event]:
+        return await self._db.read(partial(events.events_after, after=after, limit=limit))
+
+    async def backlog(self) -> Backlog:
+        return await self._db.read(views.backlog)
+
+
+async def _now(transaction: Transaction) -> datetime:
+    return transaction.now
+
+
+async def _prove_durable(transaction: Transaction) -> None:
+    await transaction.run(
+        "INSERT INTO meta (key, value) VALUES ('checked', $1)"
+        " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        transaction.micros,
+    )
+
+
+async def _post(transaction: Transaction, envelopes: Sequence[Envelope], new_events: Sequence[Event]) -> None:
+    await outbox.post(transaction, envelopes)
+    transaction.append_events(new_events)
+
+
+async def _release_claims(transaction: Transaction) -> None:
+    for statement in _RELEASE:
+        await transaction.run(statement, transaction.claimer)
