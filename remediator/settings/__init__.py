@@ -126,7 +126,7 @@ class Settings(_Environment):
             self.slack_signing_secret,
             self.pagerduty_routing_key,
         )
-        urls = (*self.alertmanager_url, self.prometheus_url or "")
+        urls = (*self.alertmanager_url, self.prometheus_url or "", self.store)
         passwords = [found for each in urls if (found := urlsplit(each).password)]
         return frozenset(
             (

@@ -289,3 +289,8 @@ def _file(folder: Path, text: str) -> Path:
     file = folder / "file"
     file.write_text(text)
     return file
+
+
+def test_the_logs_are_told_to_mask_the_passwords_within_urls(env: Env) -> None:
+    env(STORE=f"postgresql://u:{SECRET}@db/x", ALERTMANAGER_URL="http://u:other-one@a")
+    assert {SECRET, "other-one"} <= load_settings().secrets
