@@ -41,15 +41,21 @@ _SAYS = {
 @click.option("--rule", help="Only this rule's.")
 @click.option("--target", help="Only on this target.")
 @click.option("--since", help="Only of the last while, such as 24h.")
+@click.option("--decisions", is_flag=True, help="List every decision instead, those to do nothing too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
-def history(*, limit: int, rule: str | None, target: str | None, since: str | None, as_json: bool) -> None:
+def history(
+    *, limit: int, rule: str | None, target: str | None, since: str | None, decisions: bool, as_json: bool
+) -> None:
     """List runs, newest first."""
+    if decisions:
+        _history_of_decisions(limit, as_json=as_json)
+        return
     runs = ask("GET", "/runs", limit=limit, rule=rule, target=target, since=_ago(since))
     if as_json:
         print_json(runs)
         return
     if not runs:
-        click.echo("no runs yet; `remediator status` shows what is waiting")
+        click.echo("no such runs; `remediator history --decisions` shows what was decided, and why")
         return
     table = Table(box=None, padding=(0, 2, 0, 0))
     for head in ("run", "started (UTC)", "rule", "target", "outcome", "took"):
@@ -58,6 +64,22 @@ def history(*, limit: int, rule: str | None, target: str | None, since: str | No
         table.add_row(
             run["id"], _clock(run["started"]), run["rule"], run["target"], _outcome(run), _took(run)
         )
+    console().print(table)
+
+
+def _history_of_decisions(limit: int, *, as_json: bool) -> None:
+    found = ask("GET", "/decisions", limit=limit)
+    if as_json:
+        print_json(found)
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for head in ("at (UTC)", "rule", "target", "decision", "why"):
+        table.add_column(head, overflow="fold")
+    for one in found:
+        facts = [f"{fact['check']} {fact['said']}: {fact['detail']}" for fact in one["facts"]]
+        why = "; ".join([one["detail"] or one["meaning"], *facts])
+        said = f"{one['kind']}: {one['reason']}"
+        table.add_row(_clock(one["at"]), one["rule"] or "none", one["target"], said, Text(why))
     console().print(table)
 
 

@@ -148,7 +148,8 @@ def _covers(past: PastRun, episode: Episode, question: Question, now: datetime) 
     """Whether a run that ended speaks for an episode too."""
     if past.ended_at is None:
         return False
-    if past.reached_intent:
+    # One that failed before it could act would fail again; what a guard stopped is asked anew.
+    if past.reached_intent or past.state is RunState.FAILED:
         return episode.starts_at <= past.ended_at
     # Had it been live, a run that was only observed would be under way or cooling down now. But it changed
     # nothing, so a rule that has gone live since acts for itself.

@@ -84,6 +84,28 @@ def _round(number: float, digits: int = 0) -> float:
     return round(number, digits)
 
 
+def _int(value: object) -> int:
+    """A whole number in plain digits. Jinja's own makes 0 of what is none, and a label could scale to it."""
+    if isinstance(value, int):
+        return value
+    return int(_plain_number(value, r"-?[0-9]{1,18}", "whole number"))
+
+
+def _float(value: object) -> float:
+    """A number in plain digits; Jinja's own makes 0 of what is none."""
+    if isinstance(value, int | float):
+        return float(value)
+    return float(_plain_number(value, r"-?[0-9]{1,18}(\.[0-9]{1,18})?", "number"))
+
+
+def _plain_number(value: object, pattern: str, what: str) -> str:
+    text = str(value)
+    if re.fullmatch(pattern, text) is None:
+        message = f"{_shown(repr(text))} is no {what}"
+        raise ValueError(message)
+    return text
+
+
 def _bound(length: int) -> None:
     if length > _LONGEST_RESULT:
         message = f"the result is longer than {_LONGEST_RESULT} characters"
@@ -92,7 +114,7 @@ def _bound(length: int) -> None:
 
 def _environment() -> Environment:
     environment = _Values(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
-    own = {"replace": _replace, "join": _join, "round": _round}
+    own = {"replace": _replace, "join": _join, "round": _round, "int": _int, "float": _float}
     environment.filters = {name: own.get(name, environment.filters[name]) for name in FILTERS}
     environment.tests = {name: environment.tests[name] for name in ("defined", "undefined")}
     environment.globals = {}

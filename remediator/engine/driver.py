@@ -303,6 +303,8 @@ class Driver:
             if probe.sighting is Sighting.NOT_HAPPENED:
                 detail = f"it did not happen: {probe.detail}"
                 await self._miss(step, detail, counted=self._doubt_is_ours, attempt=attempt)
+                if not self._run.broken:
+                    await self._pause(self._run.tries)
                 return
             if now >= until:
                 await self._give_up(attempt, probe.detail)

@@ -24,7 +24,7 @@ _TONES = {
     RunState.CANCELLED: Tone.QUIET,
 }
 _WORDS = {
-    RunState.PENDING: "waiting to begin",
+    RunState.PENDING: "decided, about to begin",
     RunState.READY: "under way",
     RunState.ACTING: "acting",
     RunState.PROBING: "finding out whether the change was made",

@@ -140,7 +140,16 @@ class Settings(_Environment):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is allowed but probably not meant, each with its remedy."""
-        return (*self._exposed(), *_unknown())
+        return (*self._exposed(), *self._unbuilt(), *_unknown())
+
+    def _unbuilt(self) -> Iterator[str]:
+        """What is set and does nothing in this version."""
+        if self.pagerduty_routing_key is not None:
+            yield "REMEDIATOR_PAGERDUTY_ROUTING_KEY: PagerDuty is not built yet, pages go to Slack: unset it"
+        if self.slack_signing_secret is not None:
+            yield "REMEDIATOR_SLACK_SIGNING_SECRET: Slack's buttons are not built yet: unset it"
+        if self.prometheus_url is not None:
+            yield "REMEDIATOR_PROMETHEUS_URL: no check asks Prometheus yet: unset it"
 
     def _exposed(self) -> Iterator[str]:
         if not self.listen.is_loopback and self.tls_cert is None:

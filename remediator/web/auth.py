@@ -93,7 +93,7 @@ class ApiAuth:
     def principal(self, authorization: str | None) -> Principal | None:
         """Who holds the token, or ``None`` for a wrong or missing one."""
         if self.is_open:
-            return Principal(LOCAL, may_operate=True, named=True)
+            return Principal(LOCAL, may_operate=True)
         presented = presented_token(authorization)
         if presented is None:
             return None

@@ -34,6 +34,23 @@ async def test_it_goes_back_to_the_revision_before_and_the_service_recovers(
     assert len(cluster.template_writes()) == 1
 
 
+async def test_everyday_characters_in_a_template_are_no_change_by_another_hand(
+    cluster: Cluster, hand: Hand
+) -> None:
+    """The API server compares a `test`'s strings as Go spells them: `&`, `<`, `>` and what is not ASCII."""
+    await cluster.deploy("cart", GOOD)
+    spoken = {"name": "cart", "args": ["sh", "-c", "echo 'é 😀 \u2028' && test 1 > 0 <in"]}
+    await cluster.merge("cart", {"spec": {"template": {"spec": {"containers": [{**spoken, "image": GOOD}]}}}})
+    await cluster.taken_up("cart")
+    await cluster.merge(
+        "cart", {"spec": {"template": {"spec": {"containers": [{**spoken, "image": BROKEN}]}}}}
+    )
+    await cluster.taken_up("cart")
+    result = await hand.act()
+    assert result.outcome is Outcome.SUCCEEDED, result.detail
+    assert image_of(await cluster.get("cart")) == GOOD
+
+
 async def test_the_plan_says_what_it_would_do_and_changes_nothing(cluster: Cluster, hand: Hand) -> None:
     await cluster.deploy("cart", GOOD, BROKEN)
     plan = await hand.planned(UNDO, hand.context())

@@ -135,6 +135,10 @@ def rollout_answer(target: Target, deployment: Json) -> CheckAnswer:
     detail = f"{target}: {counts['new']} of {wanted} replicas updated, {counts['up']} available"
     if (old := counts["all"] - counts["new"]) > 0:
         return CheckAnswer(Said.NO, f"{detail}, {old} old left", evidence)
+    if wanted == 0:
+        return CheckAnswer(
+            Said.ERROR, f"{target}: 0 replicas are wanted, so that nothing runs to prove it", evidence
+        )
     complete = counts["all"] == counts["new"] == counts["up"] == wanted
     return CheckAnswer(Said.YES if complete else Said.NO, detail, evidence)
 

@@ -38,9 +38,9 @@ def test_a_rollout_is_complete_only_when_everything_says_so(
     assert says in answer.detail
 
 
-def test_a_deployment_of_no_replicas_is_rolled_out_once_seen() -> None:
+def test_a_deployment_of_no_replicas_proves_nothing() -> None:
     found = {"metadata": {"generation": 1}, "spec": {"replicas": 0}, "status": {"observedGeneration": 1}}
-    assert rollout_answer(CART, found).said is Said.YES
+    assert rollout_answer(CART, found).said is Said.ERROR
 
 
 def pod(*, ready: bool = True, phase: str = "Running", leaving: bool = False) -> dict[str, Any]:

@@ -314,3 +314,11 @@ def test_an_observed_run_never_keeps_a_rule_that_has_gone_live_from_acting() -> 
 @pytest.mark.parametrize("state", [RunState.CANCELLED, RunState.REFUSED, RunState.EXPIRED])
 def test_a_run_that_never_acted_covers_nothing(state: RunState) -> None:
     assert decide(episode(), question(), replace(VIEW, last=past(state, acted=False))).kind is K.RUN
+
+
+def test_a_run_that_failed_before_it_could_act_speaks_for_the_alerts_of_its_time() -> None:
+    """Four instances of a service that has nothing to go back to are one page, and three reports."""
+    decision = decide(episode(), question(), replace(VIEW, last=past(RunState.FAILED, acted=False)))
+    assert (decision.kind, decision.reason) == (K.JOIN, Reason.JOINED_LATE)
+    assert decision.report
+    assert not decision.page

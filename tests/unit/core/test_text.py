@@ -284,3 +284,15 @@ def test_any_duration_is_written_so_that_it_can_be_read_and_is_off_by_little(len
 
 def test_a_negative_length_is_written_with_its_sign() -> None:
     assert format_duration(timedelta(seconds=-90)) == "-1m30s"
+
+
+@pytest.mark.parametrize("number", ["abc", "", "0x10", "\uff19", "1_0", "3.9", " 7", "9" * 19])
+def test_what_is_no_plain_whole_number_is_an_error_and_never_zero(number: str) -> None:
+    """Jinja's own `int` makes 0 of it, to which a Deployment could be scaled."""
+    with pytest.raises(TemplateError, match="is no whole number"):
+        template("{{ labels.n | int }}").render({"labels": {"n": number}})
+
+
+def test_plain_numbers_are_read() -> None:
+    assert template("{{ labels.n | int + 1 }}").render({"labels": {"n": "-6"}}) == "-5"
+    assert template("{{ labels.n | float }}").render({"labels": {"n": "2.5"}}) == "2.5"
