@@ -16,7 +16,7 @@ from tests.support.rulebooks import alert, rule, rules
 HOSTILE = {
     "slack markup": "<!channel> <@U0001> <https://evil.example|click> *bold* `code`",
     "shell": "$(touch pwned); `touch pwned` && touch pwned | sh",
-    "jinja": "{{ 7 * 7 }}{{ ''.__class__.__mro__ }}{% for x in range(9) %}x{% endfor %}",
+    "jinja": "{{ 7331 * 1337 }}{{ ''.__class__.__mro__ }}{% for x in range(9) %}x{% endfor %}",
     "slash": "cart/../../kube-system/deployment/coredns",
     "dots": "..",
     "newlines": "cart\nfake: line\r\n```\nfence",
@@ -58,7 +58,7 @@ async def test_hostile_text_beside_a_valid_target_is_shown_and_not_obeyed(world:
     for message in world.slack.messages:
         assert not list(_mentions(message))
     assert not list(world.folder.rglob("pwned"))
-    assert "49" not in json.dumps([message.payload for message in world.slack.messages if "7 * 7" in text])
+    assert "9801547" not in json.dumps([message.payload for message in world.slack.messages])
     assert await _nothing_was_lost(world)
 
 
