@@ -16,6 +16,7 @@ from typing import Any, Self
 import re2
 from aiohttp import web
 
+from remediator.core.alerts import fingerprint
 from remediator.sandbox.faults import Answer, Faults, Service, retry_after, serve
 from remediator.sandbox.serving import LoopbackServer
 
@@ -24,24 +25,9 @@ VERSION = "0.28.1"
 # Prometheus tells a firing alert's end as four times its resend delay ahead
 KEPT_FOR = timedelta(minutes=4)
 
-_FNV64_OFFSET, _FNV64_PRIME = 0xCBF29CE484222325, 0x100000001B3
-_SEPARATOR = b"\xff"
-
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def fingerprint(labels: Mapping[str, str]) -> str:
-    """Prometheus' fingerprint of a label set: FNV-1a over names and values by name, in 16 hex digits.
-
-    Source: model/signature.go of prometheus/common.
-    """
-    number = _FNV64_OFFSET
-    for name in sorted(labels, key=str.encode):
-        for byte in name.encode() + _SEPARATOR + labels[name].encode() + _SEPARATOR:
-            number = (number ^ byte) * _FNV64_PRIME % 2**64
-    return f"{number:016x}"
 
 
 @dataclass(frozen=True, slots=True)

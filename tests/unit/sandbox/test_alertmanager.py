@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remediator.sandbox.alertmanager import Alert, AlertmanagerStandIn, fingerprint, webhook
+from remediator.core.alerts import fingerprint
+from remediator.sandbox.alertmanager import Alert, AlertmanagerStandIn, webhook
 from remediator.sandbox.faults import Answer, DropReply
 
 LABELS = {
