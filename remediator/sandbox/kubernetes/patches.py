@@ -8,9 +8,10 @@ since.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from remediator.sandbox.kubernetes.copies import copied
 
 
 class PatchMalformedError(ValueError):
@@ -28,7 +29,7 @@ def json_patch(document: Any, operations: Any) -> Any:
     """The document after every operation, which itself is left as it was."""
     if not isinstance(operations, list) or not all(isinstance(step, dict) for step in operations):
         raise PatchMalformedError("a JSON Patch is a list of operations")
-    patched = copy.deepcopy(document)
+    patched = copied(document)
     for step in operations:
         patched = _apply(patched, step)
     return patched
@@ -38,16 +39,16 @@ def _apply(document: Any, step: Mapping[str, Any]) -> Any:
     operation, path = step.get("op"), _pointer(step.get("path"))
     match operation:
         case "add":
-            return _add(document, path, copy.deepcopy(_value(step)))
+            return _add(document, path, copied(_value(step)))
         case "replace":
             _read(document, path)
-            return _replace(document, path, copy.deepcopy(_value(step)))
+            return _replace(document, path, copied(_value(step)))
         case "remove":
             return _remove(document, path)
         case "test":
             return _test(document, path, step.get("value"))
         case "copy":
-            return _add(document, path, copy.deepcopy(_read(document, _pointer(step.get("from")))))
+            return _add(document, path, copied(_read(document, _pointer(step.get("from")))))
         case "move":
             source = _pointer(step.get("from"))
             moved = _read(document, source)
@@ -151,7 +152,7 @@ def _equal(one: Any, other: Any) -> bool:
 def merge_patch(document: Any, patch: Any) -> Any:
     """RFC 7386: maps merge, null removes, everything else replaces."""
     if not isinstance(patch, dict):
-        return copy.deepcopy(patch)
+        return copied(patch)
     merged = dict(document) if isinstance(document, dict) else {}
     for key, value in patch.items():
         if value is None:
@@ -186,7 +187,7 @@ def strategic_merge_patch(document: Any, patch: Any) -> Any:
 
 def _strategic(document: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
     if patch.get("$patch") == "replace":
-        return {key: copy.deepcopy(value) for key, value in patch.items() if key != "$patch"}
+        return {key: copied(value) for key, value in patch.items() if key != "$patch"}
     merged = dict(document)
     if (kept := patch.get("$retainKeys")) is not None:
         merged = {key: value for key, value in merged.items() if key in kept}
@@ -207,14 +208,14 @@ def _strategic_value(field: str, old: Any, new: Any) -> Any:
         return _merge_list(_MERGE_KEYS[field], old or [], new)
     if isinstance(new, list) and field in _PRIMITIVE_SETS:
         return list(dict.fromkeys([*(old or []), *new]))
-    return copy.deepcopy(new)
+    return copied(new)
 
 
 def _merge_list(
     keys: Sequence[str], old: Sequence[dict[str, Any]], new: Sequence[dict[str, Any]]
 ) -> list[Any]:
     if any(item.get("$patch") == "replace" for item in new):
-        return [copy.deepcopy(item) for item in new if item.get("$patch") != "replace"]
+        return [copied(item) for item in new if item.get("$patch") != "replace"]
     merged = list(old)
     for item in new:
         key = next((key for key in keys if key in item), None)

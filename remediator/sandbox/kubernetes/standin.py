@@ -63,7 +63,7 @@ class StandIn:
             self._store.create(NAMESPACES, "", {"metadata": {"name": name}})
 
     async def __aenter__(self) -> Self:
-        self._controllers.start()
+        self.start_controllers()
         await self._front.server.up()
         return self
 
@@ -72,6 +72,14 @@ class StandIn:
     ) -> None:
         await self._front.server.down()
         await self._controllers.stop()
+
+    def start_controllers(self) -> None:
+        """Bring the cluster to life without a server, for those who reach it by :meth:`handle` alone."""
+        self._controllers.start()
+
+    def handle(self, request: ApiRequest) -> ApiReply:
+        """Answer a request that did not come over HTTP."""
+        return self._api.handle(request)
 
     @property
     def url(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from remediator.sandbox.kubernetes import status, strategy
+from remediator.sandbox.kubernetes.copies import copied
 from remediator.sandbox.kubernetes.resources import NAMESPACES, Resource
 
 Object = dict[str, Any]
@@ -47,7 +47,7 @@ class Store:
 
     def find(self, resource: Resource, namespace: str, name: str) -> Object | None:
         found = self._kind(resource).get((namespace, name))
-        return None if found is None else copy.deepcopy(found)
+        return None if found is None else copied(found)
 
     def get(self, resource: Resource, namespace: str, name: str) -> Object:
         found = self.find(resource, namespace, name)
@@ -58,10 +58,10 @@ class Store:
     def list(self, resource: Resource, namespace: str = "") -> list[Object]:
         """All of a kind, in one namespace or in every one, ordered by namespace and name."""
         held = sorted(self._kind(resource).items())
-        return [copy.deepcopy(found) for (where, _), found in held if not namespace or where == namespace]
+        return [copied(found) for (where, _), found in held if not namespace or where == namespace]
 
     def create(self, resource: Resource, namespace: str, body: Object, *, dry_run: bool = False) -> Object:
-        created = copy.deepcopy(body)
+        created = copied(body)
         metadata = created.setdefault("metadata", {})
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = metadata["generateName"] + suffix()
@@ -84,7 +84,7 @@ class Store:
 
         A resourceVersion in `body` has to be the current one (409 Conflict); without one it is unconditional.
         """
-        new = copy.deepcopy(body)
+        new = copied(body)
         metadata = new["metadata"]
         namespace, name = metadata.get("namespace", ""), metadata["name"]
         old = self.get(resource, namespace, name)
@@ -106,7 +106,7 @@ class Store:
         removed = self.get(resource, namespace, name)
         del self._kind(resource)[namespace, name]
         self.version += 1
-        self._tell(Change("DELETED", resource, copy.deepcopy(removed)))
+        self._tell(Change("DELETED", resource, copied(removed)))
         return removed
 
     def _kind(self, resource: Resource) -> dict[tuple[str, str], Object]:
@@ -121,8 +121,8 @@ class Store:
         metadata = stored["metadata"]
         metadata["resourceVersion"] = str(self.version)
         self._kind(resource)[metadata.get("namespace", ""), metadata["name"]] = stored
-        self._tell(Change(kind, resource, copy.deepcopy(stored)))
-        return copy.deepcopy(stored)
+        self._tell(Change(kind, resource, copied(stored)))
+        return copied(stored)
 
     def _tell(self, change: Change) -> None:
         for listener in self._listeners:
