@@ -53,7 +53,7 @@ from remediator.store.sqlite import (
 )
 from remediator.store.sqlite.clock import StoreClock
 from remediator.store.sqlite.transaction import Transaction
-from remediator.store.sqlite.writer import Writer
+from remediator.store.sqlite.writer import Executor, Wake, Writer
 
 
 def _wall() -> datetime:
@@ -64,7 +64,8 @@ class SqliteStore:
     """The ledger in one file, for one process.
 
     ``jump_wait`` is how long nothing is begun after the wall clock jumped: a lease's time to live.
-    ``clock`` gives aware times, ``monotonic`` seconds; who replaces one replaces both.
+    ``clock`` gives aware times, ``monotonic`` seconds; who replaces one replaces both. ``executor`` makes
+    what runs the transactions, of the path, the store's clock and whom to wake of what was committed.
     """
 
     def __init__(
@@ -74,10 +75,11 @@ class SqliteStore:
         jump_wait: timedelta = timedelta(seconds=15),
         clock: Callable[[], datetime] = _wall,
         monotonic: Callable[[], float] = time.monotonic,
+        executor: Callable[[Path, StoreClock, Wake], Executor] = Writer,
     ) -> None:
         self._wakers = Wakers()
         self._clock = StoreClock(clock, monotonic, jump_wait)
-        self._writer = Writer(Path(path), self._clock, self._wakers.wake)
+        self._writer = executor(Path(path), self._clock, self._wakers.wake)
 
     # The store as a whole.
 
