@@ -1,0 +1,38 @@
+"""Guards: what can say no, asked at the decision and again at the first intent (law 7).
+
+Each guard is a pure function of what was asked for and a :class:`GuardView` that the store reads in the
+very transaction that acts on the answer. All guards answer, in order, so that `explain` can show each;
+the first no is the reason.
+"""
+
+from __future__ import annotations
+
+from remediator.core.guards.asking import ask_at_decision, ask_at_first_intent, ask_before_step
+from remediator.core.guards.values import (
+    Answer,
+    Guard,
+    GuardAnswer,
+    GuardView,
+    PastRun,
+    Pause,
+    PauseScope,
+    Quarantine,
+    Question,
+    Verdict,
+)
+
+__all__ = [
+    "Answer",
+    "Guard",
+    "GuardAnswer",
+    "GuardView",
+    "PastRun",
+    "Pause",
+    "PauseScope",
+    "Quarantine",
+    "Question",
+    "Verdict",
+    "ask_at_decision",
+    "ask_at_first_intent",
+    "ask_before_step",
+]

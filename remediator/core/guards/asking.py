@@ -1,0 +1,45 @@
+"""Which guards are asked when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from remediator.core.guards import entry, standing
+from remediator.core.guards.values import GuardFunction, GuardView, Question, Verdict
+
+_MODE: tuple[GuardFunction, ...] = (standing.mode,)
+_STEP: tuple[GuardFunction, ...] = (
+    standing.pause,
+    standing.scope,
+    standing.protection,
+    standing.quarantine,
+)
+_WAITING_STEP: tuple[GuardFunction, ...] = (
+    standing.waiting_pause,
+    standing.scope,
+    standing.protection,
+    standing.quarantine,
+)
+_ENTRY: tuple[GuardFunction, ...] = (entry.cooldown, entry.parallel, entry.clock)
+
+
+def ask_at_decision(question: Question, view: GuardView) -> Verdict:
+    """Entry and step guards together; a pause refuses, since a skip is final for its episode (law 11)."""
+    return _ask((*_STEP, *_ENTRY), question, view)
+
+
+def ask_at_first_intent(question: Question, view: GuardView) -> Verdict:
+    """Entry and step guards again, in the transaction that takes the slot; a pause makes the run wait.
+
+    So is law 3: what resolved before anything was begun is not acted on.
+    """
+    return _ask((standing.firing, *_MODE, *_WAITING_STEP, *_ENTRY), question, view)
+
+
+def ask_before_step(question: Question, view: GuardView) -> Verdict:
+    """The step guards alone, before every step after the first intent."""
+    return _ask((*_MODE, *_WAITING_STEP), question, view)
+
+
+def _ask(guards: Iterable[GuardFunction], question: Question, view: GuardView) -> Verdict:
+    return Verdict(tuple(guard(question, view) for guard in guards))

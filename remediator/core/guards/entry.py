@@ -1,0 +1,44 @@
+"""What may say no before a run has begun: asked at the decision, and again at the first intent."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from remediator.core.durations import format_duration
+from remediator.core.guards.values import Guard, GuardAnswer, GuardView, Question, allow, refuse, wait
+from remediator.core.reasons import Reason
+
+
+def cooldown(question: Question, view: GuardView) -> GuardAnswer:
+    """A repair of this rule on this target that did not last is not repeated."""
+    last = view.last_acted
+    if last is None or last.ended_at is None:
+        return allow(Guard.COOLDOWN, "no earlier run on this target")
+    length = _longest_cooldown(question)
+    since = view.now - last.ended_at
+    if since < length:
+        detail = f"{last.id} ended {format_duration(since)} ago, the cooldown is {format_duration(length)}"
+        return refuse(Guard.COOLDOWN, Reason.COOLDOWN, detail)
+    return allow(Guard.COOLDOWN, f"{last.id} ended {format_duration(since)} ago")
+
+
+def _longest_cooldown(question: Question) -> timedelta:
+    return max(rule.limits.cooldown for rule in question.versions)
+
+
+def parallel(question: Question, view: GuardView) -> GuardAnswer:
+    """No more live runs at once than the brake allows: the others wait."""
+    limit = min(book.brake.parallel for book in question.books)
+    detail = f"{view.parallel} of {limit} in parallel"
+    if view.parallel >= limit:
+        return wait(Guard.BRAKE, Reason.PARALLEL, detail)
+    return allow(Guard.BRAKE, detail)
+
+
+def clock(_question: Question, view: GuardView) -> GuardAnswer:
+    """After a jump of the clock nothing begins until the leases from before it have expired."""
+    if view.acting_from is not None and view.now < view.acting_from:
+        return wait(
+            Guard.CLOCK, Reason.CLOCK, f"the clock jumped; acting again from {view.acting_from:%H:%M:%S} UTC"
+        )
+    return allow(Guard.CLOCK, "steady")

@@ -1,0 +1,71 @@
+"""What may say no before every step: whether it may act at all, and on this target."""
+
+from __future__ import annotations
+
+from remediator.core.guards.values import (
+    Answer,
+    Guard,
+    GuardAnswer,
+    GuardView,
+    Question,
+    allow,
+    refuse,
+    wait,
+)
+from remediator.core.reasons import Reason
+from remediator.core.rules import ALWAYS_PROTECTED, Mode
+
+
+def firing(_question: Question, view: GuardView) -> GuardAnswer:
+    """Law 3: what resolved before anything was begun is not acted on."""
+    if view.firing:
+        return allow(Guard.FIRING, "an alert of it still fires")
+    return refuse(Guard.FIRING, Reason.RESOLVED, "every alert of it has resolved")
+
+
+def mode(question: Question, _view: GuardView) -> GuardAnswer:
+    """Nothing but live acts."""
+    if question.mode is Mode.LIVE:
+        return allow(Guard.MODE, "live")
+    return refuse(Guard.MODE, Reason.MODE, question.mode.word)
+
+
+def pause(question: Question, view: GuardView) -> GuardAnswer:
+    """A pause refuses an episode: a skip is final for it."""
+    for made in view.pauses:
+        if made.covers(question.names, question.target, view.now):
+            until = f", until {made.until:%Y-%m-%d %H:%M:%S} UTC" if made.until else ""
+            return refuse(Guard.PAUSE, Reason.PAUSED, f"paused by {made.who}: {made.why}{until}")
+    return allow(Guard.PAUSE, "not paused")
+
+
+def waiting_pause(question: Question, view: GuardView) -> GuardAnswer:
+    """A pause makes a run that has begun wait."""
+    answer = pause(question, view)
+    return answer if answer.answer is Answer.ALLOWS else wait(Guard.PAUSE, Reason.PAUSED, answer.detail)
+
+
+def scope(question: Question, _view: GuardView) -> GuardAnswer:
+    """Every rulebook that applies has to have the target in its scope."""
+    for book in question.books:
+        if book.scope is not None and not book.scope.covers(question.target):
+            return refuse(Guard.SCOPE, Reason.SCOPE, f"{question.target} is not in scope")
+    return allow(Guard.SCOPE, "in scope")
+
+
+def protection(question: Question, _view: GuardView) -> GuardAnswer:
+    """No rulebook that applies may protect the target."""
+    for book in question.books:
+        for selection in (*ALWAYS_PROTECTED, *book.protect):
+            if selection.covers(question.target):
+                return refuse(Guard.PROTECTION, Reason.PROTECTED, f"{question.target} is protected")
+    return allow(Guard.PROTECTION, "not protected by policy")
+
+
+def quarantine(_question: Question, view: GuardView) -> GuardAnswer:
+    """What is not proven either way is left alone."""
+    held = view.quarantine
+    if held is None:
+        return allow(Guard.QUARANTINE, "not quarantined")
+    detail = f"quarantined since {held.at:%Y-%m-%d %H:%M:%S} UTC by {held.run}: {held.why}"
+    return refuse(Guard.QUARANTINE, Reason.QUARANTINED, detail)

@@ -1,0 +1,189 @@
+"""What guards see, what they are asked, and how they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from remediator.core.ids import AttemptId, RunId
+from remediator.core.reasons import Reason
+from remediator.core.rules import Mode, Rule, Rulebook
+from remediator.core.runs import RunState
+from remediator.core.targets import Target
+
+
+class Guard(StrEnum):
+    """The things that can say no."""
+
+    MODE = "mode"
+    PAUSE = "pause"
+    SCOPE = "scope"
+    PROTECTION = "protection"
+    QUARANTINE = "quarantine"
+    COOLDOWN = "cooldown"
+    BRAKE = "brake"
+    LEASE = "lease"
+    CLOCK = "clock"
+    FIRING = "firing"
+
+
+class Answer(StrEnum):
+    """A guard allows, refuses, or asks to wait."""
+
+    ALLOWS = "allows"
+    REFUSES = "refuses"
+    WAITS = "waits"
+
+
+@dataclass(frozen=True, slots=True)
+class GuardAnswer:
+    """What one guard said, with the value it saw in ``detail``."""
+
+    guard: Guard
+    answer: Answer
+    detail: str
+    reason: Reason | None = None
+
+
+class PauseScope(StrEnum):
+    """What a pause stops."""
+
+    ALL = "all"
+    RULE = "rule"
+    TARGET = "target"
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Automation stopped by a person, for everything, one rule or one target.
+
+    A namespace as target stands for all that is in it. ``until`` is ``None`` while it is open-ended.
+    """
+
+    id: int
+    scope: PauseScope
+    value: str
+    why: str
+    who: str
+    at: datetime
+    until: datetime | None = None
+
+    def covers(self, names: Collection[str], target: Target, now: datetime) -> bool:
+        """Whether it stops the rule that is or was called ``names`` from acting on the target."""
+        if self.until is not None and now >= self.until:
+            return False
+        if self.scope is PauseScope.ALL:
+            return True
+        if self.scope is PauseScope.RULE:
+            return self.value in names
+        return self.value in (str(target), _namespace(target))
+
+
+def _namespace(target: Target) -> str | None:
+    """The namespace that holds the target, as a target."""
+    return str(Target(target.cluster, "namespace", "", target.namespace)) if target.namespace else None
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """A target on which an attempt, or a run's proof, is known to be neither true nor false."""
+
+    target: Target
+    run: RunId
+    attempt: AttemptId | None
+    why: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """The latest run of a rule on a target, as guards need to know it."""
+
+    id: RunId
+    state: RunState
+    mode: Mode
+    created_at: datetime
+    ended_at: datetime | None
+    reached_intent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GuardView:
+    """What the store knows about one rule and target at one instant, the asking run itself excluded.
+
+    ``unfinished`` is a run of this rule on this target that has not ended; ``last`` the newest one that
+    ended; ``last_acted`` the newest ended one that reached an intent; ``parallel`` how many live runs
+    have taken a slot and not ended. ``firing`` is false when every episode of the asking run has closed.
+    ``acting_from`` lies ahead while a clock jump is being waited out.
+    """
+
+    now: datetime
+    pauses: tuple[Pause, ...] = ()
+    quarantine: Quarantine | None = None
+    unfinished: PastRun | None = None
+    last: PastRun | None = None
+    last_acted: PastRun | None = None
+    parallel: int = 0
+    firing: bool = True
+    acting_from: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What guards are asked about. ``books`` are the rulebooks that apply: the stricter answer holds."""
+
+    rule: Rule
+    target: Target
+    mode: Mode
+    books: tuple[Rulebook, ...]
+
+    @property
+    def versions(self) -> tuple[Rule, ...]:
+        """The rule as it is asked for, and as each of the books has it."""
+        found = (book.rule(self.rule.name) for book in self.books)
+        return (self.rule, *(rule for rule in found if rule is not None))
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What the rule is and was called in any of its versions."""
+        return frozenset[str]().union(*(rule.names for rule in self.versions))
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """All answers; the first refusal, else the first wait, is the verdict."""
+
+    answers: tuple[GuardAnswer, ...]
+
+    @property
+    def objection(self) -> GuardAnswer | None:
+        """The answer that stands in the way, if any: refusals before waits."""
+        for wanted in (Answer.REFUSES, Answer.WAITS):
+            for answer in self.answers:
+                if answer.answer is wanted:
+                    return answer
+        return None
+
+    @property
+    def allows(self) -> bool:
+        return self.objection is None
+
+
+GuardFunction = Callable[[Question, GuardView], GuardAnswer]
+
+
+def allow(guard: Guard, detail: str) -> GuardAnswer:
+    """Say yes, with the value that was seen."""
+    return GuardAnswer(guard, Answer.ALLOWS, detail)
+
+
+def refuse(guard: Guard, reason: Reason, detail: str) -> GuardAnswer:
+    """Say no for good."""
+    return GuardAnswer(guard, Answer.REFUSES, detail, reason)
+
+
+def wait(guard: Guard, reason: Reason, detail: str) -> GuardAnswer:
+    """Say not yet."""
+    return GuardAnswer(guard, Answer.WAITS, detail, reason)
