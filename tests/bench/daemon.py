@@ -129,22 +129,27 @@ def _rules(count: int, *, acting: bool, names: int) -> Iterator[str]:
         yield RULE.format(index=index, name=name) + (ACTS if acting else PAGES)
 
 
+def ledger_in(folder: Path) -> str:
+    """The URL of a ledger on SQLite in that folder."""
+    return f"sqlite:///{folder.resolve() / 'ledger.db'}"
+
+
 @contextlib.asynccontextmanager
 async def daemon(
     folder: Path,
     rules: str,
     *,
     mode: str = "observe",
-    store: Path | None = None,
+    ledger: str | None = None,
     kubeconfig: Path | None = None,
     extra: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Daemon]:
-    """A daemon with a fresh ledger in `store` (default: `folder`), ready to take posts."""
+    """A daemon on the ledger of that URL (default: a fresh file in `folder`), ready to take posts."""
     port = free_port()
     write(folder, {"rules.yaml": rules})
     env = {
         "REMEDIATOR_LISTEN": f"127.0.0.1:{port}",
-        "REMEDIATOR_STORE": f"sqlite:///{(store or folder).resolve() / 'ledger.db'}",
+        "REMEDIATOR_STORE": ledger or ledger_in(folder),
         "REMEDIATOR_RULES": str(folder / "rules.yaml"),
         "REMEDIATOR_MODE": mode,
         "REMEDIATOR_VIEWER_TOKEN": TOKEN,

@@ -30,11 +30,19 @@ def write_bodies(path: Path, bodies: Iterable[bytes]) -> Path:
     return path
 
 
-async def load(wrk: Program, url: str, bodies: Path, *, seconds: int, offset: float = 0.0) -> Load:
+async def load(
+    wrk: Program,
+    url: str,
+    bodies: Path,
+    *,
+    seconds: int,
+    offset: float = 0.0,
+    connections: int = CONNECTIONS,
+) -> Load:
     """Post the bodies in turn, from `offset` (0 to 1) into the file on. Raises Gone when wrk itself fails."""
     text = await output_of(
         *("taskset", "--cpu-list", str((os.cpu_count() or 1) - 1), wrk.path),
-        *(f"--threads=1 --connections={CONNECTIONS} --timeout=10s --duration={seconds}s".split()),
+        *(f"--threads=1 --connections={connections} --timeout=10s --duration={seconds}s".split()),
         *("--script", SCRIPT, url, "--", bodies, str(offset)),
         env=wrk.env,
     )

@@ -47,25 +47,25 @@ async def measure(bench: Bench) -> Sequence[Finding]:
     bodies = [payloads.post(index, 1) for index in range(WARM + MEASURED)]
     rules = daemon.rulebook(payloads.RULES, acting=True)
 
-    async def ours(folder: Path, store: Path) -> Latency:
+    async def ours(folder: Path, ledger: str) -> Latency:
         async with (
             cluster.cluster(folder, workloads=WARM + MEASURED) as kubeconfig,
-            daemon.daemon(folder, rules, mode="live", store=store, kubeconfig=kubeconfig) as subject,
+            daemon.daemon(folder, rules, mode="live", ledger=ledger, kubeconfig=kubeconfig) as subject,
         ):
             sent = await loader.paced(subject.alertmanager, bodies, rate=RATE)
             intended = await daemon.intents(subject, len(bodies))
-        told = _latency(sent, _by_fingerprint(intended))
+        told = to_intents(sent, intended)
         written = _latency(sent, _by_fingerprint(cluster.first_writes(folder)))
         return dataclasses.replace(told, written_p50=written.p50, written_p99=written.p99)
 
     async def on_disk(folder: Path) -> Latency:
         bench.pace("latency")
-        return await ours(folder, folder)
+        return await ours(folder, daemon.ledger_in(folder))
 
     async def in_memory(folder: Path) -> Latency:
         store = Path(tempfile.mkdtemp(dir=MEMORY, prefix="remediator-bench-"))
         try:
-            return await ours(folder, store)
+            return await ours(folder, daemon.ledger_in(store))
         finally:
             shutil.rmtree(store)
 
@@ -84,6 +84,11 @@ async def measure(bench: Bench) -> Sequence[Finding]:
 
     sides = {"disk": on_disk, "tmpfs": in_memory, "without a store": storeless, "ansible-rulebook": printed}
     return list(_findings(await bench.interleaved(sides)))
+
+
+def to_intents(sent: Sequence[Sent], intended: Mapping[str, float]) -> Latency:
+    """From each post's first byte to its intent; `intended` is by Deployment, in wall-clock seconds."""
+    return _latency(sent, _by_fingerprint(intended))
 
 
 def _by_fingerprint(effects: Mapping[str, float]) -> dict[str, float]:
