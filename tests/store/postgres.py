@@ -13,6 +13,7 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Coroutine
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -148,7 +149,8 @@ class PostgresBackend:
         aside().do(self._connection.execute("UPDATE test_clock SET micros = $1", now))
 
     def make(self) -> PostgresStore:
-        return PostgresStore(self.url)
+        # The test's time moves between two calls.
+        return PostgresStore(self.url, fresh=timedelta(0))
 
     def close(self) -> None:
         self._clock.watchers.remove(self._set_time)

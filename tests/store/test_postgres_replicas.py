@@ -240,6 +240,23 @@ async def test_webhooks_that_two_replicas_read_count_once(replicas: list[Postgre
     assert [(episode.is_open, episode.repeats) for episode in await due(replicas[1])] == [(True, 11)] * 2
 
 
+async def test_webhooks_are_taken_apart_by_one_replica_at_a_time(
+    replicas: list[PostgresStore], clock: FakeClock
+) -> None:
+    """All would do the same work: whose turn it is goes on with it, and is replaced once it is silent."""
+    await replicas[0].save_webhook("default", b"{}")
+    (webhook,) = await replicas[0].untaken_webhooks(1 << 20)
+    assert await replicas[1].untaken_webhooks(1 << 20) == []
+    assert await replicas[0].untaken_webhooks(1 << 20) == [webhook]
+    clock.advance(1.999)
+    assert await replicas[1].untaken_webhooks(1 << 20) == []
+    clock.advance(0.001)
+    assert await replicas[1].untaken_webhooks(1 << 20) == [webhook]
+    assert await replicas[0].untaken_webhooks(1 << 20) == []
+    await replicas[1].close()
+    assert await replicas[0].untaken_webhooks(1 << 20) == [webhook]
+
+
 async def test_one_that_resolves_while_it_is_decided_closes_before_or_after(
     replicas: list[PostgresStore],
 ) -> None:
@@ -249,7 +266,7 @@ async def test_one_that_resolves_while_it_is_decided_closes_before_or_after(
     episodes = await due(replicas[0])
     for webhook in range(5):
         await replicas[1].save_webhook("default", b"%d" % webhook)
-    read = await replicas[1].untaken_webhooks(1 << 20)
+    read = await replicas[0].untaken_webhooks(1 << 20)
     closing = tuple(an_alert(f"f{n}", firing=False) for n in reversed(range(10)))
     await asyncio.gather(
         *(replicas[1].take_webhooks([Intake(webhook.id, closing)], observe) for webhook in read),

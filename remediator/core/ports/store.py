@@ -82,7 +82,10 @@ class Inbox(Protocol):
         ...
 
     async def untaken_webhooks(self, max_bytes: int) -> list[RawWebhook]:
-        """The oldest webhooks not taken apart yet, about ``max_bytes`` of bodies in all, at least one."""
+        """The oldest webhooks not taken apart yet, about ``max_bytes`` of bodies in all, at least one.
+
+        Of several replicas one is given them, and goes on with them until it is silent for a moment.
+        """
         ...
 
     async def take_webhooks(self, intakes: Sequence[Intake], fold: Fold) -> list[Observed]:

@@ -26,6 +26,7 @@ from asyncpg.pool import Pool
 from remediator.core.ports.store import StoreError, StoreUnavailableError, Topic
 from remediator.store.common.codecs import moment
 from remediator.store.postgres.address import checked, shown
+from remediator.store.postgres.clock import ToldTime
 from remediator.store.postgres.failures import (
     IO_ERRORS,
     Failure,
@@ -48,7 +49,11 @@ _LONGEST_PAUSE = 0.5
 _CLOSING = 2.0
 
 _BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_KEEP_AND_COMMIT = "INSERT INTO ledger_commits (id, at, happened) VALUES ('{}', {}, true); COMMIT"
+# One that wrote nothing leaves nothing: it costs no flush of the disk, and may be repeated at will.
+_KEEP_AND_COMMIT = (
+    "INSERT INTO ledger_commits (id, at, happened) SELECT '{}', {}, true"
+    " WHERE pg_current_xact_id_if_assigned() IS NOT NULL; COMMIT"
+)
 _ASK = (
     "INSERT INTO ledger_commits (id, at, happened) VALUES ($1, remediator_now(), false)"
     " ON CONFLICT (id) DO UPDATE SET at = ledger_commits.at RETURNING happened"
@@ -90,9 +95,12 @@ class _Commit:
 class Database:
     """The ledger's connections, and the running of work on them."""
 
-    def __init__(self, url: str, committed: Callable[[set[Topic]], None], deadline: timedelta) -> None:
+    def __init__(
+        self, url: str, committed: Callable[[set[Topic]], None], deadline: timedelta, clock: ToldTime
+    ) -> None:
         self._url = checked(url)
         self.shown = shown(url)
+        self.clock = clock
         self.claimer = uuid4()
         self._committed = committed
         self._deadline = deadline.total_seconds()
@@ -236,6 +244,7 @@ class Database:
         async with _borrowed(pool) as connection:
             await connection.execute(kind.begin)
             now = moment(await connection.fetchval("SELECT remediator_now()"))
+            self.clock.hear(now)
             transaction = Transaction(connection, now, self.claimer, commit.topics)
             commit.result = await work(transaction)
             await transaction.write_events()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 
 import zstandard
 
 from remediator.core.changes import Intake, Observed, RawWebhook
 from remediator.core.ids import WebhookId
 from remediator.core.ports.store import Fold, Topic
-from remediator.store.common.codecs import Row, moment, plain_body
+from remediator.store.common.codecs import Row, micros, moment, plain_body
 from remediator.store.common.episodes import Folding
 from remediator.store.postgres.episodes import (
     insert_episodes,
@@ -26,6 +27,7 @@ _SAVE = (
     " FROM unnest($2::text[], $3::integer[], $4::bytea[]) WITH ORDINALITY AS came (source, size, body, place)"
     " ORDER BY place"
 )
+_ANY_UNTAKEN = "SELECT EXISTS (SELECT 1 FROM webhooks WHERE taken_at IS NULL)"
 # Sizes are summed before bodies are read: a long queue is not read whole to hand out its beginning.
 _UNTAKEN = (
     "WITH first AS (SELECT id, size FROM webhooks WHERE taken_at IS NULL ORDER BY id LIMIT 1000),"
@@ -33,6 +35,13 @@ _UNTAKEN = (
     " FROM first) SELECT w.id, w.source, w.received_at, w.body FROM summed s JOIN webhooks w ON w.id = s.id"
     " WHERE s.read <= $1 OR s.place = 1 ORDER BY w.id"
 )
+_TAKE_TURN = (
+    "INSERT INTO turns (what, holder, until) VALUES ('intake', $1, $2) ON CONFLICT (what) DO UPDATE"
+    " SET holder = excluded.holder, until = excluded.until"
+    " WHERE turns.until <= $3 OR turns.holder = excluded.holder"
+)
+#: Longer than a batch takes; so long do alerts wait for who takes the place of a replica that died over one.
+_TURN = timedelta(seconds=2)
 _STILL_UNTAKEN = (
     "SELECT id FROM webhooks WHERE taken_at IS NULL AND id = ANY($1::bigint[]) ORDER BY id FOR NO KEY UPDATE"
 )
@@ -51,6 +60,12 @@ async def save_webhooks(transaction: Transaction, packed: Sequence[Packed]) -> N
 
 
 async def untaken_webhooks(transaction: Transaction, max_bytes: int) -> list[Row]:
+    """None while it is another replica's turn: all would do the same work, and one at a time is in order."""
+    if not await transaction.value(_ANY_UNTAKEN):
+        return []
+    until = micros(transaction.now + _TURN)
+    if not await transaction.run(_TAKE_TURN, transaction.claimer, until, transaction.micros):
+        return []
     return await transaction.rows(_UNTAKEN, max_bytes)
 
 

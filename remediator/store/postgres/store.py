@@ -51,6 +51,7 @@ from remediator.store.postgres import (
     runs,
     views,
 )
+from remediator.store.postgres.clock import FRESH, ToldTime
 from remediator.store.postgres.database import DEADLINE, Database
 from remediator.store.postgres.schema import migrate
 from remediator.store.postgres.transaction import Lock, Transaction
@@ -62,6 +63,7 @@ _PATIENCE = 3.0
 _RELEASE = (
     "UPDATE episodes SET claimed_until = NULL, claimed_by = NULL WHERE claimed_by = $1",
     "UPDATE outbox SET claimed_until = NULL, claimed_by = NULL WHERE claimed_by = $1",
+    "DELETE FROM turns WHERE holder = $1",
 )
 
 
@@ -70,15 +72,16 @@ class PostgresStore:
 
     ``url`` is a ``postgresql://`` URI as asyncpg reads it. A call that got no answer within ``deadline``
     raises :class:`StoreUnavailableError`; broken connections, restarts and failovers that end before are
-    not noticed by callers.
+    not noticed by callers. For as long as ``fresh`` after the database told its time, :meth:`now` counts on
+    from there instead of asking again; what is compared with the ledger's time never is.
 
     Raises:
         StoreError: the URI can't be read.
     """
 
-    def __init__(self, url: str, *, deadline: timedelta = DEADLINE) -> None:
+    def __init__(self, url: str, *, deadline: timedelta = DEADLINE, fresh: timedelta = FRESH) -> None:
         self._wakers = Wakers()
-        self._db = Database(url, self._committed, deadline)
+        self._db = Database(url, self._committed, deadline, ToldTime(fresh))
         self._webhooks = WebhookGroups(self._save_webhooks)
         self._wire = Wire(self._db.claimer, self._db.connect, self._wakers.wake)
 
@@ -109,7 +112,8 @@ class PostgresStore:
         self._wire.tell(topics)
 
     async def now(self) -> datetime:
-        return await self._db.read(_now)
+        told = self._db.clock.read()
+        return await self._db.read(_now) if told is None else told
 
     async def check(self) -> None:
         await self._db.write(_prove_durable)
@@ -129,7 +133,7 @@ class PostgresStore:
         await self._db.write(partial(inbox.save_webhooks, packed=packed))
 
     async def untaken_webhooks(self, max_bytes: int) -> list[RawWebhook]:
-        rows = await self._db.read(partial(inbox.untaken_webhooks, max_bytes=max_bytes))
+        rows = await self._db.write(partial(inbox.untaken_webhooks, max_bytes=max_bytes))
         return await inbox.unpacked(rows)
 
     async def take_webhooks(self, intakes: Sequence[Intake], fold: Fold) -> list[Observed]:
