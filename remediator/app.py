@@ -121,6 +121,7 @@ async def _serving(
         mode=settings.mode,
         probes=partial(_probes, settings, clients, rulebooks),
         rule_files=rulebooks.complaint,
+        drift=lambda: rulebooks.drift,
     )
     engine = Engine(parts, _notifiers(settings), alarms)
     _tune_memory()

@@ -196,6 +196,7 @@ class Metrics:
         self._store_up = gauge("store_up", "1 while the store would keep a write.")
         self._rulebook = gauge("rulebook_info", "The rulebook in force.", "hash")
         self._rules = gauge("rules", "Rules in the rulebook in force.")
+        self._drift = gauge("rulebook_drift", "1 while this replica's rule files are not what is in force.")
         self._pauses = gauge("pauses", "Pauses in force.")
         self._undecided_age = gauge("undecided_age_seconds", "Age of the oldest episode to be decided.")
         self._outbox_age = gauge("outbox_age_seconds", "Age of the oldest notice to be sent.")
@@ -260,11 +261,12 @@ class Metrics:
         """Note whether the store would keep a write."""
         self._store_up.set(up)
 
-    def rulebook(self, hash_: str, rules: int) -> None:
-        """Note which rulebook is in force."""
+    def rulebook(self, hash_: str, rules: int, *, drift: bool) -> None:
+        """Note which rulebook is in force, and whether this replica's own files are another."""
         self._rulebook.clear()
         self._rulebook.labels(hash_).set(1)
         self._rules.set(rules)
+        self._drift.set(drift)
 
     def pauses(self, count: int) -> None:
         """Note how many pauses are in force."""

@@ -194,11 +194,15 @@ class RulebookRow:
 
 
 class Proposal(StrEnum):
-    """What became of a proposed rulebook."""
+    """What became of a proposed rulebook.
+
+    ``drifted``: it was replaced before. ``overtaken``: what it was to replace had been replaced meanwhile.
+    """
 
     ACTIVATED = "activated"
     UNCHANGED = "unchanged"
     DRIFTED = "drifted"
+    OVERTAKEN = "overtaken"
 
 
 @dataclass(frozen=True, slots=True)

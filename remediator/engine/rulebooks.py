@@ -17,7 +17,11 @@ from remediator.core.rules import Rulebook
 
 _log = structlog.get_logger(__name__)
 _KEPT_COMPILED = 16
-_REMEDY = "`remediator reload` or SIGHUP puts these files in force"
+_REMEDY = "`remediator reload` or SIGHUP on this replica puts these in force"
+_NOT_IN_FORCE = {
+    Proposal.DRIFTED: "rulebook drift: these files were replaced before and are not in force",
+    Proposal.OVERTAKEN: "rulebook drift: others were put in force while these were proposed",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +40,9 @@ class Rulebooks:
         self._source = source
         self._active: Book | None = None
         self._compiled = lru_cache(_KEPT_COMPILED)(self._compile)
-        self.drifted: RulebookHash | None = None
-        self.problem: str | None = None
+        self._problem: str | None = None
+        #: The hash of this replica's files, as they were last read.
+        self._own: RulebookHash | None = None
 
     @property
     def active(self) -> Book:
@@ -47,12 +52,18 @@ class Rulebooks:
             raise RuntimeError(message)
         return self._active
 
+    @property
+    def drift(self) -> RulebookHash | None:
+        """The hash of this replica's rule files, as last read, while another rulebook is in force."""
+        return None if self._own in (None, self.active.rulebook.hash) else self._own
+
     def complaint(self) -> str:
         """Why this replica's rule files are not what is in force, for people; empty while they are."""
-        if self.problem is not None:
-            return f"they can't be used: {self.problem}"
-        if self.drifted not in (None, self.active.rulebook.hash):
-            return f"{str(self.drifted)[:12]} was replaced before and is not in force; {_REMEDY}"
+        if self._problem is not None:
+            return f"they can't be used: {self._problem}"
+        if self.drift is not None:
+            active = self.active.rulebook.hash
+            return f"drift: they are {self.drift[:12]}, and {active[:12]} is in force; {_REMEDY}"
         return ""
 
     async def boot(self) -> None:
@@ -61,37 +72,43 @@ class Rulebooks:
         Raises:
             RulebookError: the files can't be used, and the ledger holds no rulebook to go on with.
         """
+        before = await self._store.active_rulebook()
         try:
             files, compiled = self._read()
         except RulebookError as error:
-            if await self._store.active_rulebook() is None:
+            if before is None:
                 raise
             await self._refuse(error)
         else:
-            await self._propose(files, compiled, forced=False)
+            await self._propose(files, compiled, before, forced=False)
         await self.refresh()
 
     async def reload(self, who: str) -> Proposal:
-        """Propose the files as a person's wish.
+        """Propose the files as a person's wish, in the place of the rulebook that is in force now.
 
         Raises:
             RulebookError: the files can't be used; the old rulebook stays in force.
         """
+        before = await self._store.active_rulebook()
         try:
             files, compiled = self._read()
         except RulebookError as error:
             await self._refuse(error)
             raise
         _log.info("rulebook proposed", who=who, hash=files.hash)
-        proposal = await self._propose(files, compiled, forced=True)
+        proposal = await self._propose(files, compiled, before, forced=True)
         await self.refresh()
         return proposal
 
     async def refresh(self) -> None:
-        """Take over what the ledger says is in force."""
-        row = await self._store.active_rulebook()
-        if row is not None and (self._active is None or self._active.rulebook.hash != row.hash):
-            self._active = self._compiled_row(row)
+        """Take over what the ledger says is in force, whoever put it there."""
+        row, before = await self._store.active_rulebook(), self._active
+        if row is None or (before is not None and before.rulebook.hash == row.hash):
+            return
+        self._active = self._compiled_row(row)
+        _log.info("rulebook in force", hash=row.hash)
+        if before is not None and before.rulebook.hash == self._own:
+            _log.warning("rulebook drift: others than this replica's files are in force", remedy=_REMEDY)
 
     async def pinned(self, hash_: RulebookHash) -> Rulebook | None:
         """The rulebook that a run began with, or ``None`` if this version can't read it any more."""
@@ -110,22 +127,20 @@ class Rulebooks:
         files = self._source.read()
         return files, self._compiled(files.hash, tuple(files.texts.items())).rulebook
 
-    async def _propose(self, files: RuleFiles, compiled: Rulebook, *, forced: bool) -> Proposal:
-        proposal = await self._store.propose_rulebook(files, forced=forced)
-        self.problem = None
-        self.drifted = files.hash if proposal is Proposal.DRIFTED else None
-        if proposal is Proposal.DRIFTED:
-            _log.warning(
-                "rulebook drifted: these files were replaced before and are not in force",
-                hash=files.hash,
-                remedy=_REMEDY,
-            )
+    async def _propose(
+        self, files: RuleFiles, compiled: Rulebook, before: RulebookRow | None, *, forced: bool
+    ) -> Proposal:
+        expected = None if before is None else before.hash
+        proposal = await self._store.propose_rulebook(files, expected, forced=forced)
+        self._problem, self._own = None, files.hash
+        if proposal in _NOT_IN_FORCE:
+            _log.warning(_NOT_IN_FORCE[proposal], hash=files.hash, remedy=_REMEDY)
         for warning in compiled.warnings:
             _log.warning("rulebook", warning=warning)
         return proposal
 
     async def _refuse(self, error: RulebookError) -> None:
-        self.problem = "; ".join(error.problems)
+        self._problem = "; ".join(error.problems)
         _log.error("rule files refused, the old rulebook stays in force", problems=error.problems)
         now = await self._store.now()
         await self._store.record([Event(EventKind.RULEBOOK_REFUSED, now, {"problems": list(error.problems)})])

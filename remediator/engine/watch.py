@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from datetime import timedelta
 
 import structlog
 
@@ -12,14 +12,14 @@ from remediator.engine.loops import Loop
 from remediator.engine.parts import EngineParts
 
 _log = structlog.get_logger(__name__)
-_EVERY = 5.0
 
 
 class WatchLoop(Loop):
-    """Follows the ledger, whoever changes it."""
+    """Follows the ledger, whoever changes it: a rulebook as soon as another replica puts it in force."""
 
     name = "watch"
-    topic = Topic.EVENTS
+    topic = Topic.RULEBOOK
+    idle = timedelta(seconds=5)
 
     def __init__(self, parts: EngineParts) -> None:
         super().__init__(parts.store, parts.metrics)
@@ -34,9 +34,6 @@ class WatchLoop(Loop):
             raise
         return False
 
-    async def rest(self) -> None:
-        await asyncio.sleep(_EVERY)
-
     async def _follow(self) -> None:
         """Take up the active rulebook; one that can't be used changes nothing, the gauges included."""
         try:
@@ -49,5 +46,6 @@ class WatchLoop(Loop):
         self.metrics.store_up(True)
         self.metrics.backlog(await self.store.backlog(), await self.store.now())
         self.metrics.pauses(len(await self.store.pauses()))
-        book = self._parts.rulebooks.active.rulebook
-        self.metrics.rulebook(book.hash, len(book.rules))
+        rulebooks = self._parts.rulebooks
+        book = rulebooks.active.rulebook
+        self.metrics.rulebook(book.hash, len(book.rules), drift=bool(rulebooks.complaint()))

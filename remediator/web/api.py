@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from remediator.core.changes import RunFilter
+from remediator.core.changes import Proposal, RunFilter
 from remediator.core.durations import parse_duration
 from remediator.core.guards import PauseScope
 from remediator.core.ids import RunId
@@ -93,6 +93,7 @@ async def _status(call: Call[None, None]) -> models.StatusView:
         time=models.instant(await store.now()),
         rulebook=views.rulebook(await store.active_rulebook()),
         rule_files=call.deps.rule_files(),
+        drift=call.deps.drift(),
         backlog=views.backlog(await store.backlog()),
         pauses=[views.pause(each) for each in await store.pauses()],
         quarantines=[views.quarantine(each) for each in await store.quarantines()],
@@ -145,6 +146,12 @@ async def _reload(call: Call[None, None]) -> models.Reloaded:
             "mend what `problems` lists; `remediator check` finds the same",
             error.problems,
         ) from None
+    if proposal is Proposal.OVERTAKEN:
+        raise ProblemError(
+            HTTPStatus.CONFLICT,
+            "another rulebook was put in force while this one was proposed, and stays so",
+            "compare both, and reload again if you still mean it",
+        )
     return models.Reloaded(
         proposal=proposal, rulebook=views.rulebook(await call.deps.store.active_rulebook())
     )
@@ -265,6 +272,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Endpoint(
         "POST", f"{_V1}/rulebook/reload", "reloadRulebook", "Put the rule files as they are now in force.",
-        Access.OPERATOR, _reload, {200: models.Reloaded}, problems=(403, 422),
+        Access.OPERATOR, _reload, {200: models.Reloaded}, problems=(403, 409, 422),
     ),
 )  # fmt: skip

@@ -211,7 +211,8 @@ class RulebookView(_View, frozen=True):
 class StatusView(_View, frozen=True):
     """Where the daemon stands. `mode` is this daemon's; a rule's own may be lower.
 
-    `rule_files` tells why this daemon's rule files are not the rulebook in force; empty while they are.
+    `rule_files` tells why this daemon's rule files are not the rulebook in force, empty while they are;
+    `drift` is their hash while another rulebook is in force.
     """
 
     version: str
@@ -219,6 +220,7 @@ class StatusView(_View, frozen=True):
     time: Instant
     rulebook: RulebookView | None
     rule_files: str
+    drift: Hash | None
     backlog: BacklogView
     pauses: list[PauseView]
     quarantines: list[QuarantineView]

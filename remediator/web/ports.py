@@ -10,6 +10,7 @@ from typing import Protocol
 
 from remediator.core.changes import Proposal
 from remediator.core.guards import Pause, PauseScope
+from remediator.core.ids import RulebookHash
 from remediator.core.ports.store import Store
 from remediator.core.rules import Mode
 from remediator.core.targets import Target
@@ -97,7 +98,8 @@ class WebDeps:
     """Everything that the HTTP surface stands on.
 
     ``probes`` gives the dependencies beside the store, which change with the rulebook in force.
-    ``rule_files`` tells why the rule files are not the rulebook in force, empty while they are.
+    ``rule_files`` tells why the rule files are not the rulebook in force, empty while they are; ``drift`` is
+    their hash while another rulebook is.
     """
 
     store: Store
@@ -110,3 +112,4 @@ class WebDeps:
     probes: Callable[[], Mapping[str, Probe]] = dict
     limits: Limits = field(default_factory=Limits)
     rule_files: Callable[[], str] = str
+    drift: Callable[[], RulebookHash | None] = lambda: None

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from remediator.core.ports.store import Store
 from remediator.store.sqlite import SqliteStore
+from remediator.store.sqlite.transaction import Transaction
 from tests.store.clock import FakeClock
 from tests.store.postgres import PostgresBackend
 
@@ -19,6 +21,10 @@ class Backend(Protocol):
     """Makes stores, all of the same ledger, on a clock that the test moves."""
 
     def make(self) -> Store: ...
+
+    async def execute(self, store: Store, *statements: str) -> None:
+        """Change the ledger of an open store past all that the store knows, as damage does."""
+        ...
 
     def close(self) -> None:
         """Take the ledger away."""
@@ -35,8 +41,18 @@ class SqliteBackend:
             self.path, jump_wait=JUMP_WAIT, clock=self._clock.wall, monotonic=self._clock.monotonic
         )
 
+    async def execute(self, store: Store, *statements: str) -> None:
+        # The file is its store's alone, so this goes through it.
+        assert isinstance(store, SqliteStore)
+        for statement in statements:
+            await store._writer.submit(partial(_execute, statement=statement))
+
     def close(self) -> None:
         """Its folder is the test's."""
+
+
+def _execute(transaction: Transaction, statement: str) -> None:
+    transaction.sql.execute(statement)
 
 
 BACKENDS: dict[str, Callable[[Path, FakeClock], Backend]] = {

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
+from remediator.core.ports.store import Store
 from remediator.store.common.codecs import micros
 from remediator.store.postgres import PostgresStore
 from remediator.store.postgres.schema import migrate
@@ -151,6 +152,13 @@ class PostgresBackend:
     def make(self) -> PostgresStore:
         # The test's time moves between two calls.
         return PostgresStore(self.url, fresh=timedelta(0))
+
+    async def execute(self, _store: Store, *statements: str) -> None:
+        for statement in statements:
+            aside().do(self._execute(statement))
+
+    async def _execute(self, statement: str) -> None:
+        await self._connection.execute(statement)
 
     def close(self) -> None:
         self._clock.watchers.remove(self._set_time)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from remediator.core.events import EventKind
 from remediator.core.guards import Pause, PauseScope, Quarantine
 from remediator.core.ids import RulebookHash
 from remediator.core.ports.channels import RuleFiles
-from remediator.core.ports.store import Store
+from remediator.core.ports.store import Store, Topic
 from remediator.core.runs import RunState
 from tests.store.backends import Backend
 from tests.store.clock import FakeClock
@@ -112,7 +113,7 @@ async def test_the_latest_reason_of_a_quarantine_is_the_one_shown(store: Store, 
 
 async def test_the_first_rulebook_becomes_active(store: Store, clock: FakeClock) -> None:
     assert await store.active_rulebook() is None
-    assert await store.propose_rulebook(OLD, forced=False) is Proposal.ACTIVATED
+    assert await store.propose_rulebook(OLD, None, forced=False) is Proposal.ACTIVATED
     row = RulebookRow(OLD.hash, clock.wall(), active=True, files=OLD.texts)
     assert await store.active_rulebook() == row
     assert await store.rulebook(OLD.hash) == row
@@ -122,15 +123,16 @@ async def test_the_first_rulebook_becomes_active(store: Store, clock: FakeClock)
 
 @pytest.mark.parametrize("forced", [False, True])
 async def test_the_active_rulebook_again_changes_nothing(store: Store, *, forced: bool) -> None:
-    await store.propose_rulebook(OLD, forced=False)
-    assert await store.propose_rulebook(OLD, forced=forced) is Proposal.UNCHANGED
+    await store.propose_rulebook(OLD, None, forced=False)
+    for expected in (None, OLD.hash, NEW.hash):
+        assert await store.propose_rulebook(OLD, expected, forced=forced) is Proposal.UNCHANGED
     assert await kinds(store) == [EventKind.RULEBOOK_ACTIVATED]
 
 
 async def test_one_that_was_replaced_is_drift_at_boot_and_never_flips_back(store: Store) -> None:
-    await store.propose_rulebook(OLD, forced=False)
-    assert await store.propose_rulebook(NEW, forced=False) is Proposal.ACTIVATED
-    assert await store.propose_rulebook(OLD, forced=False) is Proposal.DRIFTED
+    await store.propose_rulebook(OLD, None, forced=False)
+    assert await store.propose_rulebook(NEW, OLD.hash, forced=False) is Proposal.ACTIVATED
+    assert await store.propose_rulebook(OLD, NEW.hash, forced=False) is Proposal.DRIFTED
     active = await store.active_rulebook()
     assert active is not None
     assert active.hash == NEW.hash
@@ -139,11 +141,47 @@ async def test_one_that_was_replaced_is_drift_at_boot_and_never_flips_back(store
 
 async def test_a_person_may_go_back(store: Store, clock: FakeClock) -> None:
     first_seen = clock.wall()
-    await store.propose_rulebook(OLD, forced=False)
-    await store.propose_rulebook(NEW, forced=False)
+    await store.propose_rulebook(OLD, None, forced=False)
+    await store.propose_rulebook(NEW, OLD.hash, forced=False)
     clock.advance(60)
-    assert await store.propose_rulebook(OLD, forced=True) is Proposal.ACTIVATED
+    assert await store.propose_rulebook(OLD, NEW.hash, forced=True) is Proposal.ACTIVATED
     assert await store.active_rulebook() == RulebookRow(OLD.hash, first_seen, active=True, files=OLD.texts)
     replaced = await store.rulebook(NEW.hash)
     assert replaced is not None
     assert not replaced.active
+
+
+@pytest.mark.parametrize("forced", [False, True])
+async def test_one_that_was_to_replace_another_than_the_active_is_overtaken(
+    store: Store, *, forced: bool
+) -> None:
+    """Whoever proposed it looked at something that is in force no more."""
+    await store.propose_rulebook(OLD, None, forced=False)
+    await store.propose_rulebook(NEW, OLD.hash, forced=False)
+    late = RuleFiles({"a.yaml": "rules: [y]\n"}, RulebookHash("3" * 64))
+    assert await store.propose_rulebook(late, OLD.hash, forced=forced) is Proposal.OVERTAKEN
+    active = await store.active_rulebook()
+    assert active is not None
+    assert active.hash == NEW.hash
+    assert (await store.events(0, 100))[-1].data["proposal"] == "overtaken"
+    assert await store.propose_rulebook(late, NEW.hash, forced=False) is Proposal.DRIFTED, (
+        "a restart flips nothing"
+    )
+    assert await store.propose_rulebook(late, NEW.hash, forced=True) is Proposal.ACTIVATED
+
+
+async def test_a_rulebook_put_in_force_wakes_who_follows_it(store: Store) -> None:
+    waiting = asyncio.create_task(store.wait(Topic.RULEBOOK, timedelta(seconds=30)))
+    await asyncio.sleep(0)
+    await store.propose_rulebook(OLD, None, forced=False)
+    async with asyncio.timeout(5):
+        await waiting
+
+
+async def test_proposing_what_is_active_mends_a_damaged_copy_of_it(store: Store, backend: Backend) -> None:
+    await store.propose_rulebook(OLD, None, forced=False)
+    await backend.execute(store, "UPDATE rulebooks SET files = '{}'")
+    assert await store.propose_rulebook(OLD, OLD.hash, forced=False) is Proposal.UNCHANGED
+    row = await store.active_rulebook()
+    assert row is not None
+    assert row.files == OLD.texts

@@ -290,8 +290,27 @@ async def test_replicas_that_boot_with_the_same_files_activate_them_once(
     replicas: list[PostgresStore],
 ) -> None:
     files = RuleFiles({"a.yaml": "rules: []\n"}, RulebookHash("1" * 64))
-    proposals = await asyncio.gather(*(s.propose_rulebook(files, forced=False) for s in replicas))
+    proposals = await asyncio.gather(*(s.propose_rulebook(files, None, forced=False) for s in replicas))
     assert Counter(each.value for each in proposals) == {"activated": 1, "unchanged": 2}
+
+
+@pytest.mark.parametrize("forced", [False, True], ids=["boot", "reload"])
+async def test_of_replicas_that_propose_different_files_at_once_exactly_one_wins(
+    replicas: list[PostgresStore], *, forced: bool
+) -> None:
+    first = RuleFiles({"a.yaml": "rules: []\n"}, RulebookHash("0" * 64))
+    await replicas[0].propose_rulebook(first, None, forced=False)
+    files = [RuleFiles({"a.yaml": f"# {n}\n"}, RulebookHash(str(n) * 64)) for n in (1, 2, 3)]
+    proposals = await asyncio.gather(
+        *(
+            store.propose_rulebook(each, first.hash, forced=forced)
+            for store, each in zip(replicas, files, strict=True)
+        )
+    )
+    assert Counter(each.value for each in proposals) == {"activated": 1, "overtaken": 2}
+    active = await replicas[0].active_rulebook()
+    assert active is not None
+    assert active.hash == files[[each.value for each in proposals].index("activated")].hash
 
 
 async def test_who_reads_events_on_from_the_last_misses_none(replicas: list[PostgresStore]) -> None:

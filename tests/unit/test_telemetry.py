@@ -99,8 +99,8 @@ def test_metrics_count_what_they_are_told() -> None:
     metrics.intended(timedelta(milliseconds=4))
     for delivery in (Delivered(), TryAgain("busy"), Rejected("gone")):
         metrics.notice("slack:#incidents", delivery)
-    metrics.rulebook("old", 1)
-    metrics.rulebook("new", 2)
+    metrics.rulebook("old", 1, drift=False)
+    metrics.rulebook("new", 2, drift=True)
     told = generate_latest(metrics.registry).decode()
     for line in (
         'remediator_build_info{version="1.2.3"} 1.0',
@@ -115,6 +115,7 @@ def test_metrics_count_what_they_are_told() -> None:
         'remediator_notices_total{channel="slack",result="rejected"} 1.0',
         'remediator_rulebook_info{hash="new"} 1.0',
         "remediator_rules 2.0",
+        "remediator_rulebook_drift 1.0",
     ):
         assert line in told.splitlines()
     assert 'hash="old"' not in told

@@ -64,6 +64,7 @@ class Topic(StrEnum):
     RUNS = "runs"
     OUTBOX = "outbox"
     EVENTS = "events"
+    RULEBOOK = "rulebook"
 
 
 class StoreError(Exception):
@@ -204,12 +205,15 @@ class Controls(Protocol):
         """Lift a target's quarantine, with an event that names who and why; ``False`` if there was none."""
         ...
 
-    async def propose_rulebook(self, files: RuleFiles, *, forced: bool) -> Proposal:
+    async def propose_rulebook(
+        self, files: RuleFiles, expected: RulebookHash | None, *, forced: bool
+    ) -> Proposal:
         """Make these files the active rulebook by compare-and-swap.
 
-        Unforced (at boot), only if the ledger never saw their hash; one that was replaced before is
-        ``DRIFTED`` and changes nothing. Forced (a person asked), always. Activation and drift each leave
-        their event.
+        ``expected`` is what they are to replace, ``None`` if there is none; if another is active, they are
+        ``OVERTAKEN`` and only known from then on. Unforced (at boot), files whose hash the ledger knows but
+        that are not active are ``DRIFTED`` and change nothing; forced (a person asked), they are put back.
+        Activation, and not being activated, each leave their event.
         """
         ...
 

@@ -9,7 +9,6 @@ from remediator.core.changes import Proposal, RulebookRow
 from remediator.core.events import Event, EventKind
 from remediator.core.guards import Pause, PauseScope, Quarantine
 from remediator.core.ids import RulebookHash
-from remediator.core.ports.channels import RuleFiles
 from remediator.store.common.codecs import Row, moment, strings
 
 RULEBOOK_COLUMNS = "hash, first_seen, active, files"
@@ -44,25 +43,39 @@ def cleared(held: Quarantine, why: str, who: str, now: datetime) -> Event:
     return Event(EventKind.TARGET_CLEARED, now, data, run=held.run, target=str(held.target))
 
 
-def judge_proposal(active: RulebookRow | None, proposed: RuleFiles, *, seen: bool, forced: bool) -> Proposal:
+def judge_proposal(
+    active: RulebookHash | None,
+    proposed: RulebookHash,
+    expected: RulebookHash | None,
+    *,
+    seen: bool,
+    forced: bool,
+) -> Proposal:
     """What becomes of a proposed rulebook; ``seen`` says whether the ledger ever had its hash."""
-    if active is not None and active.hash == proposed.hash:
+    if active == proposed:
         return Proposal.UNCHANGED
-    return Proposal.DRIFTED if seen and not forced else Proposal.ACTIVATED
+    if seen and not forced:
+        return Proposal.DRIFTED
+    return Proposal.ACTIVATED if active == expected else Proposal.OVERTAKEN
 
 
 _TOLD = {
     Proposal.ACTIVATED: EventKind.RULEBOOK_ACTIVATED,
     Proposal.DRIFTED: EventKind.RULEBOOK_DRIFTED,
+    Proposal.OVERTAKEN: EventKind.RULEBOOK_DRIFTED,
 }
 
 
 def proposed_events(
-    proposal: Proposal, active: RulebookRow | None, proposed: RuleFiles, *, forced: bool, now: datetime
+    proposal: Proposal,
+    active: RulebookHash | None,
+    proposed: RulebookHash,
+    *,
+    forced: bool,
+    now: datetime,
 ) -> list[Event]:
     kind = _TOLD.get(proposal)
-    before = None if active is None else active.hash
-    data = {"hash": proposed.hash, "before": before, "forced": forced}
+    data = {"hash": proposed, "before": active, "forced": forced, "proposal": proposal.value}
     return [] if kind is None else [Event(kind, now, data)]
 
 

@@ -28,9 +28,10 @@ _RESUME = (
     "UPDATE pauses SET lifted_at = $1, lifted_why = $2, lifted_who = $3 WHERE scope = $4 AND value = $5"
     " AND lifted_at IS NULL AND (until IS NULL OR until > $1)"
 )
-_ACTIVATE = (
-    "INSERT INTO rulebooks (hash, first_seen, activated_at, active, files) VALUES ($1, $2, $2, true, $3)"
-    " ON CONFLICT (hash) DO UPDATE SET active = true, activated_at = excluded.activated_at"
+_KEEP_RULEBOOK = (
+    "INSERT INTO rulebooks (hash, first_seen, activated_at, active, files) VALUES ($1, $2, $2, $3, $4)"
+    " ON CONFLICT (hash) DO UPDATE SET files = excluded.files, active = excluded.active, activated_at ="
+    " CASE WHEN rulebooks.active = excluded.active THEN rulebooks.activated_at ELSE excluded.activated_at END"
 )
 
 
@@ -70,16 +71,21 @@ async def clear_quarantine(transaction: Transaction, target: Target, why: str, w
     return True
 
 
-async def propose_rulebook(transaction: Transaction, proposed: RuleFiles, *, forced: bool) -> Proposal:
+async def propose_rulebook(
+    transaction: Transaction, proposed: RuleFiles, expected: RulebookHash | None, *, forced: bool
+) -> Proposal:
     """Needs ``Lock.GUARDS`` alone: two replicas that boot with different files must not both win."""
-    active = await active_rulebook(transaction)
-    seen = await rulebook(transaction, proposed.hash) is not None
-    proposal = judge_proposal(active, proposed, seen=seen, forced=forced)
+    active = await transaction.value("SELECT hash FROM rulebooks WHERE active")
+    seen = await transaction.value("SELECT 1 FROM rulebooks WHERE hash = $1", proposed.hash) is not None
+    proposal = judge_proposal(active, proposed.hash, expected, seen=seen, forced=forced)
     if proposal is Proposal.ACTIVATED:
         await transaction.run("UPDATE rulebooks SET active = false WHERE active")
-        await transaction.run(_ACTIVATE, proposed.hash, transaction.micros, as_json(proposed.texts))
-    told = proposed_events(proposal, active, proposed, forced=forced, now=transaction.now)
+    if proposal is not Proposal.DRIFTED:
+        is_active, files = proposal is not Proposal.OVERTAKEN, as_json(proposed.texts)
+        await transaction.run(_KEEP_RULEBOOK, proposed.hash, transaction.micros, is_active, files)
+    told = proposed_events(proposal, active, proposed.hash, forced=forced, now=transaction.now)
     transaction.append_events(told)
+    transaction.topics.add(Topic.RULEBOOK)
     return proposal
 
 

@@ -210,10 +210,11 @@ class PostgresStore:
             partial(controls.clear_quarantine, target=target, why=why, who=who), Lock.GUARDS
         )
 
-    async def propose_rulebook(self, files: RuleFiles, *, forced: bool) -> Proposal:
-        return await self._db.write(
-            partial(controls.propose_rulebook, proposed=files, forced=forced), Lock.GUARDS
-        )
+    async def propose_rulebook(
+        self, files: RuleFiles, expected: RulebookHash | None, *, forced: bool
+    ) -> Proposal:
+        work = partial(controls.propose_rulebook, proposed=files, expected=expected, forced=forced)
+        return await self._db.write(work, Lock.GUARDS)
 
     async def active_rulebook(self) -> RulebookRow | None:
         return await self._db.read(controls.active_rulebook)

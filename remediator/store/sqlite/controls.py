@@ -24,6 +24,12 @@ from remediator.store.common.surroundings import QUARANTINE_COLUMNS, quarantine_
 from remediator.store.sqlite.events import append_events
 from remediator.store.sqlite.transaction import Transaction
 
+_KEEP_RULEBOOK = (
+    "INSERT INTO rulebooks (hash, first_seen, activated_at, active, files) VALUES (?, ?, ?, ?, ?)"
+    " ON CONFLICT (hash) DO UPDATE SET files = excluded.files, active = excluded.active, activated_at ="
+    " CASE WHEN rulebooks.active = excluded.active THEN rulebooks.activated_at ELSE excluded.activated_at END"
+)
+
 
 def pause(
     transaction: Transaction, scope: PauseScope, value: str, why: str, who: str, length: timedelta | None
@@ -69,25 +75,23 @@ def clear_quarantine(transaction: Transaction, target: Target, why: str, who: st
     return True
 
 
-def propose_rulebook(transaction: Transaction, proposed: RuleFiles, *, forced: bool) -> Proposal:
-    active = active_rulebook(transaction)
-    seen = rulebook(transaction, proposed.hash) is not None
-    proposal = judge_proposal(active, proposed, seen=seen, forced=forced)
+def propose_rulebook(
+    transaction: Transaction, proposed: RuleFiles, expected: RulebookHash | None, *, forced: bool
+) -> Proposal:
+    sql = transaction.sql
+    row = sql.execute("SELECT hash FROM rulebooks WHERE active = 1").fetchone()
+    active = None if row is None else RulebookHash(row[0])
+    seen = sql.execute("SELECT 1 FROM rulebooks WHERE hash = ?", (proposed.hash,)).fetchone() is not None
+    proposal = judge_proposal(active, proposed.hash, expected, seen=seen, forced=forced)
     if proposal is Proposal.ACTIVATED:
-        _activate(transaction, proposed)
-    told = proposed_events(proposal, active, proposed, forced=forced, now=transaction.now)
+        sql.execute("UPDATE rulebooks SET active = 0 WHERE active = 1")
+    if proposal is not Proposal.DRIFTED:
+        now, is_active = transaction.micros, proposal is not Proposal.OVERTAKEN
+        sql.execute(_KEEP_RULEBOOK, (proposed.hash, now, now, is_active, as_json(proposed.texts)))
+    told = proposed_events(proposal, active, proposed.hash, forced=forced, now=transaction.now)
     append_events(transaction, told)
+    transaction.topics.add(Topic.RULEBOOK)
     return proposal
-
-
-def _activate(transaction: Transaction, proposed: RuleFiles) -> None:
-    now = transaction.micros
-    transaction.sql.execute("UPDATE rulebooks SET active = 0 WHERE active = 1")
-    transaction.sql.execute(
-        "INSERT INTO rulebooks (hash, first_seen, activated_at, active, files) VALUES (?, ?, ?, 1, ?)"
-        " ON CONFLICT (hash) DO UPDATE SET active = 1, activated_at = excluded.activated_at",
-        (proposed.hash, now, now, as_json(proposed.texts)),
-    )
 
 
 def active_rulebook(transaction: Transaction) -> RulebookRow | None:

@@ -179,8 +179,11 @@ class SqliteStore:
     async def clear_quarantine(self, target: Target, why: str, who: str) -> bool:
         return await self._writer.submit(partial(controls.clear_quarantine, target=target, why=why, who=who))
 
-    async def propose_rulebook(self, files: RuleFiles, *, forced: bool) -> Proposal:
-        return await self._writer.submit(partial(controls.propose_rulebook, proposed=files, forced=forced))
+    async def propose_rulebook(
+        self, files: RuleFiles, expected: RulebookHash | None, *, forced: bool
+    ) -> Proposal:
+        work = partial(controls.propose_rulebook, proposed=files, expected=expected, forced=forced)
+        return await self._writer.submit(work)
 
     async def active_rulebook(self) -> RulebookRow | None:
         return await self._writer.submit(controls.active_rulebook)

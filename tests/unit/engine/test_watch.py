@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,6 @@ import pytest
 from remediator.core.changes import Backlog
 from remediator.core.ports.channels import RulebookError
 from remediator.core.ports.store import StoreUnavailableError
-from remediator.engine import watch
 from remediator.engine.watch import WatchLoop
 from remediator.store.sqlite import SqliteStore
 from tests.support.processes import eventually
@@ -35,7 +35,7 @@ async def _up(parts: Parts, *, up: bool) -> None:
 
 @pytest.mark.parametrize("failure", [ValueError("one odd row"), StoreUnavailableError("gone")])
 async def test_no_error_ends_it(tmp_path: Path, failure: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "_EVERY", 0.01)
+    monkeypatch.setattr(WatchLoop, "idle", timedelta(seconds=0.01))
     monkeypatch.setattr("remediator.engine.loops._LONGEST_PAUSE", 0.01)
     async with engine_parts(tmp_path, _Breaking) as parts:
         store = parts.store

@@ -35,7 +35,7 @@ async def web(tmp_path: Path) -> AsyncIterator[Web]:
 
 async def _lived(web: Web) -> None:
     store, now = web.store, await web.store.now()
-    await store.propose_rulebook(RuleFiles({"rules.yaml": "version: 1"}, values.BOOK), forced=True)
+    await store.propose_rulebook(RuleFiles({"rules.yaml": "version: 1"}, values.BOOK), None, forced=True)
     run = await values.begin(store, "r-aaaa1")
     held = await values.lease(store, run)
     ready = await values.advanced(store, held.token, run, RunState.READY)

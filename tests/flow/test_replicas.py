@@ -1,0 +1,117 @@
+"""Daemons that share one ledger on PostgreSQL: one rulebook for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from remediator.app import running
+from remediator.core.ids import RulebookHash
+from tests.store.postgres import server
+from tests.support.daemon import OPERATOR, World
+from tests.support.processes import eventually
+from tests.support.rulebooks import rule, rules
+
+#: Seconds in which one replica follows what another put in force, which the ledger's wire tells it at once.
+PROMPTLY = 3.0
+
+
+@dataclass(slots=True)
+class Replicas:
+    """Daemons by name, each with rule files of its own."""
+
+    world: World
+    store: str
+    stack: AsyncExitStack
+    urls: dict[str, str]
+
+    async def start(self, name: str, text: str) -> None:
+        self.write(name, text)
+        settings = self.world._settings({"store": self.store, "rules": self._file(name)})
+        daemon = running(settings, kubeconfig=self.world.kubeconfig)
+        self.urls[name] = (await self.stack.enter_async_context(daemon)).url
+
+    def write(self, name: str, text: str) -> None:
+        self._file(name).parent.mkdir(exist_ok=True)
+        self._file(name).write_text(text)
+
+    def _file(self, name: str) -> Path:
+        """Its name within its folder is part of the rulebook, and so the same for all."""
+        return self.world.folder / name / "rules.yaml"
+
+    async def ask(self, name: str, method: str, path: str) -> tuple[int, Any]:
+        headers = {"Authorization": f"Bearer {OPERATOR}"}
+        async with self.world.http.request(method, f"{self.urls[name]}{path}", headers=headers) as answer:
+            return answer.status, await answer.json(content_type=None)
+
+    async def status(self, name: str) -> Any:
+        return (await self.ask(name, "GET", "/api/v1/status"))[1]
+
+    async def metrics(self, name: str) -> dict[str, float]:
+        """The gauges about the rulebook: its hash, and whether this replica's files drifted from it."""
+        async with self.world.http.get(f"{self.urls[name]}/metrics") as answer:
+            families = text_string_to_metric_families(await answer.text())
+            samples = [sample for family in families for sample in family.samples]
+        wanted = {"remediator_rulebook_drift": "drift", "remediator_rulebook_info": "hash"}
+        return {
+            sample.labels.get("hash", wanted[sample.name]): sample.value
+            for sample in samples
+            if sample.name in wanted
+        }
+
+
+@pytest.fixture
+async def replicas(world: World) -> AsyncIterator[Replicas]:
+    async with AsyncExitStack() as stack:
+        yield Replicas(world, server().make_database(), stack, {})
+
+
+async def shows(replicas: Replicas, name: str, active: RulebookHash, *, drift: bool) -> None:
+    """Wait until a replica has this rulebook in force, and says whether its files are others."""
+
+    async def there() -> bool:
+        seen = await replicas.metrics(name)
+        assert seen == {active: 1.0, "drift": float(drift)}, seen
+        status = await replicas.status(name)
+        assert status["rulebook"]["hash"] == active
+        assert (status["drift"] is not None, bool(status["rule_files"])) == (drift, drift)
+        return True
+
+    await eventually(there, f"{name} has {active[:12]} in force, drift {drift}", within=PROMPTLY)
+
+
+async def test_a_replica_follows_what_another_puts_in_force_and_shows_its_own_files_as_drift(
+    replicas: Replicas,
+) -> None:
+    await replicas.start("a", rules())
+    await replicas.start("b", rules())
+    old = (await replicas.status("a"))["rulebook"]["hash"]
+    await shows(replicas, "b", old, drift=False)
+    replicas.write("a", rules(rule(summary="Newer")))
+    status, said = await replicas.ask("a", "POST", "/api/v1/rulebook/reload")
+    assert (status, said["proposal"]) == (200, "activated")
+    new = said["rulebook"]["hash"]
+    await shows(replicas, "b", new, drift=True)
+    await shows(replicas, "a", new, drift=False)
+    replicas.write("b", rules(rule(summary="Newer")))
+    assert (await replicas.ask("b", "POST", "/api/v1/rulebook/reload"))[1]["proposal"] == "unchanged"
+    await shows(replicas, "b", new, drift=False)
+
+
+async def test_a_replica_that_starts_with_other_files_than_ever_seen_takes_over_and_the_rest_drift(
+    replicas: Replicas,
+) -> None:
+    """So does each step of a rolling update; one that starts again with the old files changes nothing."""
+    await replicas.start("a", rules())
+    await replicas.start("b", rules(rule(summary="Newer")))
+    new = (await replicas.status("b"))["rulebook"]["hash"]
+    await shows(replicas, "a", new, drift=True)
+    await replicas.start("c", rules())
+    await shows(replicas, "c", new, drift=True)
+    await shows(replicas, "b", new, drift=False)
