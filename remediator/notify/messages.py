@@ -125,7 +125,8 @@ def _is_short(name: str, value: str) -> bool:
 
 
 def _pair(name: str, value: str, between: str, limit: int) -> str:
-    label = "–" if _blank(name) else fit(name, limit // 2, strong)
+    # With the colon behind it, a name that holds one could read as an :emoji:.
+    label = "–" if _blank(name) else fit(name, limit // 2, code if ":" in name else strong)
     return label if _blank(value) else label + between + fit(value, limit // 2, inline)
 
 
