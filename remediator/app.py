@@ -20,10 +20,12 @@ from aiohttp import web
 
 from remediator import __version__
 from remediator.actions.registry import build_actions, build_checks
-from remediator.clients.alertmanager import AlertmanagerClient, Silent
+from remediator.clients.alertmanager import AlertmanagerClient
 from remediator.clients.kubernetes import ApiError, KubernetesClient
 from remediator.clients.slack import SlackBot, SlackWebhook
+from remediator.core.answers import Silent
 from remediator.core.ids import Owner
+from remediator.core.matchers import Matcher, Operator
 from remediator.core.ports.channels import Notifier, RulebookError
 from remediator.core.ports.store import Store, StoreError
 from remediator.core.rules import Rulebook
@@ -46,6 +48,8 @@ _log = structlog.get_logger(__name__)
 _GRACE_FOR_RUNS = timedelta(seconds=6)
 _GRACE_FOR_REQUESTS = 1.5
 _BACKLOG = 1024
+#: Alerts without a name: whether Alertmanager answers is asked often, and all of its alerts may be many.
+_HARDLY_ANY = (Matcher("alertname", Operator.EQUAL, ""),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,7 @@ async def running(settings: Settings, *, kubeconfig: str | None) -> AsyncIterato
     """
     store = store_from_url(settings.store, jump_wait=settings.lease_ttl)
     await store.open()
-    clients = Clients(KubernetesClient(kubeconfig), AlertmanagerClient(settings.alertmanager_url))
+    clients = Clients(KubernetesClient(kubeconfig), _alertmanagers(settings))
     try:
         rulebooks = Rulebooks(store, FileRules(settings.rules))
         await rulebooks.boot()
@@ -104,6 +108,7 @@ async def _serving(
         rulebooks=rulebooks,
         actions=actions,
         checks=build_checks(clients.kubernetes, clients.alertmanagers),
+        alertmanagers=clients.alertmanagers,
         metrics=metrics,
         owner=_owner(),
         mode=settings.mode,
@@ -136,6 +141,15 @@ async def _serving(
         await runner.cleanup()
 
 
+def _alertmanagers(settings: Settings) -> AlertmanagerClient:
+    token = settings.alertmanager_token
+    return AlertmanagerClient(
+        settings.alertmanager_url,
+        token=None if token is None else token.get_secret_value(),
+        ca=settings.alertmanager_ca,
+    )
+
+
 def _owner() -> Owner:
     return Owner(f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}")
 
@@ -162,7 +176,7 @@ def _probes(settings: Settings, clients: Clients, rulebooks: Rulebooks) -> Mappi
             return DependencyHealth(Health.UNHEALTHY, str(error))
 
     async def alertmanager() -> DependencyHealth:
-        answers = await clients.alertmanagers.firing(())
+        answers = await clients.alertmanagers.ask(_HARDLY_ANY)
         silent = [one for one in answers if isinstance(one, Silent)]
         if silent:
             status = Health.UNHEALTHY if len(silent) == len(answers) else Health.DEGRADED

@@ -171,6 +171,9 @@ class Metrics:
         )
         self._sightings = {sighting: sightings.labels(sighting.value) for sighting in Sighting}
         self._quarantined = counter("webhooks_quarantined", "Stored posts that were JSON but no v4 payload.")
+        self._asked_for = counter(
+            "alertmanager_alerts", "Alerts taken in from Alertmanager's API, since webhooks left them out."
+        )
         self._decisions = counter("decisions", "Decisions, by kind and reason.", "kind", "reason")
         self._runs = counter("runs", "Runs that ended, by rule and final state.", "rule", "outcome")
         self._attempts = counter("attempts", "Attempts, by action and outcome.", "action", "outcome")
@@ -205,6 +208,10 @@ class Metrics:
         self._unsent_notices = gauge("unsent_notices", "Notices waiting to be sent.")
         self._parked_notices = gauge("parked_notices", "Notices given up for good.")
         self._quarantined_targets = gauge("quarantined_targets", "Targets in quarantine.")
+        self._inquiries = gauge(
+            "inquiries", "Groups of which webhooks left alerts out that nobody has told yet."
+        )
+        self._inquiry_age = gauge("inquiry_age_seconds", "Age of the oldest of those.")
         self._unfinished_runs = gauge("unfinished_runs", "Runs that have not ended.")
 
     def webhook(self, result: WebhookResult) -> None:
@@ -219,6 +226,10 @@ class Metrics:
     def alerts_seen(self, sighting: Sighting, count: int = 1) -> None:
         """Count alerts by what intake made of them."""
         self._sightings[sighting].inc(count)
+
+    def alerts_asked_for(self, count: int) -> None:
+        """Count alerts that were left out of webhooks, and taken in by asking for them."""
+        self._asked_for.inc(count)
 
     def decided(self, kind: DecisionKind, reason: Reason) -> None:
         """Count one recorded decision."""
@@ -281,6 +292,8 @@ class Metrics:
         self._unsent_notices.set(backlog.outbox)
         self._parked_notices.set(backlog.parked_notices)
         self._quarantined_targets.set(backlog.quarantined)
+        self._inquiries.set(backlog.inquiries)
+        self._inquiry_age.set(_age(backlog.oldest_inquiry, now))
         self._unfinished_runs.set(backlog.unfinished_runs)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from remediator.clients.alertmanager import Active, AlertmanagerClient, Silent
 from remediator.core.alerts import AlertKey
+from remediator.core.answers import Answer, Silent
 from remediator.core.checks import CheckAnswer, CheckContext, Said
 from remediator.core.episodes import Closed, Episode
+from remediator.core.matchers import Matcher, Operator
 from remediator.core.ports.actions import CheckSpec
+from remediator.core.ports.alertmanagers import Alertmanagers
 
 
 class AlertResolved:
@@ -19,7 +21,7 @@ class AlertResolved:
     counts, which is that each episode was closed by a webhook that said `resolved`.
     """
 
-    def __init__(self, spec: CheckSpec, alertmanagers: AlertmanagerClient) -> None:
+    def __init__(self, spec: CheckSpec, alertmanagers: Alertmanagers) -> None:
         self._spec = spec
         self._alertmanagers = alertmanagers
 
@@ -30,8 +32,8 @@ class AlertResolved:
     async def look(self, context: CheckContext) -> CheckAnswer:
         if not context.episodes:
             return CheckAnswer(Said.ERROR, "no alert led here, so that there is none to have resolved")
-        heard = await self._alertmanagers.firing({each.alertname for each in context.episodes})
-        active = [each for each in heard if isinstance(each, Active)]
+        heard = await self._alertmanagers.ask(_narrowed(context.episodes))
+        active = [each for each in heard if isinstance(each, Answer)]
         if (firing := _firing(active, context.episodes)) is not None:
             return firing
         if silent := [each for each in heard if isinstance(each, Silent)]:
@@ -47,7 +49,14 @@ class AlertResolved:
         return CheckAnswer(Said.YES, detail, {"alertmanagers": [each.url for each in active]})
 
 
-def _firing(active: Sequence[Active], episodes: Sequence[Episode]) -> CheckAnswer | None:
+def _narrowed(episodes: Sequence[Episode]) -> list[Matcher]:
+    """What narrows the question: the alerts' name, if they share one."""
+    names = {each.alertname for each in episodes}
+    name = names.pop() if len(names) == 1 else ""
+    return [Matcher("alertname", Operator.EQUAL, name)] if name else []
+
+
+def _firing(active: Sequence[Answer], episodes: Sequence[Episode]) -> CheckAnswer | None:
     for each in active:
         still = [episode for episode in episodes if episode.fingerprint in each.fingerprints]
         if still:

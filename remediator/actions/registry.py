@@ -10,9 +10,9 @@ from remediator.actions.kubernetes.rollout_restart import Restart
 from remediator.actions.kubernetes.rollout_undo import Undo
 from remediator.actions.kubernetes.scale import SetReplicas
 from remediator.actions.specs import ACTIONS, CHECKS
-from remediator.clients.alertmanager import AlertmanagerClient
 from remediator.clients.kubernetes import KubernetesClient
 from remediator.core.ports.actions import Action, ActionSpec, Check, CheckSpec
+from remediator.core.ports.alertmanagers import Alertmanagers
 
 _ACTIONS: Mapping[str, Callable[[ActionSpec, KubernetesClient], Action]] = {
     "kubernetes.rollout_undo": Undo,
@@ -33,7 +33,7 @@ def build_actions(kubernetes: KubernetesClient) -> Mapping[str, Action]:
     return {name: make(ACTIONS[name], kubernetes) for name, make in _ACTIONS.items()}
 
 
-def build_checks(kubernetes: KubernetesClient, alertmanagers: AlertmanagerClient) -> Mapping[str, Check]:
+def build_checks(kubernetes: KubernetesClient, alertmanagers: Alertmanagers) -> Mapping[str, Check]:
     """Every check by name."""
     resolved = AlertResolved(CHECKS["alert.resolved"], alertmanagers)
     return {name: make(CHECKS[name], kubernetes) for name, make in _CHECKS.items()} | {

@@ -14,6 +14,7 @@ from remediator.core.episodes import Episode, Sighting
 from remediator.core.events import Event
 from remediator.core.guards import Quarantine, Question, Verdict
 from remediator.core.ids import DecisionId, EpisodeId, RulebookHash, RunId, WebhookId
+from remediator.core.inquiries import LeftOut
 from remediator.core.notices import Envelope, Lane
 from remediator.core.runs import Attempt, Run, RunState
 from remediator.core.targets import Target
@@ -33,14 +34,14 @@ class RawWebhook:
 class Intake:
     """A webhook taken apart: its alerts, or the reason why it is no v4 payload.
 
-    ``truncated`` is how many alerts of its group Alertmanager left out. ``more`` says that these are not
-    all alerts of the webhook: the rest follows, and until then it counts as not taken.
+    ``left_out`` is what Alertmanager left out of it. ``more`` says that these are not all alerts of the
+    webhook: the rest follows, and until then it counts as not taken.
     """
 
     webhook: WebhookId
     alerts: tuple[Alert, ...] = ()
     quarantine: str | None = None
-    truncated: int = 0
+    left_out: LeftOut | None = None
     more: bool = False
 
 
@@ -169,7 +170,8 @@ class Backlog:
     """How far behind the daemon is; ages are those of the oldest, ``None`` when there is nothing.
 
     ``episodes`` are those due to be decided now; ``oldest_undecided`` is since when the first of them, or
-    of the webhooks not taken apart yet, has been due. ``quarantined`` counts targets.
+    of the webhooks not taken apart yet, has been due. ``quarantined`` counts targets, ``inquiries`` those
+    that nobody has answered yet.
     """
 
     webhooks: int
@@ -181,6 +183,8 @@ class Backlog:
     quarantined: int
     unfinished_runs: int
     by_lane: Mapping[Lane, int] = field(default_factory=dict)
+    inquiries: int = 0
+    oldest_inquiry: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ class EventKind(StrEnum):
     """What happened; the part before the dot is what it happened to."""
 
     WEBHOOK_QUARANTINED = "webhook.quarantined"
+    INQUIRY_ANSWERED = "inquiry.answered"
+    INQUIRY_LAPSED = "inquiry.lapsed"
     EPISODE_OPENED = "episode.opened"
     EPISODE_REFIRED = "episode.refired"
     EPISODE_RESOLVED = "episode.resolved"

@@ -12,6 +12,7 @@ from remediator.core.notices import Lane
 from remediator.core.ports.channels import Notifier
 from remediator.engine.alarms import Alarms
 from remediator.engine.dispatcher import DispatcherLoop
+from remediator.engine.inquiries import InquiryLoop
 from remediator.engine.intake import IntakeLoop
 from remediator.engine.loops import Loop
 from remediator.engine.outbox import OutboxLoop
@@ -30,6 +31,7 @@ class Engine:
         self._runner = RunnerLoop(parts)
         self._loops: tuple[Loop, ...] = (
             IntakeLoop(parts.store, parts.metrics, alarms),
+            InquiryLoop(parts, alarms),
             DispatcherLoop(parts, alarms),
             self._runner,
             RecoveryLoop(parts),

@@ -77,8 +77,8 @@ class IntakeLoop(Loop):
             _log.warning("webhook quarantined", webhook=intake.webhook, why=intake.quarantine)
             self.metrics.webhook_quarantined()
             self._alarms.alarm("webhook_quarantined", f"webhook {intake.webhook}: {intake.quarantine}")
-        elif intake.truncated and not intake.more:
-            detail = f"webhook {intake.webhook}: Alertmanager left {intake.truncated} alerts out"
+        elif intake.left_out is not None and not intake.more:
+            detail = f"webhook {intake.webhook}: Alertmanager left {intake.left_out.count} alerts out"
             self._alarms.alarm("webhook_truncated", f"{detail}; set max_alerts: 0 in its receiver")
         for sighting, count in observed.sightings.items():
             self.metrics.alerts_seen(sighting, count)

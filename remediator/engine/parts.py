@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from remediator.core.ids import Owner
 from remediator.core.ports.actions import Action, Check
+from remediator.core.ports.alertmanagers import Alertmanagers
 from remediator.core.ports.store import Store
 from remediator.core.rules import Mode
 from remediator.engine.rulebooks import Rulebooks
@@ -25,6 +26,7 @@ class EngineParts:
     rulebooks: Rulebooks
     actions: Mapping[str, Action]
     checks: Mapping[str, Check]
+    alertmanagers: Alertmanagers
     metrics: Metrics
     owner: Owner
     mode: Mode

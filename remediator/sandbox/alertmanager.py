@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -40,6 +41,7 @@ class Alert:
     ends_at: datetime | None = None
     generator_url: str = ""
     silenced_by: tuple[str, ...] = ()
+    inhibited_by: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> str:
@@ -131,16 +133,25 @@ def _rfc3339(at: datetime) -> str:
 class AlertmanagerStandIn:
     """An Alertmanager on loopback that knows the alerts which `fire` and `resolve` tell it of.
 
-    `up_since` is what it claims as its start. `faults` are matched against a request's path.
+    `up_since` is what it claims as its start. `faults` are matched against a request's path. With `token` it
+    answers only those who bear it, as behind a proxy; with `tls` it speaks HTTPS.
     """
 
-    def __init__(self, *, receiver: str = "remediator", up_since: datetime | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        receiver: str = "remediator",
+        up_since: datetime | None = None,
+        token: str | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.faults: Faults[str] = Faults()
         self.up_since = up_since or _now()
         self.polls = 0
         self._receiver = receiver
+        self._token = token
         self._alerts: dict[str, Alert] = {}
-        self._server = LoopbackServer(self._handle)
+        self._server = LoopbackServer(self._handle, tls=tls)
 
     async def __aenter__(self) -> Self:
         await self._server.up()
@@ -175,7 +186,14 @@ class AlertmanagerStandIn:
         for alert in alerts:
             self._alerts.pop(alert.fingerprint, None)
 
+    def restart(self) -> None:
+        """Begin anew as a process does: it keeps no alerts, and is told of them again by `fire`."""
+        self._alerts.clear()
+        self.up_since = _now()
+
     async def _handle(self, http: web.BaseRequest) -> web.StreamResponse:
+        if self._token is not None and http.headers.get("Authorization") != f"Bearer {self._token}":
+            return web.Response(status=401, text="Unauthorized")
         route = _ROUTES.get(http.path)
         if route is None or http.method != "GET":
             return web.Response(status=404, text=f"path {http.path} was not found")
@@ -208,14 +226,15 @@ class AlertmanagerStandIn:
             return web.json_response(str(unreadable), status=400)
         shown = {
             "active": query.get("active", "true") == "true",
-            "suppressed": query.get("silenced", "true") == "true",
+            "silenced": query.get("silenced", "true") == "true",
+            "inhibited": query.get("inhibited", "true") == "true",
         }
         receiver = query.get("receiver")
         here = receiver is None or re2.fullmatch(receiver, self._receiver) is not None
         found = [
             self._gettable(alert) for alert in self.alerts if here and all(m(alert.labels) for m in matches)
         ]
-        return web.json_response([alert for alert in found if shown[alert["status"]["state"]]])
+        return web.json_response([alert for alert in found if all(shown[each] for each in _kinds(alert))])
 
     def _healthy(self, _: web.BaseRequest) -> web.Response:
         return web.Response(text="OK")
@@ -229,9 +248,9 @@ class AlertmanagerStandIn:
             "receivers": [{"name": self._receiver}],
             "startsAt": _milliseconds(alert.starts_at),
             "status": {
-                "inhibitedBy": [],
+                "inhibitedBy": list(alert.inhibited_by),
                 "silencedBy": list(alert.silenced_by),
-                "state": "suppressed" if alert.silenced_by else "active",
+                "state": "suppressed" if alert.silenced_by or alert.inhibited_by else "active",
             },
             "updatedAt": _milliseconds(now),
             "labels": dict(alert.labels),
@@ -245,6 +264,13 @@ _ROUTES: dict[str, Callable[[AlertmanagerStandIn, web.BaseRequest], web.Response
     "/-/healthy": AlertmanagerStandIn._healthy,  # noqa: SLF001
     "/-/ready": AlertmanagerStandIn._healthy,  # noqa: SLF001
 }
+
+
+def _kinds(alert: Mapping[str, Any]) -> list[str]:
+    """Which of the query's switches have to be on for it to be listed."""
+    status = alert["status"]
+    suppressed = [kind for kind in ("silenced", "inhibited") if status[f"{kind}By"]]
+    return suppressed or ["active"]
 
 
 def _milliseconds(at: datetime) -> str:

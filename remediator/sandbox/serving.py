@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self
@@ -19,13 +20,15 @@ LARGEST_BODY = 32 * 1024 * 1024
 class LoopbackServer:
     """Serves one handler on `127.0.0.1`; the port stays the same from the first start on.
 
-    `closing` is set before the server stops, so that a handler which hangs on purpose can let go.
+    `closing` is set before the server stops, so that a handler which hangs on purpose can let go. With `tls`
+    it speaks HTTPS.
     """
 
-    def __init__(self, handler: Handler, port: int = 0) -> None:
+    def __init__(self, handler: Handler, port: int = 0, *, tls: ssl.SSLContext | None = None) -> None:
         self.closing = asyncio.Event()
         self._handler = handler
         self._port = port
+        self._tls = tls
         self._runner: web.ServerRunner | None = None
 
     @property
@@ -35,7 +38,7 @@ class LoopbackServer:
     @property
     def url(self) -> str:
         """The base URL, without a trailing slash."""
-        return f"http://{LOOPBACK}:{self._port}"
+        return f"{'https' if self._tls else 'http'}://{LOOPBACK}:{self._port}"
 
     async def up(self) -> None:
         """Start listening; does nothing when it already does."""
@@ -45,7 +48,7 @@ class LoopbackServer:
         server = web.Server(self._handler, request_factory=_request, access_log=None)
         runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
         await runner.setup()
-        site = web.TCPSite(runner, LOOPBACK, self._port, reuse_address=True)
+        site = web.TCPSite(runner, LOOPBACK, self._port, ssl_context=self._tls, reuse_address=True)
         await site.start()
         self._port = int(runner.addresses[0][1])
         self._runner = runner

@@ -108,6 +108,10 @@ class Settings(_Environment):
     alertmanager_url: Annotated[
         tuple[str, ...], BeforeValidator(parse.text(parse.bases)), Field(repr=False)
     ] = ()
+    #: Sent as a bearer's to each of them whose URL has no user.
+    alertmanager_token: Secret = None
+    #: Certificates to trust there, instead of the system's.
+    alertmanager_ca: Annotated[Path | None, BeforeValidator(parse.text(parse.certificates))] = None
     prometheus_url: Annotated[str | None, BeforeValidator(parse.text(parse.base)), Field(repr=False)] = None
     log_format: Annotated[LogFormat, BeforeValidator(parse.text(parse.log_format))] = "console"
 
@@ -125,6 +129,7 @@ class Settings(_Environment):
             self.slack_bot_token,
             self.slack_signing_secret,
             self.pagerduty_routing_key,
+            self.alertmanager_token,
         )
         urls = (*self.alertmanager_url, self.prometheus_url or "", self.store)
         passwords = [found for each in urls if (found := urlsplit(each).password)]

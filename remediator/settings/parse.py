@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import ssl
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -151,3 +152,13 @@ def readable(text: str) -> Path:
     """Check that the file with this path can be read."""
     read_text(Path(text))
     return Path(text)
+
+
+def certificates(text: str) -> Path:
+    """Check that the file with this path holds certificates."""
+    path = readable(text)
+    try:
+        ssl.create_default_context(cafile=path)
+    except ssl.SSLError:
+        raise ValueError(f"{text} holds no certificates: give it one or more in PEM") from None
+    return path

@@ -18,7 +18,14 @@ from remediator.settings.values import NamedToken
 
 PREFIX = "REMEDIATOR_"
 TOKENS = ("webhook_token", "operator_token", "viewer_token")
-SECRETS = (*TOKENS, "slack_webhook_url", "slack_bot_token", "slack_signing_secret", "pagerduty_routing_key")
+SECRETS = (
+    *TOKENS,
+    "slack_webhook_url",
+    "slack_bot_token",
+    "slack_signing_secret",
+    "pagerduty_routing_key",
+    "alertmanager_token",
+)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
 

@@ -199,6 +199,8 @@ class BacklogView(_View, frozen=True):
     unfinished_runs: int
     oldest_undecided: Instant | None
     oldest_unsent: Instant | None
+    inquiries: int
+    oldest_inquiry: Instant | None
 
 
 class RulebookView(_View, frozen=True):

@@ -188,4 +188,6 @@ def backlog(it: Backlog) -> models.BacklogView:
         unfinished_runs=it.unfinished_runs,
         oldest_undecided=_maybe(it.oldest_undecided),
         oldest_unsent=_maybe(it.oldest_unsent),
+        inquiries=it.inquiries,
+        oldest_inquiry=_maybe(it.oldest_inquiry),
     )

@@ -79,6 +79,26 @@ class Alertmanager:
         now = datetime.now(UTC)
         await self.post(labels, starts_at=starts_at or now - timedelta(seconds=1), ends_at=now)
 
+    async def silence(self, name: str, value: str) -> str:
+        """Silence what has this label, for an hour; gives the silence's id."""
+        now = datetime.now(UTC)
+        wanted = {
+            "matchers": [{"name": name, "value": value, "isRegex": False, "isEqual": True}],
+            "startsAt": now.isoformat(),
+            "endsAt": (now + timedelta(hours=1)).isoformat(),
+            "createdBy": "a test",
+            "comment": "not now",
+        }
+        async with self.session.post(f"{self.url}/api/v2/silences", json=wanted) as answer:
+            assert answer.status == 200, await answer.text()
+            made: str = (await answer.json())["silenceID"]
+            return made
+
+    async def unsilence(self, silence: str) -> None:
+        """End a silence."""
+        async with self.session.delete(f"{self.url}/api/v2/silence/{silence}") as answer:
+            assert answer.status == 200, await answer.text()
+
     async def alerts(self) -> Sequence[Mapping[str, Any]]:
         """What it takes to be firing now."""
         async with self.session.get(f"{self.url}/api/v2/alerts") as answer:
@@ -109,11 +129,17 @@ class Alertmanager:
 
 @asynccontextmanager
 async def running_alertmanager(
-    config: str, directory: Path, *, port: int | None = None
+    config: str,
+    directory: Path,
+    *,
+    port: int | None = None,
+    user: str = "",
+    web_config: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Alertmanager]:
     """Run one with this configuration, alone (no cluster), its state and log below `directory`.
 
-    It listens on `port` of loopback, on a free one unless told which.
+    It listens on `port` of loopback, on a free one unless told which. `user` is the `name:password`, as in a
+    URL, of those that `web_config` lets in.
     """
     binary = find_binary()
     assert binary, "no prometheus-alertmanager here: apt-get install prometheus-alertmanager"
@@ -124,9 +150,13 @@ async def running_alertmanager(
         binary, "--config.file", configuration, "--storage.path", directory / "alertmanager",
         "--web.listen-address", address, "--cluster.listen-address=",
     ]  # fmt: skip
+    if web_config is not None:
+        (directory / "web.yml").write_text(yaml.safe_dump(dict(web_config)))
+        argv += ["--web.config.file", directory / "web.yml"]
     timeout = aiohttp.ClientTimeout(total=10)
     with process("alertmanager", argv, directory) as child:
         async with aiohttp.ClientSession(timeout=timeout) as session:
-            alertmanager = Alertmanager(f"http://{address}", child, session)
+            url = f"http://{user}@{address}" if user else f"http://{address}"
+            alertmanager = Alertmanager(url, child, session)
             await eventually(alertmanager.ready, "Alertmanager ready", within=20)
             yield alertmanager

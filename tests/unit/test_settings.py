@@ -20,6 +20,7 @@ from remediator.settings import (
     load_client_settings,
     load_settings,
 )
+from tests.support.pki import create_pki
 
 SECRET = "s3cr3t-value"
 HASH = f"sha256:{sha256(SECRET.encode()).hexdigest()}"
@@ -131,6 +132,7 @@ def test_no_repr_tells_a_secret(env: Env) -> None:
         PAGERDUTY_ROUTING_KEY=SECRET,
         STORE=f"postgresql://u:{SECRET}@db/x",
         ALERTMANAGER_URL=f"http://u:{SECRET}@a",
+        ALERTMANAGER_TOKEN=SECRET,
         PROMETHEUS_URL=f"http://u:{SECRET}@p",
     )
     settings = load_settings()
@@ -264,6 +266,19 @@ def test_the_client_finds_the_daemon(env: Env, variables: dict[str, str], url: s
     assert load_client_settings().base_url == url
 
 
+def test_certificates_are_read_before_anything_starts(env: Env, tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    env(ALERTMANAGER_CA=file)
+    assert "can't be read" in problems()[0]
+    file.write_text("no certificate")
+    assert problems() == (
+        f"REMEDIATOR_ALERTMANAGER_CA: {file} holds no certificates: give it one or more in PEM",
+    )
+    ca = create_pki(tmp_path / "pki").ca
+    env(ALERTMANAGER_CA=ca)
+    assert load_settings().alertmanager_ca == ca
+
+
 def test_the_client_takes_the_strongest_token(env: Env) -> None:
     env(VIEWER_TOKEN="look")
     assert _token() == "look"
@@ -275,7 +290,8 @@ def test_every_setting_of_the_contract_is_known() -> None:
     contract = (
         "LISTEN TLS_CERT TLS_KEY STORE LEASE_TTL RULES MODE WEBHOOK_TOKEN OPERATOR_TOKEN VIEWER_TOKEN"
         " OPERATORS_FILE SLACK_WEBHOOK_URL SLACK_BOT_TOKEN SLACK_SIGNING_SECRET SLACK_API_URL"
-        " PAGERDUTY_ROUTING_KEY PAGERDUTY_URL ALERTMANAGER_URL PROMETHEUS_URL LOG_FORMAT"
+        " PAGERDUTY_ROUTING_KEY PAGERDUTY_URL ALERTMANAGER_URL ALERTMANAGER_TOKEN ALERTMANAGER_CA"
+        " PROMETHEUS_URL LOG_FORMAT"
     )
     assert {name.upper() for name in Settings.model_fields} == set(contract.split())
 

@@ -10,8 +10,9 @@ Obligations that hold for every method:
   backend is free to retry a transaction.
 - **Failure.** When the ledger can't be reached or written, :class:`StoreUnavailableError` is raised. The
   caller then does not know whether the write was made, and asks again before it acts.
-- **Several replicas.** Methods that hand out work (``undecided``, ``due_envelopes``) never hand the same
-  piece to two callers before ``claim`` is over; work whose claim ran out is handed out again.
+- **Several replicas.** Methods that hand out work (``undecided``, ``due_envelopes``, ``due_inquiries``)
+  never hand the same piece to two callers before ``claim`` is over; work whose claim ran out is handed out
+  again.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ from remediator.core.episodes import Episode, Observation
 from remediator.core.events import Event
 from remediator.core.guards import GuardView, Pause, PauseScope, Quarantine, Verdict
 from remediator.core.ids import Owner, RulebookHash, RunId, Token
+from remediator.core.inquiries import Inquiry
 from remediator.core.leases import Held, Lease
 from remediator.core.notices import Envelope, Lane
 from remediator.core.ports.channels import RuleFiles
@@ -60,6 +62,7 @@ class Topic(StrEnum):
     """What a loop of the engine waits for."""
 
     WEBHOOKS = "webhooks"
+    INQUIRIES = "inquiries"
     EPISODES = "episodes"
     RUNS = "runs"
     OUTBOX = "outbox"
@@ -96,6 +99,21 @@ class Inbox(Protocol):
         resolved or was stale, and none for mere repeats. A webhook already taken is passed over, so two
         replicas that read the same one count it once. An open (source, fingerprint) is unique.
         A slice (``more``) is folded alike and leaves its webhook untaken; folding one again only repeats.
+        With a webhook from which alerts were left out, an inquiry about its group becomes due.
+        """
+        ...
+
+    async def due_inquiries(self, limit: int, claim: timedelta) -> list[Inquiry]:
+        """Inquiries whose time has come, those first that have waited longest."""
+        ...
+
+    async def settle_inquiry(
+        self, inquiry: Inquiry, body: bytes | None, again: timedelta | None, events: Sequence[Event] = ()
+    ) -> None:
+        """Keep what was answered as a webhook of the inquiry's source, and end the inquiry.
+
+        With ``again`` it is not ended, but asked once more after so long. One that was wished for anew since
+        it was handed out does not end either: it is due at once.
         """
         ...
 

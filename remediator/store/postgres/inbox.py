@@ -9,7 +9,9 @@ from datetime import timedelta
 import zstandard
 
 from remediator.core.changes import Intake, Observed, RawWebhook
+from remediator.core.events import Event
 from remediator.core.ids import WebhookId
+from remediator.core.inquiries import Inquiry
 from remediator.core.ports.store import Fold, Topic
 from remediator.store.common.codecs import Row, micros, moment, plain_body
 from remediator.store.common.episodes import Folding
@@ -19,6 +21,7 @@ from remediator.store.postgres.episodes import (
     next_episode_id,
     update_episodes,
 )
+from remediator.store.postgres.inquiries import settle, wish
 from remediator.store.postgres.transaction import Transaction
 from remediator.store.postgres.webhooks import Packed
 
@@ -43,7 +46,8 @@ _TAKE_TURN = (
 #: Longer than a batch takes; so long do alerts wait for who takes the place of a replica that died over one.
 _TURN = timedelta(seconds=2)
 _STILL_UNTAKEN = (
-    "SELECT id FROM webhooks WHERE taken_at IS NULL AND id = ANY($1::bigint[]) ORDER BY id FOR NO KEY UPDATE"
+    "SELECT id, source FROM webhooks WHERE taken_at IS NULL AND id = ANY($1::bigint[])"
+    " ORDER BY id FOR NO KEY UPDATE"
 )
 _MARK_TAKEN = "UPDATE webhooks SET taken_at = $1, quarantine = $2 WHERE id = $3"
 
@@ -84,7 +88,7 @@ def _unpack(rows: list[Row]) -> list[RawWebhook]:
 async def take_webhooks(transaction: Transaction, intakes: Sequence[Intake], fold: Fold) -> list[Observed]:
     """Needs ``Lock.FOLD``: two replicas that fold alerts of one key would both open its episode."""
     ids = [intake.webhook for intake in intakes]
-    untaken = {row[0] for row in await transaction.rows(_STILL_UNTAKEN, ids)}
+    untaken: dict[int, str] = dict(await transaction.rows(_STILL_UNTAKEN, ids))
     fresh = [intake for intake in intakes if intake.webhook in untaken]
     keys = {alert.key for intake in fresh for alert in intake.alerts}
     latest = await latest_episodes(transaction, keys)
@@ -93,9 +97,22 @@ async def take_webhooks(transaction: Transaction, intakes: Sequence[Intake], fol
     await update_episodes(transaction, folding.changed.values())
     await insert_episodes(transaction, folding.opened.values())
     transaction.append_events(folding.events)
+    await wish(transaction, untaken, fresh)
     if folding.opened:
         transaction.topics.add(Topic.EPISODES)
     now = transaction.micros
     marks = [(now, intake.quarantine, intake.webhook) for intake in fresh if not intake.more]
     await transaction.run_for_each(_MARK_TAKEN, marks)
     return observed
+
+
+async def settle_inquiry(
+    transaction: Transaction,
+    inquiry: Inquiry,
+    packed: Sequence[Packed],
+    again: timedelta | None,
+    events: Sequence[Event],
+) -> None:
+    if packed:
+        await save_webhooks(transaction, packed)
+    await settle(transaction, inquiry, again, events)

@@ -31,6 +31,7 @@ from remediator.core.episodes import Episode
 from remediator.core.events import Event
 from remediator.core.guards import GuardView, Pause, PauseScope, Quarantine, Verdict
 from remediator.core.ids import Owner, RulebookHash, RunId, Token
+from remediator.core.inquiries import Inquiry
 from remediator.core.leases import Held, Lease
 from remediator.core.notices import Envelope, Lane
 from remediator.core.ports.channels import RuleFiles
@@ -45,6 +46,7 @@ from remediator.store.postgres import (
     events,
     guard_views,
     inbox,
+    inquiries,
     leases,
     moves,
     outbox,
@@ -55,7 +57,7 @@ from remediator.store.postgres.clock import FRESH, ToldTime
 from remediator.store.postgres.database import DEADLINE, Database
 from remediator.store.postgres.schema import migrate
 from remediator.store.postgres.transaction import Lock, Transaction
-from remediator.store.postgres.webhooks import Packed, WebhookGroups
+from remediator.store.postgres.webhooks import Packed, WebhookGroups, pack
 from remediator.store.postgres.wire import Wire
 
 #: How long a ledger that is closed waits for a database that does not answer (seconds).
@@ -138,6 +140,18 @@ class PostgresStore:
 
     async def take_webhooks(self, intakes: Sequence[Intake], fold: Fold) -> list[Observed]:
         return await self._db.write(partial(inbox.take_webhooks, intakes=intakes, fold=fold), Lock.FOLD)
+
+    async def due_inquiries(self, limit: int, claim: timedelta) -> list[Inquiry]:
+        return await self._db.write(partial(inquiries.due_inquiries, limit=limit, claim=claim))
+
+    async def settle_inquiry(
+        self, inquiry: Inquiry, body: bytes | None, again: timedelta | None, events: Sequence[Event] = ()
+    ) -> None:
+        told = [] if body is None else [(inquiry.source, body)]
+        packed = await asyncio.to_thread(pack, told)
+        await self._db.write(
+            partial(inbox.settle_inquiry, inquiry=inquiry, packed=packed, again=again, events=events)
+        )
 
     async def undecided(self, limit: int, claim: timedelta) -> list[EpisodeWork]:
         return await self._db.write(partial(decisions.undecided, limit=limit, claim=claim))

@@ -28,7 +28,8 @@ _BACKLOG = (
     " least((SELECT min(received_at) FROM webhooks WHERE taken_at IS NULL),"
     " (SELECT min(due_at) FROM episodes WHERE due_at IS NOT NULL AND due_at <= $1)),"
     " (SELECT count(*) FROM outbox WHERE state = 'parked'), (SELECT count(*) FROM quarantines),"
-    " (SELECT count(*) FROM runs WHERE NOT final)"
+    " (SELECT count(*) FROM runs WHERE NOT final), (SELECT count(*) FROM inquiries),"
+    " (SELECT min(made_at) FROM inquiries)"
 )
 _UNSENT = "SELECT lane, count(*), min(created_at) FROM outbox WHERE state = 'unsent' GROUP BY lane"
 
@@ -57,9 +58,8 @@ async def _story(transaction: Transaction, run: Run) -> RunRow:
 
 
 async def backlog(transaction: Transaction) -> Backlog:
-    ((webhooks, episodes, oldest, parked, quarantined, unfinished),) = await transaction.rows(
-        _BACKLOG, transaction.micros
-    )
+    (counted,) = await transaction.rows(_BACKLOG, transaction.micros)
+    webhooks, episodes, oldest, parked, quarantined, unfinished, inquiries, oldest_inquiry = counted
     unsent = await transaction.rows(_UNSENT)
     return Backlog(
         webhooks=webhooks,
@@ -71,4 +71,6 @@ async def backlog(transaction: Transaction) -> Backlog:
         quarantined=quarantined,
         unfinished_runs=unfinished,
         by_lane={Lane(lane): count for lane, count, _ in unsent},
+        inquiries=inquiries,
+        oldest_inquiry=maybe_moment(oldest_inquiry),
     )

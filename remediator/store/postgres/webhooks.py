@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import zstandard
@@ -24,6 +24,12 @@ class Packed:
     source: str
     size: int
     body: bytes
+
+
+def pack(told: Sequence[tuple[str, bytes]]) -> list[Packed]:
+    """Bodies by their sources, as they are kept."""
+    compress = zstandard.ZstdCompressor(level=1).compress
+    return [Packed(source, len(body), compress(body)) for source, body in told]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +90,8 @@ class WebhookGroups:
         if not group:
             return
         try:
-            await self._save(await asyncio.to_thread(_pack, group))
+            told = [(waiting.source, waiting.body) for waiting in group]
+            await self._save(await asyncio.to_thread(pack, told))
         except StoreUnavailableError as error:
             _fail(group, error)
         except StoreError as error:
@@ -102,11 +109,6 @@ class WebhookGroups:
             for waiting in group:
                 if not waiting.saved.done():
                     waiting.saved.set_result(None)
-
-
-def _pack(group: list[_Waiting]) -> list[Packed]:
-    compress = zstandard.ZstdCompressor(level=1).compress
-    return [Packed(waiting.source, len(waiting.body), compress(waiting.body)) for waiting in group]
 
 
 def _fail(group: list[_Waiting], error: StoreError) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import zstandard
 
 from remediator.core.changes import Intake, Observed, RawWebhook
+from remediator.core.events import Event
 from remediator.core.ids import WebhookId
+from remediator.core.inquiries import Inquiry
 from remediator.core.ports.store import Fold, Topic
 from remediator.store.common.codecs import as_json, moment, plain_body
 from remediator.store.common.episodes import Folding
@@ -18,13 +21,16 @@ from remediator.store.sqlite.episodes import (
     update_episodes,
 )
 from remediator.store.sqlite.events import append_events
+from remediator.store.sqlite.inquiries import settle, wish
 from remediator.store.sqlite.transaction import Transaction
 
 _SAVE = "INSERT INTO webhooks (source, received_at, size, body) VALUES (?, ?, ?, ?)"
 _UNTAKEN = (
     "SELECT id, source, received_at, size, body FROM webhooks WHERE taken_at IS NULL ORDER BY id LIMIT ?"
 )
-_STILL_UNTAKEN = "SELECT id FROM webhooks WHERE taken_at IS NULL AND id IN (SELECT value FROM json_each(?))"
+_STILL_UNTAKEN = (
+    "SELECT id, source FROM webhooks WHERE taken_at IS NULL AND id IN (SELECT value FROM json_each(?))"
+)
 _MARK_TAKEN = "UPDATE webhooks SET taken_at = ?, quarantine = ? WHERE id = ?"
 #: Rows read at a time, so that a long queue is not read whole to hand out its beginning.
 _READ = 1000
@@ -53,7 +59,7 @@ def untaken_webhooks(transaction: Transaction, max_bytes: int) -> list[RawWebhoo
 
 def take_webhooks(transaction: Transaction, intakes: Sequence[Intake], fold: Fold) -> list[Observed]:
     ids = as_json([intake.webhook for intake in intakes])
-    untaken = {row[0] for row in transaction.sql.execute(_STILL_UNTAKEN, (ids,))}
+    untaken = dict(transaction.sql.execute(_STILL_UNTAKEN, (ids,)).fetchall())
     fresh = [intake for intake in intakes if intake.webhook in untaken]
     keys = (alert.key for intake in fresh for alert in intake.alerts)
     folding = Folding(fold, transaction.now, latest_episodes(transaction, keys), next_episode_id(transaction))
@@ -61,9 +67,22 @@ def take_webhooks(transaction: Transaction, intakes: Sequence[Intake], fold: Fol
     update_episodes(transaction, folding.changed.values())
     insert_episodes(transaction, folding.opened.values())
     append_events(transaction, folding.events)
+    wish(transaction, untaken, fresh)
     if folding.opened:
         transaction.topics.add(Topic.EPISODES)
     now = transaction.micros
     marks = [(now, intake.quarantine, intake.webhook) for intake in fresh if not intake.more]
     transaction.sql.executemany(_MARK_TAKEN, marks)
     return observed
+
+
+def settle_inquiry(
+    transaction: Transaction,
+    inquiry: Inquiry,
+    body: bytes | None,
+    again: timedelta | None,
+    events: Sequence[Event],
+) -> None:
+    if body is not None:
+        save_webhook(transaction, inquiry.source, body)
+    settle(transaction, inquiry, again, events)

@@ -31,6 +31,7 @@ from remediator.core.episodes import Episode
 from remediator.core.events import Event
 from remediator.core.guards import GuardView, Pause, PauseScope, Quarantine, Verdict
 from remediator.core.ids import Owner, RulebookHash, RunId, Token
+from remediator.core.inquiries import Inquiry
 from remediator.core.leases import Held, Lease
 from remediator.core.notices import Envelope, Lane
 from remediator.core.ports.channels import RuleFiles
@@ -45,6 +46,7 @@ from remediator.store.sqlite import (
     events,
     guard_views,
     inbox,
+    inquiries,
     leases,
     moves,
     outbox,
@@ -113,6 +115,15 @@ class SqliteStore:
 
     async def take_webhooks(self, intakes: Sequence[Intake], fold: Fold) -> list[Observed]:
         return await self._writer.submit(partial(inbox.take_webhooks, intakes=intakes, fold=fold))
+
+    async def due_inquiries(self, limit: int, claim: timedelta) -> list[Inquiry]:
+        return await self._writer.submit(partial(inquiries.due_inquiries, limit=limit, claim=claim))
+
+    async def settle_inquiry(
+        self, inquiry: Inquiry, body: bytes | None, again: timedelta | None, events: Sequence[Event] = ()
+    ) -> None:
+        settle = partial(inbox.settle_inquiry, inquiry=inquiry, body=body, again=again, events=events)
+        await self._writer.submit(settle)
 
     async def undecided(self, limit: int, claim: timedelta) -> list[EpisodeWork]:
         return await self._writer.submit(partial(decisions.undecided, limit=limit, claim=claim))

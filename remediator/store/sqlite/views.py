@@ -20,6 +20,7 @@ _EPISODES = "SELECT count(*), min(due_at) FROM episodes WHERE due_at IS NOT NULL
 _UNSENT = "SELECT lane, count(*), min(created_at) FROM outbox WHERE state = 'unsent' GROUP BY lane"
 _PARKED = "SELECT count(*) FROM outbox WHERE state = 'parked'"
 _QUARANTINED = "SELECT count(*) FROM quarantines"
+_INQUIRIES = "SELECT count(*), min(made_at) FROM inquiries"
 _UNFINISHED = "SELECT count(*) FROM runs WHERE final = 0"
 
 
@@ -71,6 +72,7 @@ def backlog(transaction: Transaction) -> Backlog:
     sql = transaction.sql
     webhooks, oldest_webhook = sql.execute(_WEBHOOKS).fetchone()
     episodes, oldest_due = sql.execute(_EPISODES, (transaction.micros,)).fetchone()
+    inquiries, oldest_inquiry = sql.execute(_INQUIRIES).fetchone()
     unsent = sql.execute(_UNSENT).fetchall()
     waiting = [at for at in (oldest_webhook, oldest_due) if at is not None]
     return Backlog(
@@ -83,4 +85,6 @@ def backlog(transaction: Transaction) -> Backlog:
         quarantined=sql.execute(_QUARANTINED).fetchone()[0],
         unfinished_runs=sql.execute(_UNFINISHED).fetchone()[0],
         by_lane={Lane(lane): count for lane, count, _ in unsent},
+        inquiries=inquiries,
+        oldest_inquiry=maybe_moment(oldest_inquiry),
     )

@@ -10,7 +10,8 @@ import pytest
 
 from remediator.actions.alerts import AlertResolved
 from remediator.actions.specs import CHECKS
-from remediator.clients.alertmanager import AlertmanagerClient, Silent
+from remediator.clients.alertmanager import AlertmanagerClient
+from remediator.core.answers import Silent
 from remediator.core.checks import CheckAnswer, CheckContext, Said
 from remediator.core.episodes import Closed, Episode
 from remediator.core.ids import EpisodeId
@@ -155,7 +156,7 @@ async def test_without_an_alert_there_is_none_to_have_resolved() -> None:
 
 async def test_a_password_in_the_url_is_never_shown() -> None:
     client = AlertmanagerClient(["http://me:hunter2@127.0.0.1:1/prefix/"])
-    [heard] = await client.firing(["x"])
+    [heard] = await client.ask()
     await client.close()
     assert isinstance(heard, Silent)
     assert "hunter2" not in f"{heard}"

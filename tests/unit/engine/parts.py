@@ -13,6 +13,7 @@ from typing import Any
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from remediator.clients.alertmanager import AlertmanagerClient
 from remediator.core.events import EventKind
 from remediator.core.ids import Owner
 from remediator.core.rules import Mode
@@ -68,10 +69,14 @@ def firing(name: str = "Down", **fields: Any) -> dict[str, Any]:
 
 @asynccontextmanager
 async def engine_parts(
-    folder: Path, kind: type[SqliteStore] = SqliteStore, text: str | None = None
+    folder: Path,
+    kind: type[SqliteStore] = SqliteStore,
+    text: str | None = None,
+    *alertmanagers: str,
 ) -> AsyncIterator[Parts]:
     """Parts over a fresh ledger, on these rules or on one that only tells people."""
     store = kind(folder / "ledger.db")
+    asked = AlertmanagerClient(alertmanagers, timeout=1)
     await store.open()
     try:
         (folder / "rules.yaml").write_text(text or rules(page_only()))
@@ -79,8 +84,9 @@ async def engine_parts(
         await rulebooks.boot()
         metrics = Metrics("1.2.3")
         engine = EngineParts(
-            store, rulebooks, {}, {}, metrics, Owner("me"), Mode.OBSERVE, timedelta(seconds=15)
+            store, rulebooks, {}, {}, asked, metrics, Owner("me"), Mode.OBSERVE, timedelta(seconds=15)
         )
         yield Parts(engine, Alarms(store, metrics, ("log",)))
     finally:
+        await asked.close()
         await store.close()

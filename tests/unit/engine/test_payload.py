@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remediator.core.alerts import fingerprint
+from remediator.core.answers import Listed, Standing
 from remediator.core.changes import Intake, RawWebhook
 from remediator.core.ids import WebhookId
-from remediator.engine.payload import take_apart
+from remediator.core.inquiries import LeftOut
+from remediator.engine.payload import put_together, take_apart
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HASH = "0123456789abcdef"
@@ -145,3 +147,32 @@ def test_no_json_raises(payload: dict[str, Any]) -> None:
 @given(st.binary(max_size=200))
 def test_no_bytes_raise(raw: bytes) -> None:
     assert taken(raw).quarantine
+
+
+@pytest.mark.parametrize(("told", "count"), [(0, None), (-1, None), (1, 1), (2**60, 2**31 - 1)])
+def test_what_was_left_out_is_told_with_its_group(told: int, count: int | None) -> None:
+    left_out = taken(
+        body(alert(), truncatedAlerts=told, receiver=r"web\.hook", groupLabels={"g": "1"})
+    ).left_out
+    assert left_out == (None if count is None else LeftOut(count, r"web\.hook", {"g": "1"}))
+
+
+labels = st.dictionaries(st.text(min_size=1, max_size=5), st.text(max_size=5), max_size=3)
+listed = st.builds(
+    Listed,
+    st.integers(0, 2**64 - 1).map(lambda value: f"{value:016x}"),
+    st.just(Standing.ACTIVE),
+    labels,
+    labels,
+    st.datetimes(timezones=st.just(UTC)),
+)
+
+
+@given(st.lists(listed, max_size=3), labels)
+def test_what_is_put_together_is_taken_apart_again(alerts: list[Listed], group: dict[str, str]) -> None:
+    intake = taken(put_together(LeftOut(3, "r", group), alerts))
+    assert (intake.quarantine, intake.left_out) == (None, None)
+    for found, told in zip(intake.alerts, alerts, strict=True):
+        assert (found.fingerprint, found.starts_at) == (told.fingerprint, told.starts_at)
+        assert (found.labels, found.annotations, found.group) == (told.labels, told.annotations, group)
+        assert (found.firing, found.ends_at) == (True, None)
