@@ -12,7 +12,7 @@ from remediator.core.checks import Fact
 from remediator.core.decide import Decision
 from remediator.core.episodes import Episode, Sighting
 from remediator.core.events import Event
-from remediator.core.guards import Quarantine, Question, Verdict
+from remediator.core.guards import NO_LOOKBACK, Lookback, Quarantine, Question, Verdict
 from remediator.core.ids import DecisionId, EpisodeId, RulebookHash, RunId, WebhookId
 from remediator.core.inquiries import LeftOut
 from remediator.core.notices import Envelope, Lane
@@ -67,7 +67,7 @@ class EpisodeWork:
 class DecisionRequest:
     """One rule's question about one episode; ``rule`` is empty when no rule matches.
 
-    ``was`` are the rule's earlier names, whose runs are its own.
+    ``lookback`` is how far its guards look back, and under which names.
     ``last`` marks the episode's last request: with it the episode counts as decided, unless one of its
     decisions is a deferral. ``run`` is the id that a new run would have.
     """
@@ -80,7 +80,7 @@ class DecisionRequest:
     run: RunId
     facts: tuple[Fact, ...] = ()
     last: bool = True
-    was: tuple[str, ...] = ()
+    lookback: Lookback = NO_LOOKBACK
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,9 @@ _PAGED = frozenset(
         Reason.FACT_ERROR,
         Reason.TARGET_INVALID,
         Reason.COOLDOWN,
+        Reason.RATE,
+        Reason.TARGETS,
+        Reason.PER_TARGET,
         Reason.QUARANTINED,
         Reason.PAGE_ONLY,
         Reason.EXPIRED,
@@ -69,7 +72,7 @@ _PAGED = frozenset(
 
 
 #: Refusals that come of what a run of ours did to the target, and may have done to the rule's facts.
-_OUR_DOING = frozenset({Reason.COOLDOWN, Reason.QUARANTINED})
+_OUR_DOING = frozenset({Reason.COOLDOWN, Reason.RATE, Reason.PER_TARGET, Reason.QUARANTINED})
 
 
 def skip(reason: Reason, detail: str = "", answers: tuple[GuardAnswer, ...] = ()) -> Decision:

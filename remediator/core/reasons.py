@@ -25,6 +25,9 @@ class Reason(StrEnum):
     PROTECTED = "protected"
     QUARANTINED = "quarantined"
     COOLDOWN = "cooldown"
+    RATE = "rate"
+    TARGETS = "targets"
+    PER_TARGET = "per_target"
     MODE = "mode"
     LEASE = "lease"
     RULE_GONE = "rule_gone"
@@ -54,6 +57,9 @@ _MEANINGS: dict[Reason, str] = {
     Reason.PROTECTED: "the target is protected",
     Reason.QUARANTINED: "an earlier attempt on the target is not proven either way",
     Reason.COOLDOWN: "the rule acted on this target a short while ago, and the repair did not last",
+    Reason.RATE: "the rule acted on this target as often as its `limits.rate` allows",
+    Reason.TARGETS: "the rule acted on as many targets as its `limits.targets` allows",
+    Reason.PER_TARGET: "this target was acted on as often, or as recently, as `limits.per_target` allows",
     Reason.MODE: "the daemon or the rule is not live",
     Reason.LEASE: "the target is held by another run",
     Reason.RULE_GONE: "the active rulebook no longer has this rule",

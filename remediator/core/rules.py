@@ -11,6 +11,7 @@ from datetime import timedelta
 from enum import IntEnum, StrEnum
 from fnmatch import fnmatchcase
 
+from remediator.core.durations import format_duration
 from remediator.core.ids import RulebookHash
 from remediator.core.matchers import Matcher
 from remediator.core.targets import Target
@@ -43,10 +44,13 @@ class Expect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """At most ``count`` within ``window``."""
+    """At most ``count`` within ``window``: what lies exactly as long ago as the window is out of it."""
 
     count: int
     window: timedelta
+
+    def __str__(self) -> str:
+        return f"{self.count}/{format_duration(self.window)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from remediator.core.checks import Fact, Said
 from remediator.core.decide import Decision, DecisionKind, Obstacle, decide, stands_without_facts, too_early
 from remediator.core.episodes import Episode
 from remediator.core.events import Event, EventKind
-from remediator.core.guards import GuardView, Question
+from remediator.core.guards import NO_LOOKBACK, GuardView, Question
 from remediator.core.ids import EpisodeId, RunId
 from remediator.core.ports.store import StoreUnavailableError, Topic
 from remediator.core.reasons import Reason
@@ -190,7 +190,7 @@ class DispatcherLoop(Loop):
 
     async def _peek(self, request: DecisionRequest, question: Question, now: datetime) -> Decision:
         """What would be decided now if the facts held."""
-        view = await self.store.view(_new_run(request, question, now), question.names)
+        view = await self.store.view(_new_run(request, question, now), question.lookback)
         return decide(request.episode, question, view)
 
     async def _decide(self, book: Book, works: Sequence[tuple[EpisodeWork, list[_Candidate]]]) -> None:
@@ -236,7 +236,7 @@ def _request(episode: Episode, candidate: _Candidate, book: Book, *, last: bool)
         run=new_run_id(),
         facts=candidate.facts,
         last=last,
-        was=candidate.rule.was if candidate.rule else (),
+        lookback=candidate.question.lookback if isinstance(candidate.question, Question) else NO_LOOKBACK,
     )
 
 

@@ -147,7 +147,7 @@ class Driver:
 
     async def _step(self, step: Step) -> None:
         request = self._guards.request(self._run)
-        seen = await self._parts.store.view(self._run, request.question.names)
+        seen = await self._parts.store.view(self._run, request.question.lookback)
         verdict = self._guards.ask(request, seen)
         if not verdict.allows:
             await self._heed(verdict)

@@ -180,7 +180,7 @@ def tell_decision(
         return ()
     lane = Lane.PAGES if decision.page else Lane.REPORTS
     thread = f"{lane.value}:{rule or 'no rule'}:{decision.reason.value}"
-    if decision.page:
+    if decision.page and decision.reason is not Reason.TARGETS:
         thread += f":{target}"
     notice = Notice(
         NoticeKind.DECISION,

@@ -28,7 +28,7 @@ class PerTarget(Strict):
         default=NOTHING, description="How long a target is left alone after any run on it.", examples=["5m"]
     )
     rate: Annotated[tuple[fields.Rate, ...], fields.Listed] = Field(
-        default=(), description="How often in how long.", examples=["4/1h"]
+        default=(), description="How often in how long, each of them.", examples=["4/1h"]
     )
 
 
@@ -37,7 +37,7 @@ class SharedLimits(Strict):
 
     per_target: Annotated[PerTarget | None, fields.OrEmpty] = Field(
         default=None,
-        description="On one target. Not acted on yet: with it, every rule only observes.",
+        description="On one target, whichever rules act on it; a run that they refuse pages.",
         examples=[{"cooldown": "5m", "rate": "4/1h"}],
     )
 

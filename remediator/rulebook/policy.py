@@ -47,11 +47,7 @@ class Policy:
     @property
     def unbuilt(self) -> tuple[str, ...]:
         """Guards that would say no if they were built: with them, no rule may act."""
-        present = (
-            ("limits.per_target", self.said.limits.per_target is not None),
-            ("freezes", bool(self.said.freezes)),
-        )
-        return tuple(name for name, given in present if given)
+        return ("freezes",) if self.said.freezes else ()
 
     @property
     def severity_names(self) -> list[str]:

@@ -160,8 +160,6 @@ def _unbuilt(written: models.Rule, reporter: Reporter) -> tuple[str, ...]:
     places = {
         "when.count": written.when.count is not None,
         "approval": written.approval is not None,
-        "limits.rate": bool(written.limits.rate),
-        "limits.targets": written.limits.targets is not None,
     }
     found = tuple(name for name, given in places.items() if given)
     for name in found:

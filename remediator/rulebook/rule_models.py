@@ -172,12 +172,12 @@ class Limits(Strict):
     )
     rate: Annotated[tuple[fields.Rate, ...], fields.Listed] = Field(
         default=(),
-        description="How often on one target in how long. Not acted on yet: the rule only observes.",
+        description="How often on one target in how long; all of them hold.",
         examples=[["3/1h", "7/1d"]],
     )
     targets: fields.Rate | None = Field(
         default=None,
-        description="On how many distinct targets in how long. Not acted on yet: the rule only observes.",
+        description="On how many distinct targets in how long.",
         examples=["2/10m"],
     )
 

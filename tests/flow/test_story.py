@@ -9,7 +9,18 @@ from tests.support.daemon import World, moment
 from tests.support.rulebooks import SERVICE, TARGET, alert, image, rule, rules
 
 RECENT = {"check": "kubernetes.rolled_out_within", "with": {"window": "1h"}}
-GUARDS = ["pause", "scope", "protection", "quarantine", "cooldown", "brake", "clock"]
+GUARDS = [
+    "pause",
+    "scope",
+    "protection",
+    "quarantine",
+    "cooldown",
+    "rate",
+    "targets",
+    "per_target",
+    "brake",
+    "clock",
+]
 
 
 async def repaired(world: World) -> dict[str, Any]:

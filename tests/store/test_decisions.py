@@ -11,7 +11,7 @@ from remediator.core.checks import CheckAnswer, Fact, Said
 from remediator.core.decide import Decision, DecisionKind
 from remediator.core.episodes import Closed
 from remediator.core.events import Event, EventKind
-from remediator.core.guards import Answer, Guard, GuardAnswer, GuardView, PauseScope
+from remediator.core.guards import Answer, Guard, GuardAnswer, GuardView, Lookback, PauseScope
 from remediator.core.ids import RunId
 from remediator.core.notices import Lane
 from remediator.core.ports.store import Store
@@ -36,6 +36,8 @@ from tests.store.values import (
     skipping,
     take,
 )
+
+NAMES = Lookback(frozenset({"new", "old", "older"}))
 
 
 async def test_new_episodes_are_handed_out_oldest_first(store: Store) -> None:
@@ -292,8 +294,8 @@ async def test_a_renamed_rule_sees_the_runs_of_all_its_names(store: Store, clock
         seen.append(view)
         return skipping(request, view)
 
-    await store.decide([a_request(await an_episode(store), "new", was=("old", "older"))], judge)
-    renamed = await store.view(later, ("old", "older"))
+    await store.decide([a_request(await an_episode(store), "new", lookback=NAMES)], judge)
+    renamed = await store.view(later, NAMES)
     for view in (seen[0], renamed):
         assert view.unfinished is not None
         assert view.last == view.last_acted

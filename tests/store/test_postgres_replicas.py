@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,19 +22,30 @@ from remediator.core.changes import (
 from remediator.core.decide import Decision, DecisionKind
 from remediator.core.episodes import observe
 from remediator.core.events import Event, EventKind
-from remediator.core.guards import Answer, Guard, GuardAnswer, GuardView, Verdict
-from remediator.core.ids import Owner, RulebookHash
+from remediator.core.guards import (
+    Answer,
+    Guard,
+    GuardAnswer,
+    GuardView,
+    Question,
+    Verdict,
+    ask_at_first_intent,
+)
+from remediator.core.ids import Owner, RulebookHash, Token
 from remediator.core.leases import Held, Lease
 from remediator.core.notices import Lane
 from remediator.core.ports.channels import RuleFiles
 from remediator.core.ports.store import Topic
 from remediator.core.reasons import Reason
-from remediator.core.runs import RunState
+from remediator.core.rules import AlertTrigger, Brake, Limits, Rate, Rule, Rulebook
+from remediator.core.runs import Run, RunState
 from remediator.core.targets import Target
+from remediator.core.templates import TargetTemplate
 from remediator.store.postgres import PostgresStore
 from tests.store.clock import FakeClock
 from tests.store.postgres import PostgresBackend
 from tests.store.values import (
+    BOOK,
     CLAIM,
     ME,
     PEER,
@@ -56,6 +67,10 @@ from tests.store.values import (
 
 SOON = timedelta(seconds=20)
 NO = Verdict((GuardAnswer(Guard.BRAKE, Answer.WAITS, "too many", Reason.PARALLEL),))
+
+
+def _service(number: int) -> Target:
+    return Target("default", "deployment", "shop", f"t{number}")
 
 
 @pytest.fixture
@@ -110,7 +125,7 @@ async def test_a_taken_over_run_is_not_moved_by_who_had_it(
 ) -> None:
     """The old holder writes at the very moment at which the new one takes the lease."""
     for number in range(8):
-        target = Target("default", "deployment", "shop", f"t{number}")
+        target = _service(number)
         run = await begin(replicas[0], f"r-{number}", target=target)
         old = await lease(replicas[0], run)
         clock.advance(TTL.total_seconds())
@@ -210,7 +225,7 @@ async def test_many_episodes_of_one_target_are_one_run(replicas: list[PostgresSt
 async def test_no_more_slots_are_taken_than_the_guards_allow(replicas: list[PostgresStore]) -> None:
     ready = []
     for number in range(9):
-        target = Target("default", "deployment", "shop", f"t{number}")
+        target = _service(number)
         run = await begin(replicas[0], f"r-{number}", target=target)
         held = await lease(replicas[0], run)
         ready.append((await advanced(replicas[0], held.token, run, RunState.READY), held.token))
@@ -225,6 +240,36 @@ async def test_no_more_slots_are_taken_than_the_guards_allow(replicas: list[Post
         )
     )
     assert sum(isinstance(answer, Intended) and answer.change is not None for answer in answers) == 3
+
+
+async def test_of_many_that_race_for_the_last_slot_exactly_one_gets_it(
+    replicas: list[PostgresStore],
+) -> None:
+    """The guards themselves are asked, by three replicas at once: one slot of two was taken before."""
+    once = Limits(timedelta(0), targets=Rate(2, timedelta(hours=1)))
+    rule = Rule("rule", AlertTrigger(()), TargetTemplate(()), limits=once)
+    book = Rulebook(BOOK, (rule,), Brake(parallel=99))
+    ready = []
+    for number in range(9):
+        run = await begin(replicas[0], f"r-{number}", target=_service(number))
+        held = await lease(replicas[0], run)
+        ready.append((await advanced(replicas[0], held.token, run, RunState.READY), held.token))
+
+    def request(run: Run) -> IntentRequest:
+        return IntentRequest(Question(rule, run.target, run.mode, (book,)), first=True)
+
+    def ask(request: IntentRequest, view: GuardView) -> Verdict:
+        return ask_at_first_intent(request.question, view)
+
+    def intend(number: int, run: Run, token: Token) -> Awaitable[Intended | Refused]:
+        return replicas[number % 3].intend(token, request(run), ask, Intending(run, token))
+
+    earlier = await intend(0, *ready[0])
+    answers = await asyncio.gather(*(intend(n, *each) for n, each in enumerate(ready[1:])))
+    written = [isinstance(answer, Intended) and answer.change is not None for answer in (earlier, *answers)]
+    assert (written[0], sum(written)) == (True, 2)
+    objections = {answer.verdict.objection for answer in answers if isinstance(answer, Intended)} - {None}
+    assert {said.reason for said in objections if said} == {Reason.TARGETS}
 
 
 async def test_webhooks_that_two_replicas_read_count_once(replicas: list[PostgresStore]) -> None:

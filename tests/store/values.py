@@ -10,7 +10,7 @@ from remediator.core.changes import Decided, DecisionRequest, Intake, IntentRequ
 from remediator.core.decide import Decision, DecisionKind
 from remediator.core.episodes import Episode, observe
 from remediator.core.events import Event
-from remediator.core.guards import GuardView, Question, Verdict
+from remediator.core.guards import NO_LOOKBACK, GuardView, Lookback, Question, Verdict
 from remediator.core.ids import EpisodeId, Owner, RulebookHash, RunId, Token, attempt_id
 from remediator.core.leases import Lease
 from remediator.core.notices import Envelope, Lane, Notice, NoticeKind, Tone
@@ -68,9 +68,9 @@ def a_request(
     target: Target | None = CART,
     run: str = "r-none",
     last: bool = True,
-    was: tuple[str, ...] = (),
+    lookback: Lookback = NO_LOOKBACK,
 ) -> DecisionRequest:
-    return DecisionRequest(episode, rule, target, "P1", BOOK, RunId(run), last=last, was=was)
+    return DecisionRequest(episode, rule, target, "P1", BOOK, RunId(run), last=last, lookback=lookback)
 
 
 def a_run(

@@ -9,28 +9,34 @@ from __future__ import annotations
 
 from remediator.core.guards.asking import ask_at_decision, ask_at_first_intent, ask_before_step
 from remediator.core.guards.values import (
+    NO_LOOKBACK,
     Answer,
     Guard,
     GuardAnswer,
     GuardView,
+    Lookback,
     PastRun,
     Pause,
     PauseScope,
     Quarantine,
     Question,
+    Slot,
     Verdict,
 )
 
 __all__ = [
+    "NO_LOOKBACK",
     "Answer",
     "Guard",
     "GuardAnswer",
     "GuardView",
+    "Lookback",
     "PastRun",
     "Pause",
     "PauseScope",
     "Quarantine",
     "Question",
+    "Slot",
     "Verdict",
     "ask_at_decision",
     "ask_at_first_intent",

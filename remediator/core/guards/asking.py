@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from remediator.core.guards import entry, standing
+from remediator.core.guards import entry, limits, standing
 from remediator.core.guards.values import GuardFunction, GuardView, Question, Verdict
 
 _MODE: tuple[GuardFunction, ...] = (standing.mode,)
@@ -20,7 +20,14 @@ _WAITING_STEP: tuple[GuardFunction, ...] = (
     standing.protection,
     standing.quarantine,
 )
-_ENTRY: tuple[GuardFunction, ...] = (entry.cooldown, entry.parallel, entry.clock)
+_ENTRY: tuple[GuardFunction, ...] = (
+    entry.cooldown,
+    limits.rate,
+    limits.targets,
+    limits.per_target,
+    entry.parallel,
+    entry.clock,
+)
 
 
 def ask_at_decision(question: Question, view: GuardView) -> Verdict:

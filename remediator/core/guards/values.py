@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from remediator.core.ids import AttemptId, RunId
@@ -23,6 +23,9 @@ class Guard(StrEnum):
     PROTECTION = "protection"
     QUARANTINE = "quarantine"
     COOLDOWN = "cooldown"
+    RATE = "rate"
+    TARGETS = "targets"
+    PER_TARGET = "per_target"
     BRAKE = "brake"
     LEASE = "lease"
     CLOCK = "clock"
@@ -110,13 +113,45 @@ class PastRun:
 
 
 @dataclass(frozen=True, slots=True)
+class Slot:
+    """A run's place among those that limits count, taken with its first intent and never given back.
+
+    A decision also sees those that are not ``taken`` yet: of live runs that have begun and will ask for one.
+    """
+
+    run: RunId
+    rule: str
+    target: Target
+    at: datetime
+    taken: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Lookback:
+    """How far back the guards of one question look.
+
+    ``names`` are further ones that the rule has or had, whose past is its own; ``limits`` is the longest
+    window or cooldown of the limits that count slots.
+    """
+
+    names: frozenset[str] = frozenset()
+    limits: timedelta = timedelta(0)
+
+
+#: For who asks about nothing that is counted.
+NO_LOOKBACK = Lookback()
+
+
+@dataclass(frozen=True, slots=True)
 class GuardView:
     """What the store knows about one rule and target at one instant, the asking run itself excluded.
 
     ``unfinished`` is a run of this rule on this target that has not ended; ``last`` the newest one that
-    ended; ``last_acted`` the newest ended one that reached an intent; ``parallel`` how many live runs
-    have taken a slot and not ended. ``firing`` is false when every episode of the asking run has closed.
-    ``acting_from`` lies ahead while a clock jump is being waited out.
+    ended; ``last_acted`` the newest ended one that reached an intent, and ``last_on_target`` the same of any
+    rule; ``parallel`` how many live runs have taken a slot and not ended. ``slots`` are those of this rule
+    or this target within the question's lookback, those of others too where it is convenient. ``firing`` is
+    false when every episode of the asking run has closed. ``acting_from`` lies ahead while a clock jump is
+    being waited out.
     """
 
     now: datetime
@@ -125,6 +160,8 @@ class GuardView:
     unfinished: PastRun | None = None
     last: PastRun | None = None
     last_acted: PastRun | None = None
+    last_on_target: PastRun | None = None
+    slots: tuple[Slot, ...] = ()
     parallel: int = 0
     firing: bool = True
     acting_from: datetime | None = None
@@ -149,6 +186,15 @@ class Question:
     def names(self) -> frozenset[str]:
         """What the rule is and was called in any of its versions."""
         return frozenset[str]().union(*(rule.names for rule in self.versions))
+
+    @property
+    def lookback(self) -> Lookback:
+        """How far back the store has to look for these guards."""
+        limits = [rule.limits for rule in self.versions]
+        shared = [book.per_target for book in self.books if book.per_target is not None]
+        rates = [rate for one in (*limits, *shared) for rate in (*one.rate, one.targets) if rate is not None]
+        lengths = [*(rate.window for rate in rates), *(one.cooldown for one in shared)]
+        return Lookback(self.names, max(lengths, default=timedelta(0)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ Obligations that hold for every method:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
@@ -44,7 +44,7 @@ from remediator.core.changes import (
 )
 from remediator.core.episodes import Episode, Observation
 from remediator.core.events import Event
-from remediator.core.guards import GuardView, Pause, PauseScope, Quarantine, Verdict
+from remediator.core.guards import NO_LOOKBACK, GuardView, Lookback, Pause, PauseScope, Quarantine, Verdict
 from remediator.core.ids import Owner, RulebookHash, RunId, Token
 from remediator.core.inquiries import Inquiry
 from remediator.core.leases import Held, Lease
@@ -131,7 +131,7 @@ class Inbox(Protocol):
         ``judge`` gets each request with its episode as it is now, so that one which closed since it was
         handed out begins nothing. All requests about one episode come in one call. ``parallel`` counts
         every unfinished live run here, those included that wait for their slot, so that no more are begun
-        than may act at once.
+        than may act at once; so do ``slots``, where theirs are marked as not taken yet.
         """
         ...
 
@@ -188,17 +188,14 @@ class Runs(Protocol):
     ) -> Intended | Refused:
         """Ask the guards and, if they allow it, write the intent, in one transaction.
 
-        ``ask`` gets a view that excludes the asking run, and in which ``parallel`` counts the unfinished
-        live runs that took a slot. If its verdict allows, ``change`` is written as by
-        :meth:`advance`, and with ``request.first`` a slot is taken, which is never given back.
+        ``ask`` gets a view that excludes the asking run, in which ``parallel`` counts the unfinished live
+        runs that took a slot, and ``slots`` are those that were taken. If its verdict allows, ``change`` is
+        written as by :meth:`advance`, and with ``request.first`` a slot is taken, which is never given back.
         """
         ...
 
-    async def view(self, run: Run, names: Collection[str] = ()) -> GuardView:
-        """What the guards would see now for this run's rule and target, the run itself excluded.
-
-        ``names`` are further ones that the rule has or had; their runs count as its own.
-        """
+    async def view(self, run: Run, lookback: Lookback = NO_LOOKBACK) -> GuardView:
+        """What the guards would see now for this run's rule and target, the run itself excluded."""
         ...
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from remediator.core.guards import GuardView, PastRun, Pause, PauseScope, Quarantine
+from remediator.core.guards import GuardView, Lookback, PastRun, Pause, PauseScope, Quarantine, Slot
 from remediator.core.ids import AttemptId, RunId
 from remediator.core.rules import Mode
 from remediator.core.runs import Run, RunState
@@ -15,11 +15,12 @@ from remediator.store.common.codecs import Row, maybe_moment, micros, moment, ta
 
 #: A rule's name and a target as people write it.
 RuleOnTarget = tuple[str, str]
-#: A rule, its target, and the other names that it has or had.
-Asked = tuple[str, Target | None, Collection[str]]
+#: A rule, its target, and how far its guards look back.
+Asked = tuple[str, Target | None, Lookback]
 
 #: ``a`` is what was asked about: a run counts for the rule that asks, whatever it was called then.
 PAST_COLUMNS = "a.rule, a.target, r.id, r.state, r.mode, r.created_at, r.ended_at, r.started_at"
+SLOT_COLUMNS = "s.run, s.rule, s.target, s.taken_at"
 PAUSE_COLUMNS = "id, scope, value, why, who, at, until"
 QUARANTINE_COLUMNS = "target, run, attempt, why, at"
 
@@ -35,6 +36,16 @@ def past_from(row: Row) -> tuple[RuleOnTarget, PastRun]:
         reached_intent=started_at is not None,
     )
     return (rule, on), past
+
+
+def on_target(row: Row) -> tuple[str, PastRun]:
+    (_, on), past = past_from(row)
+    return on, past
+
+
+def slot_from(row: Row) -> Slot:
+    run, rule, on, taken_at = row
+    return Slot(RunId(run), rule, target(on), moment(taken_at))
 
 
 def pause_from(row: Row) -> Pause:
@@ -60,8 +71,18 @@ def quarantine_row(held: Quarantine) -> Row:
 def keys_of(asked: Iterable[Asked]) -> list[tuple[str, str, str]]:
     """(rule, target, name) for each name that the rule has or had; who names no target asks about none."""
     return sorted(
-        {(rule, str(on), name) for rule, on, names in asked if on is not None for name in {rule, *names}}
+        {
+            (rule, str(on), name)
+            for rule, on, lookback in asked
+            if on is not None
+            for name in {rule, *lookback.names}
+        }
     )
+
+
+def longest(lengths: Iterable[timedelta]) -> timedelta:
+    """The longest of these, nothing if there are none."""
+    return max(lengths, default=timedelta(0))
 
 
 @dataclass(slots=True)
@@ -76,6 +97,8 @@ class Surroundings:
     unfinished: dict[RuleOnTarget, PastRun] = field(default_factory=dict)
     last: dict[RuleOnTarget, PastRun] = field(default_factory=dict)
     last_acted: dict[RuleOnTarget, PastRun] = field(default_factory=dict)
+    last_on_target: dict[str, PastRun] = field(default_factory=dict)
+    slots: tuple[Slot, ...] = ()
 
     def view(self, rule: str, on: Target | None) -> GuardView:
         key = (rule, "" if on is None else str(on))
@@ -86,6 +109,8 @@ class Surroundings:
             unfinished=self.unfinished.get(key),
             last=self.last.get(key),
             last_acted=self.last_acted.get(key),
+            last_on_target=self.last_on_target.get(key[1]),
+            slots=self.slots,
             parallel=self.parallel,
             acting_from=self.acting_from,
         )
@@ -94,4 +119,6 @@ class Surroundings:
         """Count a run that this transaction creates."""
         past = PastRun(run.id, run.state, run.mode, run.created_at, run.ended_at, run.reached_intent)
         self.unfinished.setdefault((run.rule, str(run.target)), past)
-        self.parallel += run.mode is Mode.LIVE
+        if run.mode is Mode.LIVE:
+            self.parallel += 1
+            self.slots = (*self.slots, Slot(run.id, run.rule, run.target, self.now, taken=False))

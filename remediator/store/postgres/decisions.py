@@ -73,7 +73,7 @@ async def decide(
         await _final_decisions(transaction, asked),
         changed,
         await around_decisions(
-            transaction, ((request.rule, request.target, request.was) for request in requests)
+            transaction, ((request.rule, request.target, request.lookback) for request in requests)
         ),
         await _next_decision_id(transaction),
     )

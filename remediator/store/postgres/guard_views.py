@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from remediator.core.guards import Pause
+from remediator.core.guards import NO_LOOKBACK, Lookback, Pause
 from remediator.core.ids import RunId
 from remediator.core.rules import Mode
 from remediator.core.runs import Run
+from remediator.store.common.codecs import micros
 from remediator.store.common.surroundings import (
     PAST_COLUMNS,
     PAUSE_COLUMNS,
     QUARANTINE_COLUMNS,
+    SLOT_COLUMNS,
     Asked,
     Surroundings,
     keys_of,
+    longest,
+    on_target,
     past_from,
     pause_from,
     quarantine_from,
+    slot_from,
 )
 from remediator.store.postgres.transaction import Transaction
 
@@ -31,6 +37,19 @@ _LAST = f"{_OF_ASKED} AND final ORDER BY ended_at DESC, seq DESC LIMIT 1) r ORDE
 _LAST_ACTED = (
     f"{_OF_ASKED} AND final AND started_at IS NOT NULL ORDER BY ended_at DESC, seq DESC LIMIT 1) r"
     " ORDER BY r.ended_at, r.seq"
+)
+_LAST_ON_TARGET = (
+    f"SELECT {PAST_COLUMNS} FROM unnest($1::text[]) AS u (target) CROSS JOIN LATERAL (SELECT '' AS rule,"
+    " u.target AS target) a CROSS JOIN LATERAL (SELECT * FROM runs WHERE target = a.target AND id <> $2"
+    " AND final AND started_at IS NOT NULL ORDER BY ended_at DESC, seq DESC LIMIT 1) r"
+)
+_SLOTS = (
+    f"SELECT {SLOT_COLUMNS} FROM slots s WHERE s.run <> $1 AND s.taken_at > $2"
+    " AND (s.rule = ANY($3::text[]) OR s.target = ANY($4::text[]))"
+)
+_NOT_TAKEN = (
+    f"SELECT r.id, r.rule, r.target, $1::bigint FROM runs r WHERE NOT r.final AND r.mode = {Mode.LIVE.value}"
+    " AND NOT EXISTS (SELECT 1 FROM slots s WHERE s.run = r.id)"
 )
 _QUARANTINED = f"SELECT {QUARANTINE_COLUMNS} FROM quarantines WHERE target = ANY($1::text[])"
 _LIVE_UNFINISHED = f"SELECT count(*) FROM runs WHERE NOT final AND mode = {Mode.LIVE.value} AND id <> $1"
@@ -50,16 +69,19 @@ async def pauses_in_force(transaction: Transaction) -> tuple[Pause, ...]:
 
 async def around_decisions(transaction: Transaction, asked: Iterable[Asked]) -> Surroundings:
     """For decisions, live runs that wait for their slot count as well: no more are begun than may act."""
-    return await _around(transaction, asked, _LIVE_UNFINISHED, exclude=RunId(""))
+    around = await _around(transaction, list(asked), _LIVE_UNFINISHED, exclude=RunId(""))
+    waiting = await transaction.rows(_NOT_TAKEN, transaction.micros)
+    around.slots += tuple(replace(slot_from(row), taken=False) for row in waiting)
+    return around
 
 
-async def around_run(transaction: Transaction, run: Run, names: Collection[str] = ()) -> Surroundings:
+async def around_run(transaction: Transaction, run: Run, lookback: Lookback = NO_LOOKBACK) -> Surroundings:
     """For a run that is about to act: those that took a slot and have not ended, itself left out."""
-    return await _around(transaction, [(run.rule, run.target, names)], _LIVE_WITH_SLOT, exclude=run.id)
+    return await _around(transaction, [(run.rule, run.target, lookback)], _LIVE_WITH_SLOT, exclude=run.id)
 
 
 async def _around(
-    transaction: Transaction, asked: Iterable[Asked], count: str, *, exclude: RunId
+    transaction: Transaction, asked: Sequence[Asked], count: str, *, exclude: RunId
 ) -> Surroundings:
     around = Surroundings(
         now=transaction.now,
@@ -75,6 +97,12 @@ async def _around(
     around.last = dict(map(past_from, await transaction.rows(_LAST, *bound)))
     around.last_acted = dict(map(past_from, await transaction.rows(_LAST_ACTED, *bound)))
     targets = sorted({on for _, on, _ in keys})
+    limits = longest(lookback.limits for _, _, lookback in asked)
+    if limits:
+        since, names = micros(transaction.now - limits), sorted({name for _, _, name in keys})
+        last = await transaction.rows(_LAST_ON_TARGET, targets, exclude)
+        around.last_on_target = dict(map(on_target, last))
+        around.slots = tuple(map(slot_from, await transaction.rows(_SLOTS, exclude, since, names, targets)))
     held = await transaction.rows(_QUARANTINED, targets)
     around.quarantines = {row[0]: quarantine_from(row) for row in held}
     return around

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -29,7 +29,7 @@ from remediator.core.changes import (
 )
 from remediator.core.episodes import Episode
 from remediator.core.events import Event
-from remediator.core.guards import GuardView, Pause, PauseScope, Quarantine, Verdict
+from remediator.core.guards import NO_LOOKBACK, GuardView, Lookback, Pause, PauseScope, Quarantine, Verdict
 from remediator.core.ids import Owner, RulebookHash, RunId, Token
 from remediator.core.inquiries import Inquiry
 from remediator.core.leases import Held, Lease
@@ -197,8 +197,8 @@ class PostgresStore:
         work = partial(moves.intend, token=token, request=request, ask=ask, change=change)
         return await self._db.write(work, Lock.GUARDS)
 
-    async def view(self, run: Run, names: Collection[str] = ()) -> GuardView:
-        return await self._db.read(partial(moves.view_for, run=run, names=names))
+    async def view(self, run: Run, lookback: Lookback = NO_LOOKBACK) -> GuardView:
+        return await self._db.read(partial(moves.view_for, run=run, lookback=lookback))
 
     # Controls.
 

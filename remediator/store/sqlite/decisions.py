@@ -61,7 +61,9 @@ def decide(transaction: Transaction, requests: Sequence[DecisionRequest], judge:
         transaction.now,
         _final_decisions(transaction, asked),
         _changed_since(transaction, asked.values()),
-        around_decisions(transaction, ((request.rule, request.target, request.was) for request in requests)),
+        around_decisions(
+            transaction, ((request.rule, request.target, request.lookback) for request in requests)
+        ),
         _next_decision_id(transaction),
     )
     decided = [judging.judge(request) for request in requests]

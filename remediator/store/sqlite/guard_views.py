@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from remediator.core.guards import Pause
+from remediator.core.guards import NO_LOOKBACK, Lookback, Pause
 from remediator.core.ids import RunId
 from remediator.core.rules import Mode
 from remediator.core.runs import Run
-from remediator.store.common.codecs import as_json
+from remediator.store.common.codecs import as_json, micros
 from remediator.store.common.surroundings import (
     PAST_COLUMNS,
     PAUSE_COLUMNS,
     QUARANTINE_COLUMNS,
+    SLOT_COLUMNS,
     Asked,
     Surroundings,
     keys_of,
+    longest,
+    on_target,
     past_from,
     pause_from,
     quarantine_from,
+    slot_from,
 )
 from remediator.store.sqlite.transaction import Transaction
 
@@ -36,6 +41,19 @@ _LAST = f"{_OF_ASKED} AND final = 1 ORDER BY ended_at DESC, seq DESC LIMIT 1) OR
 _LAST_ACTED = (
     f"{_OF_ASKED} AND final = 1 AND started_at IS NOT NULL ORDER BY ended_at DESC, seq DESC LIMIT 1)"
     " ORDER BY r.ended_at, r.seq"
+)
+_LAST_ON_TARGET = (
+    f"{_ASKED} SELECT {PAST_COLUMNS} FROM (SELECT DISTINCT '' AS rule, target FROM asked) a JOIN runs r"
+    " ON r.seq = (SELECT seq FROM runs WHERE target = a.target AND id <> ?2 AND final = 1"
+    " AND started_at IS NOT NULL ORDER BY ended_at DESC, seq DESC LIMIT 1)"
+)
+_SLOTS = (
+    f"{_ASKED} SELECT {SLOT_COLUMNS} FROM slots s WHERE s.run <> ?2 AND s.taken_at > ?3"
+    " AND (s.rule IN (SELECT name FROM asked) OR s.target IN (SELECT target FROM asked))"
+)
+_NOT_TAKEN = (
+    f"SELECT r.id, r.rule, r.target, ? FROM runs r WHERE r.final = 0 AND r.mode = {Mode.LIVE.value}"
+    " AND NOT EXISTS (SELECT 1 FROM slots s WHERE s.run = r.id)"
 )
 _QUARANTINED = (
     f"SELECT {QUARANTINE_COLUMNS} FROM quarantines WHERE target IN (SELECT value FROM json_each(?))"
@@ -56,15 +74,18 @@ def pauses_in_force(transaction: Transaction) -> tuple[Pause, ...]:
 
 def around_decisions(transaction: Transaction, asked: Iterable[Asked]) -> Surroundings:
     """For decisions, live runs that wait for their slot count as well: no more are begun than may act."""
-    return _around(transaction, asked, _LIVE_UNFINISHED, exclude=RunId(""))
+    around = _around(transaction, list(asked), _LIVE_UNFINISHED, exclude=RunId(""))
+    waiting = transaction.sql.execute(_NOT_TAKEN, (transaction.micros,))
+    around.slots += tuple(replace(slot_from(row), taken=False) for row in waiting)
+    return around
 
 
-def around_run(transaction: Transaction, run: Run, names: Collection[str] = ()) -> Surroundings:
+def around_run(transaction: Transaction, run: Run, lookback: Lookback = NO_LOOKBACK) -> Surroundings:
     """For a run that is about to act: those that took a slot and have not ended, itself left out."""
-    return _around(transaction, [(run.rule, run.target, names)], _LIVE_WITH_SLOT, exclude=run.id)
+    return _around(transaction, [(run.rule, run.target, lookback)], _LIVE_WITH_SLOT, exclude=run.id)
 
 
-def _around(transaction: Transaction, asked: Iterable[Asked], count: str, *, exclude: RunId) -> Surroundings:
+def _around(transaction: Transaction, asked: Sequence[Asked], count: str, *, exclude: RunId) -> Surroundings:
     sql = transaction.sql
     keys = keys_of(asked)
     around = Surroundings(
@@ -79,6 +100,11 @@ def _around(transaction: Transaction, asked: Iterable[Asked], count: str, *, exc
     around.unfinished = dict(map(past_from, sql.execute(_UNFINISHED, bound)))
     around.last = dict(map(past_from, sql.execute(_LAST, bound)))
     around.last_acted = dict(map(past_from, sql.execute(_LAST_ACTED, bound)))
+    limits = longest(lookback.limits for _, _, lookback in asked)
+    if limits:
+        around.last_on_target = dict(map(on_target, sql.execute(_LAST_ON_TARGET, bound)))
+        since = micros(transaction.now - limits)
+        around.slots = tuple(map(slot_from, sql.execute(_SLOTS, (*bound, since))))
     targets = as_json(sorted({on for _, on, _ in keys}))
     around.quarantines = {row[0]: quarantine_from(row) for row in sql.execute(_QUARANTINED, (targets,))}
     return around

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import replace
 
 from remediator.core.changes import Intended, IntentRequest, Refused, RunChange
-from remediator.core.guards import GuardView, Verdict
+from remediator.core.guards import NO_LOOKBACK, GuardView, Lookback, Verdict
 from remediator.core.ids import Token
 from remediator.core.ports.store import Ask
 from remediator.core.runs import Run, RunState
@@ -47,7 +47,7 @@ def intend(
     run = None if leased is None else run_by_id(transaction, leased)
     if run is None:
         return Refused.LEASE_LOST
-    view = view_for(transaction, run, request.question.names)
+    view = view_for(transaction, run, request.question.lookback)
     verdict = ask(request, view)
     if not verdict.allows:
         return Intended(verdict, None)
@@ -67,6 +67,6 @@ def _take_slot(transaction: Transaction, run: Run) -> None:
     )
 
 
-def view_for(transaction: Transaction, run: Run, names: Collection[str] = ()) -> GuardView:
-    around = around_run(transaction, run, names)
+def view_for(transaction: Transaction, run: Run, lookback: Lookback = NO_LOOKBACK) -> GuardView:
+    around = around_run(transaction, run, lookback)
     return replace(around.view(run.rule, run.target), firing=still_fires(transaction, run.id))

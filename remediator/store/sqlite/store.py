@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from remediator.core.changes import (
 )
 from remediator.core.episodes import Episode
 from remediator.core.events import Event
-from remediator.core.guards import GuardView, Pause, PauseScope, Quarantine, Verdict
+from remediator.core.guards import NO_LOOKBACK, GuardView, Lookback, Pause, PauseScope, Quarantine, Verdict
 from remediator.core.ids import Owner, RulebookHash, RunId, Token
 from remediator.core.inquiries import Inquiry
 from remediator.core.leases import Held, Lease
@@ -167,8 +167,8 @@ class SqliteStore:
         work = partial(moves.intend, token=token, request=request, ask=ask, change=change)
         return await self._writer.submit(work)
 
-    async def view(self, run: Run, names: Collection[str] = ()) -> GuardView:
-        return await self._writer.submit(partial(moves.view_for, run=run, names=names))
+    async def view(self, run: Run, lookback: Lookback = NO_LOOKBACK) -> GuardView:
+        return await self._writer.submit(partial(moves.view_for, run=run, lookback=lookback))
 
     # Controls.
 

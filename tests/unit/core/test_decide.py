@@ -16,13 +16,14 @@ from remediator.core.guards import (
     PauseScope,
     Quarantine,
     Question,
+    Slot,
     ask_at_decision,
     ask_at_first_intent,
     ask_before_step,
 )
 from remediator.core.ids import RunId
 from remediator.core.reasons import Reason
-from remediator.core.rules import Brake, Mode, Rulebook, Selection
+from remediator.core.rules import Brake, Limits, Mode, Rate, Rulebook, Selection
 from remediator.core.runs import RunState
 from remediator.core.targets import Target
 from tests.unit.core.values import BOOK, CART, NOW, after, episode, past, question, rule
@@ -178,13 +179,17 @@ def test_a_refusal_counts_before_a_wait_and_everybody_answers() -> None:
     verdict = ask_at_first_intent(question(), replace(VIEW, pauses=(a_pause(),), last_acted=past()))
     assert verdict.objection is not None
     assert verdict.objection.reason is Reason.COOLDOWN
-    assert len(verdict.answers) == len(ask_at_first_intent(question(), VIEW).answers) == 9
+    assert len(verdict.answers) == len(ask_at_first_intent(question(), VIEW).answers) == 12
 
 
 K, R = DecisionKind, Reason
 CLOSED = {closed: replace(episode(), closed=closed, closed_at=NOW, ended_at=NOW) for closed in Closed}
 UNFINISHED = past(RunState.VERIFYING, ended=None)
 UNDER_BRAKE = replace(VIEW, parallel=3)
+ONCE = Rate(1, timedelta(hours=1))
+LIMITED = replace(rule(), limits=Limits(rate=(ONCE,), targets=ONCE))
+SLOT = Slot(RunId("r-x"), "rollback", CART, NOW)
+ELSEWHERE = replace(SLOT, target=replace(CART, name="pay"))
 DECISIONS = [
     (episode(), question(), VIEW, K.RUN, R.MATCHED, ""),
     (episode(), question(), replace(VIEW, unfinished=UNFINISHED), K.JOIN, R.JOINED, ""),
@@ -218,6 +223,16 @@ DECISIONS = [
     (episode(), Obstacle(R.TARGET_INVALID, "x"), VIEW, K.SKIP, R.TARGET_INVALID, "page"),
     (episode(), Obstacle(R.FACT_ERROR, "x"), VIEW, K.SKIP, R.FACT_ERROR, "page"),
     (episode(), question(), replace(VIEW, pauses=(a_pause(),)), K.SKIP, R.PAUSED, "report"),
+    (episode(), question(LIMITED), replace(VIEW, slots=(SLOT,)), K.SKIP, R.RATE, "page"),
+    (episode(), question(LIMITED), replace(VIEW, slots=(ELSEWHERE,)), K.SKIP, R.TARGETS, "page"),
+    (
+        episode(),
+        question(rule(), Rulebook(BOOK, (rule(),), per_target=Limits(rate=(ONCE,)))),
+        replace(VIEW, slots=(SLOT,)),
+        K.SKIP,
+        R.PER_TARGET,
+        "page",
+    ),
     (episode(), question(), replace(VIEW, quarantine=HELD), K.SKIP, R.QUARANTINED, "page"),
     (
         episode(),
