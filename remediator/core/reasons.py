@@ -24,6 +24,7 @@ class Reason(StrEnum):
     SCOPE = "scope"
     PROTECTED = "protected"
     QUARANTINED = "quarantined"
+    FROZEN = "frozen"
     COOLDOWN = "cooldown"
     RATE = "rate"
     TARGETS = "targets"
@@ -56,6 +57,7 @@ _MEANINGS: dict[Reason, str] = {
     Reason.SCOPE: "the target lies outside the rulebook's scope",
     Reason.PROTECTED: "the target is protected",
     Reason.QUARANTINED: "an earlier attempt on the target is not proven either way",
+    Reason.FROZEN: "the rulebook has a freeze now: nothing is changed until it is over",
     Reason.COOLDOWN: "the rule acted on this target a short while ago, and the repair did not last",
     Reason.RATE: "the rule acted on this target as often as its `limits.rate` allows",
     Reason.TARGETS: "the rule acted on as many targets as its `limits.targets` allows",

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import IntEnum, StrEnum
-from fnmatch import fnmatchcase
 
 from remediator.core.durations import format_duration
+from remediator.core.freezes import Freeze
 from remediator.core.ids import RulebookHash
 from remediator.core.matchers import Matcher
-from remediator.core.targets import Target
+from remediator.core.selections import Selection
 from remediator.core.templates import TargetTemplate
 
 DEFAULT_COOLDOWN = timedelta(minutes=15)
@@ -157,34 +157,6 @@ class Brake:
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
-    """Targets by kind, namespace and name; each list of shell patterns, an empty one holds for all."""
-
-    namespaces: tuple[str, ...] = ()
-    kinds: tuple[str, ...] = ()
-    names: tuple[str, ...] = ()
-
-    def covers(self, target: Target) -> bool:
-        return (
-            _any_of(self.namespaces, _namespace_of(target))
-            and _any_of(self.kinds, target.kind)
-            and _any_of(self.names, target.name)
-        )
-
-
-def _namespace_of(target: Target) -> str:
-    return target.name if target.kind == "namespace" else target.namespace
-
-
-def _any_of(patterns: tuple[str, ...], text: str) -> bool:
-    return not patterns or any(fnmatchcase(text, pattern) for pattern in patterns)
-
-
-#: Never acted on, whatever a rulebook says.
-ALWAYS_PROTECTED = (Selection(namespaces=("kube-system", "kube-public", "kube-node-lease")),)
-
-
-@dataclass(frozen=True, slots=True)
 class Severity:
     """A level of urgency, and the alerts that have it unless their rule says otherwise."""
 
@@ -207,6 +179,7 @@ class Rulebook:
     per_target: Limits | None = None
     scope: Selection | None = None
     protect: tuple[Selection, ...] = ()
+    freezes: tuple[Freeze, ...] = ()
     severities: tuple[Severity, ...] = ()
     default_report: tuple[str, ...] = ("slack:#incidents",)
     warnings: tuple[str, ...] = ()

@@ -156,6 +156,7 @@ def _rulebook(
         per_target=policy.per_target,
         scope=policy.scope,
         protect=policy.protect,
+        freezes=policy.freezes(),
         severities=policy.severities,
         default_report=report,
         warnings=tuple(map(str, warnings)),

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from remediator.core.rules import DEFAULT_DEADLINE
 from remediator.rulebook import fields
+from remediator.rulebook.freezes import FreezeMoment
 from remediator.rulebook.rule_models import NOTHING, Matchers, Rule, Strict, Words
 
 Patterns = Annotated[
@@ -81,6 +82,25 @@ class Selection(Strict):
         default=(), description="Kinds of targets.", examples=[["deployment"]]
     )
     names: Patterns = ()
+
+
+class Freeze(Selection):
+    """A time in which nothing is changed: everywhere, or on the targets that it names."""
+
+    summary: str = Field(default="", description="What is going on.", examples=["Year's end"])
+    begins: FreezeMoment = Field(
+        alias="from",
+        description="When it begins: a day, a time on a day, or one of every week.",
+        examples=["2026-12-20", "fri 18:00"],
+    )
+    ends: FreezeMoment = Field(
+        alias="to",
+        description="When it ends, written as `from` is; a day is frozen to its end.",
+        examples=["2027-01-04", "mon 08:00"],
+    )
+    timezone: fields.Timezone = Field(
+        default="UTC", description="Whose clocks and days these are.", examples=["Europe/London"]
+    )
 
 
 class Severity(Strict):
@@ -178,9 +198,8 @@ class RuleFile(Strict):
     backups: Mapping[str, Any] = Field(
         default={}, description="Backups, by name. Not acted on yet.", examples=[{"nightly": {}}]
     )
-    freezes: tuple[Mapping[str, Any], ...] = Field(
+    freezes: tuple[Freeze, ...] = Field(
         default=(),
-        description="Times in which nothing is changed. "
-        "Not acted on yet: with them, every rule only observes.",
+        description="Times in which nothing is changed; people are told all the same.",
         examples=[[{"summary": "Year's end", "from": "2026-12-20", "to": "2027-01-04"}]],
     )

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
 
-from remediator.core.rules import Brake, Limits, Selection, Severity
+from remediator.core.freezes import Freeze
+from remediator.core.rules import Brake, Limits, Severity
+from remediator.core.selections import Selection
 from remediator.rulebook import models
 from remediator.rulebook.fields import channel
+from remediator.rulebook.freezes import compiled
 from remediator.rulebook.problems import Reporter, nearest, shown
 from remediator.rulebook.validation import Validated
 
@@ -43,11 +47,6 @@ class Policy:
                 taken[key] = getattr(validated.model, key)
         self.broken |= {path[0] for path in validated.left_out if path}
         self.said = self.said.model_copy(update=taken)
-
-    @property
-    def unbuilt(self) -> tuple[str, ...]:
-        """Guards that would say no if they were built: with them, no rule may act."""
-        return ("freezes",) if self.said.freezes else ()
 
     @property
     def severity_names(self) -> list[str]:
@@ -86,10 +85,6 @@ class Policy:
 
     def report(self) -> None:
         """Report what this version loads but does not act on yet, and what is wrong between the keys."""
-        for name in self.unbuilt:
-            reporter = self.reporters[name.partition(".")[0]]
-            message = f"`{name}` is not enforced by this version yet: until it is, every rule only observes"
-            reporter.warn(tuple(name.split(".")), message)
         for name in _NOT_BUILT:
             if getattr(self.said, name):
                 self.reporters[name].warn((name,), f"`{name}` is not acted on by this version yet")
@@ -98,6 +93,7 @@ class Policy:
                 message = f"`brake.{name}` does not stop anything in this version yet; `brake.parallel` does"
                 self.reporters["brake"].warn(("brake", name), message)
         self._report_selections()
+        self.freezes()
 
     def _report_selections(self) -> None:
         for index, each in enumerate(self.said.protect):
@@ -127,6 +123,18 @@ class Policy:
     @property
     def protect(self) -> tuple[Selection, ...]:
         return tuple(_selection(each) for each in self.said.protect)
+
+    def freezes(self) -> tuple[Freeze, ...]:
+        """The freezes; what is wrong between the keys of one is reported."""
+        found = []
+        for index, each in enumerate(self.said.freezes):
+            place = self.reporters["freezes"].below("freezes", index)
+            covered = _selection(each)
+            frozen = compiled(
+                each.summary, each.begins, each.ends, each.timezone, covered, partial(place.error, ("from",))
+            )
+            found += [frozen] if frozen is not None else []
+        return tuple(found)
 
     @property
     def severities(self) -> tuple[Severity, ...]:

@@ -62,7 +62,7 @@ def compile_rule(validated: Validated[models.Rule], policy: Policy, reporter: Re
         report=policy.channels(written.report, "report", reporter),
         mode=_mode(written, reporter),
         goes_on=written.goes_on,
-        unbuilt=_unbuilt(written, reporter) + policy.unbuilt,
+        unbuilt=_unbuilt(written, reporter),
     )
 
 

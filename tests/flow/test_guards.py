@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -225,3 +226,15 @@ def _unfinished(events: list[dict[str, Any]]) -> list[int]:
             open_runs.discard(event["run"])
         counts.append(len(open_runs))
     return counts
+
+
+async def test_in_a_freeze_nothing_is_begun_and_people_are_told(world: World) -> None:
+    now = datetime.now(UTC)
+    days = {"from": f"{now - timedelta(days=1):%Y-%m-%d}", "to": f"{now + timedelta(days=1):%Y-%m-%d}"}
+    await world.start(rules(freezes=[{"summary": "Year's end", **days, "namespaces": [NAMESPACE]}]))
+    await world.fire(await world.break_service())
+    decision = await world.decided("frozen")
+    assert decision["kind"] == "skip"
+    await world.told("frozen", "Year's end")
+    await world.idle()
+    assert world.applied() == []

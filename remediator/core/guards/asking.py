@@ -21,6 +21,7 @@ _WAITING_STEP: tuple[GuardFunction, ...] = (
     standing.quarantine,
 )
 _ENTRY: tuple[GuardFunction, ...] = (
+    entry.freeze,
     entry.cooldown,
     limits.rate,
     limits.targets,

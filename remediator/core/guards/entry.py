@@ -9,6 +9,16 @@ from remediator.core.guards.values import Guard, GuardAnswer, GuardView, Questio
 from remediator.core.reasons import Reason
 
 
+def freeze(question: Question, view: GuardView) -> GuardAnswer:
+    """In a freeze of any rulebook that applies nothing is begun; what has begun goes on."""
+    for frozen in dict.fromkeys(each for book in question.books for each in book.freezes):
+        until = frozen.holds_until(question.target, view.now)
+        if until is not None:
+            detail = f"{frozen.summary or 'a freeze'}, until {until:%Y-%m-%d %H:%M} UTC"
+            return refuse(Guard.FREEZE, Reason.FROZEN, detail)
+    return allow(Guard.FREEZE, "no freeze")
+
+
 def cooldown(question: Question, view: GuardView) -> GuardAnswer:
     """A repair of this rule on this target that did not last is not repeated."""
     last = view.last_acted

@@ -13,7 +13,8 @@ from remediator.core.guards.values import (
     wait,
 )
 from remediator.core.reasons import Reason
-from remediator.core.rules import ALWAYS_PROTECTED, Mode
+from remediator.core.rules import Mode
+from remediator.core.selections import ALWAYS_PROTECTED
 
 
 def firing(_question: Question, view: GuardView) -> GuardAnswer:

@@ -22,6 +22,7 @@ class Guard(StrEnum):
     SCOPE = "scope"
     PROTECTION = "protection"
     QUARANTINE = "quarantine"
+    FREEZE = "freeze"
     COOLDOWN = "cooldown"
     RATE = "rate"
     TARGETS = "targets"

@@ -9,6 +9,7 @@ import pytest
 
 from remediator.core.decide import Decision, DecisionKind, Obstacle, decide
 from remediator.core.episodes import Closed
+from remediator.core.freezes import Dates, Freeze
 from remediator.core.guards import (
     Answer,
     GuardView,
@@ -23,8 +24,9 @@ from remediator.core.guards import (
 )
 from remediator.core.ids import RunId
 from remediator.core.reasons import Reason
-from remediator.core.rules import Brake, Limits, Mode, Rate, Rulebook, Selection
+from remediator.core.rules import Brake, Limits, Mode, Rate, Rulebook
 from remediator.core.runs import RunState
+from remediator.core.selections import Selection
 from remediator.core.targets import Target
 from tests.unit.core.values import BOOK, CART, NOW, after, episode, past, question, rule
 
@@ -36,6 +38,7 @@ def a_pause(scope: PauseScope = PauseScope.ALL, value: str = "", until: float | 
     return Pause(1, scope, value, "storm", "kim", NOW, None if until is None else after(until))
 
 
+FROZEN = Freeze("Launch", Dates(NOW, after(5)), Selection())
 HELD = Quarantine(CART, RunId("r-x"), None, "lost", NOW)
 
 
@@ -68,6 +71,19 @@ def test_a_pause_refuses_an_episode_and_holds_a_run() -> None:
         ask(question(), view).objection for ask in (ask_at_decision, ask_at_first_intent, ask_before_step)
     ]
     assert [one and one.answer for one in asked] == [Answer.REFUSES, Answer.WAITS, Answer.WAITS]
+
+
+def test_a_freeze_keeps_a_run_from_beginning_and_lets_one_that_has_begun_go_on() -> None:
+    """It is an entry guard: what was changed is proven and fallen back from in a freeze too."""
+    asked = question()
+    in_force = replace(asked, books=(*asked.books, replace(asked.books[0], freezes=(FROZEN,))))
+    for ask in (ask_at_decision, ask_at_first_intent):
+        objection = ask(in_force, VIEW).objection
+        assert objection is not None
+        assert (objection.answer, objection.reason) == (Answer.REFUSES, Reason.FROZEN)
+        assert objection.detail == "Launch, until 2026-03-01 12:05 UTC"
+        assert ask(in_force, replace(VIEW, now=after(5))).allows
+    assert ask_before_step(in_force, VIEW).allows
 
 
 def test_the_cooldown_is_over_at_its_very_end() -> None:
@@ -179,7 +195,7 @@ def test_a_refusal_counts_before_a_wait_and_everybody_answers() -> None:
     verdict = ask_at_first_intent(question(), replace(VIEW, pauses=(a_pause(),), last_acted=past()))
     assert verdict.objection is not None
     assert verdict.objection.reason is Reason.COOLDOWN
-    assert len(verdict.answers) == len(ask_at_first_intent(question(), VIEW).answers) == 12
+    assert len(verdict.answers) == len(ask_at_first_intent(question(), VIEW).answers) == 13
 
 
 K, R = DecisionKind, Reason
@@ -248,6 +264,14 @@ DECISIONS = [
         VIEW,
         K.SKIP,
         R.PROTECTED,
+        "report",
+    ),
+    (
+        episode(),
+        question(rule(), Rulebook(BOOK, (rule(),), freezes=(FROZEN,))),
+        VIEW,
+        K.SKIP,
+        R.FROZEN,
         "report",
     ),
 ]

@@ -6,7 +6,8 @@ import pytest
 
 from remediator import shipped_rules
 from remediator.core.rule_index import RuleIndex
-from remediator.core.rules import Mode, Rulebook, Selection
+from remediator.core.rules import Mode, Rulebook
+from remediator.core.selections import Selection
 from tests.unit.rulebook.support import judged
 
 
