@@ -23,8 +23,15 @@ def test_every_generated_part_is_in_the_guide(name: str) -> None:
     assert f"<!-- begin {name} -->\n{parts()[name]}\n<!-- end {name} -->" in GUIDE.read_text()
 
 
+EXAMPLES = re.findall(r"```yaml\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+
+
 def test_the_guide_s_example_loads_without_a_finding() -> None:
-    (example,) = re.findall(r"```yaml\n(.*?)```", GUIDE.read_text(), re.DOTALL)
-    judgement = of_text(example)
+    judgement = of_text(EXAMPLES[0])
     assert (judgement.errors, judgement.warnings) == ((), ())
     assert judgement.rules == 1
+
+
+@pytest.mark.parametrize("example", EXAMPLES[1:])
+def test_every_further_example_of_the_guide_loads(example: str) -> None:
+    assert of_text(example).errors == ()
