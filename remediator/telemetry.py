@@ -145,6 +145,11 @@ _ACTION_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _INTENT_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
+#: What becomes of an episode that nobody tells of, and what a look at one may turn out to be.
+_ENDS = (Sighting.QUIET, Sighting.VANISHED, Sighting.LAPSED)
+_LOOKS = (Sighting.REPEATED, Sighting.REFIRED, *_ENDS)
+
+
 class Metrics:
     """All ``remediator_*`` metrics, in a registry of their own.
 
@@ -169,7 +174,13 @@ class Metrics:
         sightings = counter(
             "webhook_alerts", "Alerts in webhooks, by what they turned out to be.", "sighting"
         )
-        self._sightings = {sighting: sightings.labels(sighting.value) for sighting in Sighting}
+        self._sightings = {told: sightings.labels(told.value) for told in Sighting if told not in _ENDS}
+        looks = counter(
+            "quiet_episodes",
+            "Looks at open episodes that nobody told of for long, by what they turned out to be.",
+            "sighting",
+        )
+        self._looks = {seen: looks.labels(seen.value) for seen in _LOOKS}
         self._quarantined = counter("webhooks_quarantined", "Stored posts that were JSON but no v4 payload.")
         self._asked_for = counter(
             "alertmanager_alerts", "Alerts taken in from Alertmanager's API, since webhooks left them out."
@@ -230,6 +241,11 @@ class Metrics:
     def alerts_asked_for(self, count: int) -> None:
         """Count alerts that were left out of webhooks, and taken in by asking for them."""
         self._asked_for.inc(count)
+
+    def reviewed(self, sightings: Mapping[Sighting, int]) -> None:
+        """Count looks at quiet episodes by what came of them."""
+        for sighting, count in sightings.items():
+            self._looks[sighting].inc(count)
 
     def decided(self, kind: DecisionKind, reason: Reason) -> None:
         """Count one recorded decision."""

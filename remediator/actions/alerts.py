@@ -18,7 +18,7 @@ class AlertResolved:
 
     An Alertmanager proves an alert's absence only if it has been up since before the alert began: one that
     was restarted since may not have heard of it again. Where none can prove it, the ledger's own evidence
-    counts, which is that each episode was closed by a webhook that said `resolved`.
+    counts, which is that each episode was closed by a webhook that said `resolved`, or vanished with proof.
     """
 
     def __init__(self, spec: CheckSpec, alertmanagers: Alertmanagers) -> None:
@@ -74,9 +74,9 @@ def _by_ledger(episodes: Sequence[Episode], why: str) -> CheckAnswer:
     speaking = [
         each for each in episodes if each.closed is not Closed.SUPERSEDED or each.id == newest[each.key]
     ]
-    unresolved = [each for each in speaking if each.closed is not Closed.RESOLVED]
+    unresolved = [each for each in speaking if each.closed not in (Closed.RESOLVED, Closed.VANISHED)]
     if not unresolved:
-        return CheckAnswer(Said.YES, f"resolved by webhook ({why})")
+        return CheckAnswer(Said.YES, f"over, as the ledger has it ({why})")
     told = f"no webhook has said resolved for {_counted(len(unresolved), 'alert')}"
     return CheckAnswer(Said.ERROR, f"{why}, and {told}")
 

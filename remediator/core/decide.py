@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from remediator.core.episodes import Episode
+from remediator.core.episodes import Closed, Episode
 from remediator.core.guards import Answer, GuardAnswer, GuardView, PastRun, Question, ask_at_decision
 from remediator.core.ids import RunId
 from remediator.core.reasons import Reason
@@ -71,6 +71,13 @@ _PAGED = frozenset(
 )
 
 
+#: What is decided about an episode that is over, by how it ended.
+_OVER = {
+    Closed.RESOLVED: (Reason.RESOLVED, ""),
+    Closed.SUPERSEDED: (Reason.SUPERSEDED, ""),
+    Closed.VANISHED: (Reason.RESOLVED, "it vanished from Alertmanager, and nobody told of its end"),
+    Closed.LAPSED: (Reason.RESOLVED, "it was not told of for long, and no Alertmanager could be asked"),
+}
 #: Refusals that come of what a run of ours did to the target, and may have done to the rule's facts.
 _OUR_DOING = frozenset({Reason.COOLDOWN, Reason.RATE, Reason.PER_TARGET, Reason.QUARANTINED})
 
@@ -89,9 +96,8 @@ def skip(reason: Reason, detail: str = "", answers: tuple[GuardAnswer, ...] = ()
 
 def decide(episode: Episode, question: Question | Obstacle, view: GuardView) -> Decision:
     """Decide what one rule does with one episode; pure, so that it may be asked again at will."""
-    if not episode.is_open:
-        reason = Reason.SUPERSEDED if episode.closed == "superseded" else Reason.RESOLVED
-        return skip(reason)
+    if episode.closed is not None:
+        return skip(*_OVER[episode.closed])
     if isinstance(question, Obstacle):
         return skip(question.reason, question.detail)
     early = too_early(episode, question.rule, view.now)

@@ -19,10 +19,16 @@ REFIRE_GAP = timedelta(minutes=5)
 
 
 class Closed(StrEnum):
-    """How an episode ended."""
+    """How an episode ended.
+
+    ``vanished`` without a `resolved`: Alertmanager proves that it has the alert no more. ``lapsed``: it was
+    not told of for long, and nobody could be asked, so that nothing is proven.
+    """
 
     RESOLVED = "resolved"
     SUPERSEDED = "superseded"
+    VANISHED = "vanished"
+    LAPSED = "lapsed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +38,9 @@ class Episode:
     ``starts_at`` is the earliest that was told and ``ended_at`` the end by Alertmanager's clock;
     ``first_seen`` and ``closed_at`` are times of the store; so is ``last_seen``, unless a startsAt was told
     that lies ahead of it: then that is the last that is known of the alert. ``stale_until`` is the end of
-    the episode before it: what a peer still tells of that time is stale.
+    the episode before it: what a peer still tells of that time is stale. ``confirmed_at`` is when asking last
+    found the alert there, though nobody is told of it. Of an episode that vanished or lapsed nobody knows
+    the end.
     """
 
     id: EpisodeId
@@ -49,6 +57,7 @@ class Episode:
     closed: Closed | None = None
     repeats: int = 0
     stale_until: datetime | None = None
+    confirmed_at: datetime | None = None
 
     @property
     def key(self) -> AlertKey:
@@ -62,9 +71,14 @@ class Episode:
     def alertname(self) -> str:
         return self.labels.get("alertname", "")
 
+    @property
+    def last_known(self) -> datetime:
+        """When it was last told of, or found there by asking."""
+        return self.last_seen if self.confirmed_at is None else max(self.last_seen, self.confirmed_at)
+
 
 class Sighting(StrEnum):
-    """What one alert of one webhook turned out to be."""
+    """What one alert of one webhook turned out to be, or one look at a quiet episode (the last three)."""
 
     OPENED = "opened"
     REPEATED = "repeated"
@@ -72,15 +86,22 @@ class Sighting(StrEnum):
     RESOLVED = "resolved"
     STALE = "stale"
     UNKNOWN_RESOLVED = "unknown_resolved"
+    QUIET = "quiet"
+    VANISHED = "vanished"
+    LAPSED = "lapsed"
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What to write for one alert: the changed earlier episode, the new one, or neither."""
+    """What to write for one alert: the changed earlier episode, the new one, or neither.
+
+    ``detail`` says why, where the sighting does not.
+    """
 
     sighting: Sighting
     changed: Episode | None = None
     opened: Episode | None = None
+    detail: str = ""
 
 
 def observe(alert: Alert, latest: Episode | None, now: datetime) -> Observation:
@@ -95,7 +116,7 @@ def observe(alert: Alert, latest: Episode | None, now: datetime) -> Observation:
         return _observe_firing(alert, latest, now)
     if _is_past(alert.starts_at, latest.ended_at):
         return Observation(Sighting.STALE)
-    return Observation(Sighting.OPENED, opened=_open(alert, now, latest.ended_at))
+    return Observation(Sighting.OPENED, opened=_open(alert, now, latest.ended_at or latest.stale_until))
 
 
 def _observe_firing(alert: Alert, latest: Episode, now: datetime) -> Observation:

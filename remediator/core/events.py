@@ -23,6 +23,8 @@ class EventKind(StrEnum):
     EPISODE_REFIRED = "episode.refired"
     EPISODE_RESOLVED = "episode.resolved"
     EPISODE_STALE = "episode.stale"
+    EPISODE_VANISHED = "episode.vanished"
+    EPISODE_LAPSED = "episode.lapsed"
     DECISION_MADE = "decision.made"
     RUN_CREATED = "run.created"
     RUN_JOINED = "run.joined"

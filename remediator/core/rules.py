@@ -166,6 +166,18 @@ class Severity:
 
 
 @dataclass(frozen=True, slots=True)
+class Patience:
+    """How long an open episode may go untold: until it is asked about, until it has vanished, or lapsed.
+
+    Each counts from when it was last told of, or found there by asking.
+    """
+
+    ask_after: timedelta = timedelta(minutes=30)
+    vanish_after: timedelta = timedelta(hours=1)
+    lapse_after: timedelta = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
 class Rulebook:
     """All rules, in order, and the policy, as one value with a hash.
 
@@ -182,6 +194,7 @@ class Rulebook:
     freezes: tuple[Freeze, ...] = ()
     severities: tuple[Severity, ...] = ()
     default_report: tuple[str, ...] = ("slack:#incidents",)
+    patience: Patience = Patience()
     warnings: tuple[str, ...] = ()
 
     def rule(self, name: str) -> Rule | None:

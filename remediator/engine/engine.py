@@ -17,6 +17,7 @@ from remediator.engine.intake import IntakeLoop
 from remediator.engine.loops import Loop
 from remediator.engine.outbox import OutboxLoop
 from remediator.engine.parts import EngineParts
+from remediator.engine.quiet import QuietLoop
 from remediator.engine.recovery import RecoveryLoop
 from remediator.engine.runner import RunnerLoop
 from remediator.engine.watch import WatchLoop
@@ -32,6 +33,7 @@ class Engine:
         self._loops: tuple[Loop, ...] = (
             IntakeLoop(parts.store, parts.metrics, alarms),
             InquiryLoop(parts, alarms),
+            QuietLoop(parts),
             DispatcherLoop(parts, alarms),
             self._runner,
             RecoveryLoop(parts),

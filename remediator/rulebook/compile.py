@@ -159,5 +159,6 @@ def _rulebook(
         freezes=policy.freezes(),
         severities=policy.severities,
         default_report=report,
+        patience=policy.patience,
         warnings=tuple(map(str, warnings)),
     )

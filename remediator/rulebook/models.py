@@ -10,10 +10,12 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from remediator.core.rules import DEFAULT_DEADLINE
+from remediator.core.rules import DEFAULT_DEADLINE, Patience
 from remediator.rulebook import fields
 from remediator.rulebook.freezes import FreezeMoment
 from remediator.rulebook.rule_models import NOTHING, Matchers, Rule, Strict, Words
+
+_PATIENCE = Patience()
 
 Patterns = Annotated[
     tuple[str, ...],
@@ -143,6 +145,27 @@ class Defaults(Strict):
     )
 
 
+class Episodes(Strict):
+    """How long an alert may go untold that no webhook has told the end of."""
+
+    ask_after: fields.PositiveDuration = Field(
+        default=_PATIENCE.ask_after,
+        description="After how long every Alertmanager is asked whether it still fires.",
+        examples=["30m"],
+    )
+    vanish_after: fields.PositiveDuration = Field(
+        default=_PATIENCE.vanish_after,
+        description="After how long it is closed as vanished, if all of them prove that it is gone.",
+        examples=["1h"],
+    )
+    lapse_after: fields.PositiveDuration = Field(
+        default=_PATIENCE.lapse_after,
+        description="After how long it is closed as lapsed, if they can't be asked: "
+        "longer than twice Alertmanager's `repeat_interval`.",
+        examples=["24h"],
+    )
+
+
 class RuleFile(Strict):
     """A rule file of Remediator. Every key but `rules` is policy, and stands in one file only."""
 
@@ -191,6 +214,11 @@ class RuleFile(Strict):
         default=Defaults(),
         description="What rules have when they don't say otherwise.",
         examples=[{"report": ["slack:#incidents"]}],
+    )
+    episodes: Annotated[Episodes, fields.OrEmpty] = Field(
+        default=Episodes(),
+        description="When alerts that nobody tells of any more are asked about, and closed.",
+        examples=[{"ask_after": "30m"}],
     )
     databases: Mapping[str, Any] = Field(
         default={}, description="Databases, by name. Not acted on yet.", examples=[{"production": {}}]

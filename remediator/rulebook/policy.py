@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from functools import partial
 
 from remediator.core.freezes import Freeze
-from remediator.core.rules import Brake, Limits, Severity
+from remediator.core.rules import Brake, Limits, Patience, Severity
 from remediator.core.selections import Selection
 from remediator.rulebook import models
 from remediator.rulebook.fields import channel
@@ -94,12 +94,23 @@ class Policy:
                 self.reporters["brake"].warn(("brake", name), message)
         self._report_selections()
         self.freezes()
+        self._report_patience()
 
     def _report_selections(self) -> None:
         for index, each in enumerate(self.said.protect):
             if not (each.namespaces or each.kinds or each.names) and self.sound("protect"):
                 message = "this protects everything: name namespaces, kinds or names"
                 self.reporters["protect"].error(("protect", index), message)
+
+    def _report_patience(self) -> None:
+        patience = self.patience
+        in_order = patience.ask_after <= patience.vanish_after <= patience.lapse_after
+        if not in_order and self.sound("episodes"):
+            message = (
+                "nothing is closed before it is asked about, nor sooner without proof than with it:"
+                " write `ask_after`, `vanish_after` and `lapse_after` in growing order"
+            )
+            self.reporters["episodes"].error(("episodes",), message)
 
     @property
     def brake(self) -> Brake:
@@ -110,6 +121,11 @@ class Policy:
             parallel=written.parallel,
             failures=written.failures or usual.failures,
         )
+
+    @property
+    def patience(self) -> Patience:
+        written = self.said.episodes
+        return Patience(written.ask_after, written.vanish_after, written.lapse_after)
 
     @property
     def per_target(self) -> Limits | None:

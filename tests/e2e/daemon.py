@@ -48,13 +48,17 @@ class Daemon:
 
     def webhooks(self, result: str) -> int:
         """How many posts of Alertmanagers had that result, by the daemon's own metrics."""
+        return int(self.metric("remediator_webhooks_total", result=result))
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples that have these labels."""
         with urllib.request.urlopen(f"{self.url}/metrics", timeout=10) as answer:
             families = text_string_to_metric_families(answer.read().decode())
             return sum(
-                int(sample.value)
+                sample.value
                 for family in families
                 for sample in family.samples
-                if sample.name == "remediator_webhooks_total" and sample.labels["result"] == result
+                if sample.name == name and labels.items() <= sample.labels.items()
             )
 
     def cli(self, *arguments: str) -> str:

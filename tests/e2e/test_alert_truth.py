@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +122,55 @@ async def test_what_is_silenced_is_not_taken_in(place: Place) -> None:
                 if alert["labels"]["instance"] != "muted"
             }
             assert {event["data"]["fingerprint"] for event in events} == shown
+
+
+SOON = {"episodes": {"ask_after": "1s", "vanish_after": "2s", "lapse_after": "1h"}}
+
+
+async def test_a_silenced_alert_stays_open_and_vanishes_once_it_is_over(place: Place) -> None:
+    """Of what is silenced Alertmanager never sends the end."""
+    async with place.alertmanager() as alertmanager:
+        since = datetime.now(UTC)
+        with place.daemon(alertmanager.url, SOON) as daemon:
+            await alertmanager.post(instance("a"), starts_at=since)
+            await opened(daemon, 1)
+            await alertmanager.silence("instance", "a")
+            await looked(daemon, "quiet", 3)
+            assert not daemon.events("episode.vanished", "episode.lapsed", "episode.resolved")
+            await alertmanager.resolve(instance("a"), starts_at=since)
+            await eventually(lambda: daemon.events("episode.vanished"), "its end", within=20)
+
+
+async def test_an_alertmanager_that_forgot_proves_nothing(place: Place) -> None:
+    """Alerts live in its memory alone: after a restart it has none, though nothing was resolved."""
+    with place.daemon(f"http://127.0.0.1:{place.alertmanager_port}", SOON) as daemon:
+        async with place.alertmanager() as alertmanager:
+            await alertmanager.post(instance("a"))
+            await opened(daemon, 1)
+        async with place.alertmanager() as alertmanager:
+            assert await alertmanager.alerts() == []
+            before = daemon.metric("remediator_quiet_episodes_total", sighting="quiet")
+            await looked(daemon, "quiet", before + 5)
+            await alertmanager.post(instance("b"))
+            await opened(daemon, 2)
+            assert not daemon.events("episode.vanished", "episode.lapsed", "episode.resolved")
+
+
+async def test_an_alert_whose_end_is_never_sent_vanishes(place: Place) -> None:
+    async with place.alertmanager(send_resolved=False) as alertmanager:
+        since = datetime.now(UTC)
+        with place.daemon(alertmanager.url, SOON) as daemon:
+            await alertmanager.post(instance("a"), starts_at=since)
+            await opened(daemon, 1)
+            await looked(daemon, "repeated", 1)
+            await alertmanager.resolve(instance("a"), starts_at=since)
+            await eventually(lambda: daemon.events("episode.vanished"), "its end", within=20)
+
+
+async def looked(daemon: Daemon, sighting: str, times: float) -> None:
+    """Wait until so many looks at quiet episodes turned out so."""
+    await eventually(
+        lambda: daemon.metric("remediator_quiet_episodes_total", sighting=sighting) >= times,
+        f"{times} looks that are {sighting}",
+        within=20,
+    )

@@ -17,7 +17,7 @@ Obligations that hold for every method:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
@@ -42,18 +42,20 @@ from remediator.core.changes import (
     RunFilter,
     RunRow,
 )
-from remediator.core.episodes import Episode, Observation
+from remediator.core.episodes import Episode, Observation, Sighting
 from remediator.core.events import Event
 from remediator.core.guards import NO_LOOKBACK, GuardView, Lookback, Pause, PauseScope, Quarantine, Verdict
-from remediator.core.ids import Owner, RulebookHash, RunId, Token
+from remediator.core.ids import EpisodeId, Owner, RulebookHash, RunId, Token
 from remediator.core.inquiries import Inquiry
 from remediator.core.leases import Held, Lease
 from remediator.core.notices import Envelope, Lane
 from remediator.core.ports.channels import RuleFiles
+from remediator.core.quiet import Look
 from remediator.core.runs import Attempt, Run
 from remediator.core.targets import Target
 
 Fold = Callable[[Alert, Episode | None, datetime], Observation]
+Review = Callable[[Look, Episode | None, datetime], Observation]
 Judge = Callable[[DecisionRequest, GuardView], Decided]
 Ask = Callable[[IntentRequest, GuardView], Verdict]
 
@@ -114,6 +116,17 @@ class Inbox(Protocol):
 
         With ``again`` it is not ended, but asked once more after so long. One that was wished for anew since
         it was handed out does not end either: it is due at once.
+        """
+        ...
+
+    async def quiet_episodes(self, ask_after: timedelta, after: EpisodeId, limit: int) -> list[Episode]:
+        """Open episodes with ids greater than ``after`` that were last known so long ago or longer, by id."""
+        ...
+
+    async def review(self, looks: Sequence[Look], review: Review) -> Mapping[Sighting, int]:
+        """Fold looks at quiet episodes into the latest ones of their keys, as alerts are.
+
+        Gives how many were what, and leaves an event for each that refired, vanished or lapsed.
         """
         ...
 
@@ -307,6 +320,10 @@ class Store(Inbox, Runs, Controls, Outbox, Views, Protocol):
         ...
 
     async def record(self, events: Sequence[Event]) -> None: ...
+
+    async def take_turn(self, what: str, length: timedelta) -> bool:
+        """Whether it is the caller's turn; if so, it is nobody's again before ``length`` is over."""
+        ...
 
     async def wait(self, topic: Topic, timeout: timedelta) -> None:
         """Return when work of this topic may have come, or after ``timeout``; may return early."""

@@ -16,6 +16,7 @@ from remediator.core.notices import Envelope
 from remediator.core.ports.store import Judge
 from remediator.core.runs import Run
 from remediator.store.common.codecs import Row, as_json, decision, fact, micros, moment
+from remediator.store.common.episodes import closed_words
 from remediator.store.common.surroundings import Surroundings
 
 COLUMNS = "id, episode, rule, target, at, rulebook, decision"
@@ -40,7 +41,7 @@ def moved_on(episodes: Iterable[Episode], rows: Iterable[Row]) -> list[EpisodeId
         episode.id: (
             micros(episode.starts_at),
             micros(episode.last_seen),
-            None if episode.closed is None else episode.closed.value,
+            closed_words(episode.closed)[0],
             episode.repeats,
         )
         for episode in episodes

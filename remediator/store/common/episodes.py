@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Generic, Protocol, TypeVar
 
 from remediator.core.alerts import Alert, AlertKey
 from remediator.core.changes import Intake, Observed
 from remediator.core.episodes import Closed, Episode, Observation, Sighting
 from remediator.core.events import Event, EventKind
 from remediator.core.ids import EpisodeId
-from remediator.core.ports.store import Fold
 from remediator.store.common.codecs import Row, as_json, maybe_micros, maybe_moment, micros, moment, strings
 
 COLUMNS = (
     "e.id, e.source, e.fingerprint, e.labels, e.annotations, e.grouping, e.starts_at, e.first_seen,"
-    " e.last_seen, e.ended_at, e.closed_at, e.closed, e.repeats, e.stale_until"
+    " e.last_seen, e.ended_at, e.closed_at, e.closed, e.repeats, e.stale_until, e.confirmed_at, e.closed_as"
 )
 #: The columns of :func:`episode_row`.
 INSERTED = (
     "id, source, fingerprint, labels, annotations, grouping, starts_at, first_seen, last_seen, ended_at,"
-    " closed_at, closed, repeats, stale_until, due_at"
+    " closed_at, closed, repeats, stale_until, confirmed_at, closed_as, due_at"
 )
 
 _EVENTS = {
@@ -28,6 +28,8 @@ _EVENTS = {
     Sighting.REFIRED: EventKind.EPISODE_REFIRED,
     Sighting.RESOLVED: EventKind.EPISODE_RESOLVED,
     Sighting.STALE: EventKind.EPISODE_STALE,
+    Sighting.VANISHED: EventKind.EPISODE_VANISHED,
+    Sighting.LAPSED: EventKind.EPISODE_LAPSED,
 }
 
 
@@ -44,14 +46,23 @@ def episode_from(row: Row) -> Episode:
         last_seen=moment(row[8]),
         ended_at=maybe_moment(row[9]),
         closed_at=maybe_moment(row[10]),
-        closed=None if row[11] is None else Closed(row[11]),
+        closed=None if row[11] is None else Closed(row[15] or row[11]),
         repeats=row[12],
         stale_until=maybe_moment(row[13]),
+        confirmed_at=maybe_moment(row[14]),
     )
+
+
+def closed_words(closed: Closed | None) -> tuple[str | None, str | None]:
+    """How an episode ended, as ``closed`` and ``closed_as`` hold it."""
+    if closed is Closed.VANISHED or closed is Closed.LAPSED:
+        return Closed.RESOLVED.value, closed.value
+    return closed, None
 
 
 def episode_row(episode: Episode, due_at: int) -> Row:
     """A new episode, due to be decided from ``due_at`` on (microseconds)."""
+    closed, closed_as = closed_words(episode.closed)
     return (
         episode.id,
         episode.source,
@@ -64,23 +75,28 @@ def episode_row(episode: Episode, due_at: int) -> Row:
         micros(episode.last_seen),
         maybe_micros(episode.ended_at),
         maybe_micros(episode.closed_at),
-        episode.closed,
+        closed,
         episode.repeats,
         maybe_micros(episode.stale_until),
+        maybe_micros(episode.confirmed_at),
+        closed_as,
         due_at,
     )
 
 
 def changed_row(episode: Episode) -> Row:
     """What folding may change of an episode, and its id."""
+    closed, closed_as = closed_words(episode.closed)
     return (
         as_json(episode.annotations),
         micros(episode.starts_at),
         micros(episode.last_seen),
         maybe_micros(episode.ended_at),
         maybe_micros(episode.closed_at),
-        episode.closed,
+        closed,
         episode.repeats,
+        maybe_micros(episode.confirmed_at),
+        closed_as,
         episode.id,
     )
 
@@ -110,16 +126,33 @@ def numbered(new: Episode, id_: EpisodeId) -> Episode:
         closed=new.closed,
         repeats=new.repeats,
         stale_until=new.stale_until,
+        confirmed_at=new.confirmed_at,
     )
 
 
-class Folding:
+class Keyed(Protocol):
+    """What can be folded: an alert that was told, or a look at a quiet episode."""
+
+    @property
+    def key(self) -> AlertKey: ...
+
+
+Told = TypeVar("Told", bound=Keyed)
+
+
+class Folding(Generic[Told]):
     """Folds alerts into episodes in memory, so that each is written once, as the last alert left it.
 
     ``opened`` and ``changed`` are then to be written, ``changed`` first: a key has one open episode at most.
     """
 
-    def __init__(self, fold: Fold, now: datetime, latest: Mapping[AlertKey, Episode], next_id: int) -> None:
+    def __init__(
+        self,
+        fold: Callable[[Told, Episode | None, datetime], Observation],
+        now: datetime,
+        latest: Mapping[AlertKey, Episode],
+        next_id: int,
+    ) -> None:
         self._fold = fold
         self._now = now
         self._latest = dict(latest)
@@ -128,7 +161,7 @@ class Folding:
         self.changed: dict[EpisodeId, Episode] = {}
         self.events: list[Event] = []
 
-    def take(self, intakes: Sequence[Intake], untaken: Iterable[int]) -> list[Observed]:
+    def take(self: Folding[Alert], intakes: Sequence[Intake], untaken: Iterable[int]) -> list[Observed]:
         """Fold the webhooks that are still untaken, each once; the others are passed over."""
         left = set(untaken)
         observed = []
@@ -140,7 +173,7 @@ class Folding:
                 observed.append(Observed(intake.webhook, {}))
         return observed
 
-    def _take(self, intake: Intake) -> Observed:
+    def _take(self: Folding[Alert], intake: Intake) -> Observed:
         if intake.quarantine is not None:
             data = {"webhook": intake.webhook, "why": intake.quarantine}
             self.events.append(Event(EventKind.WEBHOOK_QUARANTINED, self._now, data))
@@ -149,17 +182,18 @@ class Folding:
         closed: list[EpisodeId] = []
         opened = 0
         for alert in intake.alerts:
-            seen = self._see(alert)
+            seen = self.see(alert)
             sightings[seen.sighting] = sightings.get(seen.sighting, 0) + 1
             opened += seen.opened is not None
             if seen.changed is not None and not seen.changed.is_open:
                 closed.append(seen.changed.id)
         return Observed(intake.webhook, sightings, tuple(closed), opened)
 
-    def _see(self, alert: Alert) -> Observation:
-        key = alert.key
+    def see(self, told: Told) -> Observation:
+        """Fold one in."""
+        key = told.key
         latest = self._latest.get(key)
-        seen = self._fold(alert, latest, self._now)
+        seen = self._fold(told, latest, self._now)
         if seen.changed is not None:
             self._keep(key, seen.changed)
         if seen.opened is not None:
@@ -186,4 +220,6 @@ class Folding:
         }
         if seen.sighting is Sighting.REFIRED and before is not None:
             data["superseded"] = before.id
+        if seen.detail:
+            data["why"] = seen.detail
         self.events.append(Event(kind, self._now, data, episode=after.id))

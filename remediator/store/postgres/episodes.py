@@ -16,10 +16,10 @@ from remediator.store.common.episodes import (
 )
 from remediator.store.postgres.transaction import Transaction, places
 
-_INSERT = f"INSERT INTO episodes ({INSERTED}) VALUES ({places(15)})"
+_INSERT = f"INSERT INTO episodes ({INSERTED}) VALUES ({places(17)})"
 _UPDATE = (
     "UPDATE episodes SET annotations = $1, starts_at = $2, last_seen = $3, ended_at = $4, closed_at = $5,"
-    " closed = $6, repeats = $7 WHERE id = $8"
+    " closed = $6, repeats = $7, confirmed_at = $8, closed_as = $9 WHERE id = $10"
 )
 _BY_IDS = f"SELECT {COLUMNS} FROM episodes e WHERE e.id = ANY($1::bigint[])"
 # Locked in the order of ids, as decisions do: who needs both waits, and nobody in a circle.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -27,17 +27,19 @@ from remediator.core.changes import (
     RunFilter,
     RunRow,
 )
-from remediator.core.episodes import Episode
+from remediator.core.episodes import Episode, Sighting
 from remediator.core.events import Event
 from remediator.core.guards import NO_LOOKBACK, GuardView, Lookback, Pause, PauseScope, Quarantine, Verdict
-from remediator.core.ids import Owner, RulebookHash, RunId, Token
+from remediator.core.ids import EpisodeId, Owner, RulebookHash, RunId, Token
 from remediator.core.inquiries import Inquiry
 from remediator.core.leases import Held, Lease
 from remediator.core.notices import Envelope, Lane
 from remediator.core.ports.channels import RuleFiles
-from remediator.core.ports.store import Ask, Fold, Judge, StoreError, Topic
+from remediator.core.ports.store import Ask, Fold, Judge, Review, StoreError, Topic
+from remediator.core.quiet import Look
 from remediator.core.runs import Attempt, Run
 from remediator.core.targets import Target
+from remediator.store.common.codecs import micros
 from remediator.store.common.wakers import Wakers
 from remediator.store.postgres import (
     controls,
@@ -50,6 +52,7 @@ from remediator.store.postgres import (
     leases,
     moves,
     outbox,
+    quiet,
     runs,
     views,
 )
@@ -123,6 +126,9 @@ class PostgresStore:
     async def record(self, events_: Sequence[Event]) -> None:
         await self._db.write(partial(_post, envelopes=(), new_events=events_))
 
+    async def take_turn(self, what: str, length: timedelta) -> bool:
+        return await self._db.write(partial(_take_turn, what=what, length=length))
+
     async def wait(self, topic: Topic, timeout: timedelta) -> None:
         await self._wakers.wait(topic, timeout)
 
@@ -152,6 +158,14 @@ class PostgresStore:
         await self._db.write(
             partial(inbox.settle_inquiry, inquiry=inquiry, packed=packed, again=again, events=events)
         )
+
+    async def quiet_episodes(self, ask_after: timedelta, after: EpisodeId, limit: int) -> list[Episode]:
+        return await self._db.read(
+            partial(quiet.quiet_episodes, ask_after=ask_after, after=after, limit=limit)
+        )
+
+    async def review(self, looks: Sequence[Look], review: Review) -> Mapping[Sighting, int]:
+        return await self._db.write(partial(quiet.review, looks=looks, fold=review), Lock.FOLD)
 
     async def undecided(self, limit: int, claim: timedelta) -> list[EpisodeWork]:
         return await self._db.write(partial(decisions.undecided, limit=limit, claim=claim))
@@ -281,6 +295,18 @@ async def _prove_durable(transaction: Transaction) -> None:
         " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
         transaction.micros,
     )
+
+
+async def _take_turn(transaction: Transaction, what: str, length: timedelta) -> bool:
+    taken = await transaction.run(
+        "INSERT INTO turns (what, holder, until) VALUES ($1, $2, $3) ON CONFLICT (what) DO UPDATE"
+        " SET holder = excluded.holder, until = excluded.until WHERE turns.until <= $4",
+        what,
+        transaction.claimer,
+        micros(transaction.now + length),
+        transaction.micros,
+    )
+    return bool(taken)
 
 
 async def _post(transaction: Transaction, envelopes: Sequence[Envelope], new_events: Sequence[Event]) -> None:

@@ -18,10 +18,10 @@ from remediator.store.common.episodes import (
 )
 from remediator.store.sqlite.transaction import Transaction
 
-_INSERT = f"INSERT INTO episodes ({INSERTED}) VALUES ({', '.join('?' * 15)})"
+_INSERT = f"INSERT INTO episodes ({INSERTED}) VALUES ({', '.join('?' * 17)})"
 _UPDATE = (
     "UPDATE episodes SET annotations = ?, starts_at = ?, last_seen = ?, ended_at = ?, closed_at = ?,"
-    " closed = ?, repeats = ? WHERE id = ?"
+    " closed = ?, repeats = ?, confirmed_at = ?, closed_as = ? WHERE id = ?"
 )
 # json_each binds a list of any length to one parameter, so that one prepared statement serves them all.
 _BY_IDS = f"SELECT {COLUMNS} FROM episodes e WHERE e.id IN (SELECT value FROM json_each(?))"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -27,17 +27,19 @@ from remediator.core.changes import (
     RunFilter,
     RunRow,
 )
-from remediator.core.episodes import Episode
+from remediator.core.episodes import Episode, Sighting
 from remediator.core.events import Event
 from remediator.core.guards import NO_LOOKBACK, GuardView, Lookback, Pause, PauseScope, Quarantine, Verdict
-from remediator.core.ids import Owner, RulebookHash, RunId, Token
+from remediator.core.ids import EpisodeId, Owner, RulebookHash, RunId, Token
 from remediator.core.inquiries import Inquiry
 from remediator.core.leases import Held, Lease
 from remediator.core.notices import Envelope, Lane
 from remediator.core.ports.channels import RuleFiles
-from remediator.core.ports.store import Ask, Fold, Judge, Topic
+from remediator.core.ports.store import Ask, Fold, Judge, Review, Topic
+from remediator.core.quiet import Look
 from remediator.core.runs import Attempt, Run
 from remediator.core.targets import Target
+from remediator.store.common.codecs import micros
 from remediator.store.common.wakers import Wakers
 from remediator.store.sqlite import (
     controls,
@@ -50,6 +52,7 @@ from remediator.store.sqlite import (
     leases,
     moves,
     outbox,
+    quiet,
     runs,
     views,
 )
@@ -101,6 +104,9 @@ class SqliteStore:
     async def record(self, events_: Sequence[Event]) -> None:
         await self._writer.submit(partial(events.append_events, events=events_))
 
+    async def take_turn(self, what: str, length: timedelta) -> bool:
+        return await self._writer.submit(partial(_take_turn, what=what, length=length))
+
     async def wait(self, topic: Topic, timeout: timedelta) -> None:
         await self._wakers.wait(topic, timeout)
 
@@ -124,6 +130,13 @@ class SqliteStore:
     ) -> None:
         settle = partial(inbox.settle_inquiry, inquiry=inquiry, body=body, again=again, events=events)
         await self._writer.submit(settle)
+
+    async def quiet_episodes(self, ask_after: timedelta, after: EpisodeId, limit: int) -> list[Episode]:
+        find = partial(quiet.quiet_episodes, ask_after=ask_after, after=after, limit=limit)
+        return await self._writer.submit(find)
+
+    async def review(self, looks: Sequence[Look], review: Review) -> Mapping[Sighting, int]:
+        return await self._writer.submit(partial(quiet.review, looks=looks, fold=review))
 
     async def undecided(self, limit: int, claim: timedelta) -> list[EpisodeWork]:
         return await self._writer.submit(partial(decisions.undecided, limit=limit, claim=claim))
@@ -243,6 +256,16 @@ def _prove_durable(transaction: Transaction) -> None:
         " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
         (transaction.micros,),
     )
+
+
+def _take_turn(transaction: Transaction, what: str, length: timedelta) -> bool:
+    until = micros(transaction.now + length)
+    taken = transaction.sql.execute(
+        "INSERT INTO meta (key, value) VALUES (?, ?)"
+        " ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE meta.value <= ?",
+        (f"turn:{what}", until, transaction.micros),
+    )
+    return bool(taken.rowcount)
 
 
 def _post(transaction: Transaction, envelopes: Sequence[Envelope], new_events: Sequence[Event]) -> None:

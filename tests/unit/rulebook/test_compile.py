@@ -13,6 +13,7 @@ from remediator.core.rules import (
     Limits,
     Mode,
     OtherTrigger,
+    Patience,
     Rate,
     Rule,
     Rulebook,
@@ -93,6 +94,7 @@ def test_every_key_of_the_policy_arrives() -> None:
     assert [each.name for each in book.severities] == ["P0", "P3"]
     assert book.severities[0].respond_within == 5 * MINUTE
     assert book.default_report == ("slack:#incidents",)
+    assert book.patience == Patience(20 * MINUTE, 40 * MINUTE, timedelta(days=2))
     plain = book.rules[0]
     assert (plain.was, plain.escalate, plain.deadline) == (("older",), ("lead",), 10 * MINUTE)
     assert plain.goes_on

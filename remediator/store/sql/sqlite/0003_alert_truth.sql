@@ -14,3 +14,10 @@ CREATE TABLE inquiries (
     tries     INTEGER NOT NULL,
     PRIMARY KEY (source, key)
 );
+
+-- When asking last found an alert there of which nobody is told. `closed_as` is the word for how an episode ended
+-- where the version before knows none such: for it, `closed` holds the nearest that it knows.
+ALTER TABLE episodes ADD COLUMN confirmed_at INTEGER;
+ALTER TABLE episodes ADD COLUMN closed_as TEXT;
+-- Open episodes, so that quiet ones are found among them and not among all that ever were.
+CREATE INDEX episodes_still_open ON episodes (id) WHERE closed IS NULL;
