@@ -22,6 +22,7 @@ from remediator import __version__
 from remediator.actions.registry import build_actions, build_checks
 from remediator.clients.alertmanager import AlertmanagerClient
 from remediator.clients.kubernetes import ApiError, KubernetesClient
+from remediator.clients.pagerduty import PagerDuty
 from remediator.clients.slack import SlackBot, SlackWebhook
 from remediator.core.answers import Silent
 from remediator.core.ids import Owner
@@ -35,6 +36,7 @@ from remediator.engine.engine import Engine
 from remediator.engine.parts import EngineParts
 from remediator.engine.rulebooks import Rulebooks
 from remediator.notify.log import LogNotifier
+from remediator.notify.pagerduty import PagerDutyNotifier
 from remediator.notify.slack import SlackNotifier
 from remediator.rulebook.source import FileRules
 from remediator.settings import Settings
@@ -113,6 +115,7 @@ async def _serving(
         owner=_owner(),
         mode=settings.mode,
         lease_ttl=settings.lease_ttl,
+        pager="" in settings.pagerduty_keys,
     )
     acted_on = frozenset(kind for action in actions.values() for kind in action.spec.kinds)
     commands = Commands(store, rulebooks, acted_on)
@@ -155,15 +158,20 @@ def _owner() -> Owner:
 
 
 def _notifiers(settings: Settings) -> Mapping[str, Notifier]:
-    """A notifier per scheme; without Slack, what is meant for it goes to the log."""
-    log = LogNotifier()
+    """A notifier per scheme."""
+    pagerduty = PagerDutyNotifier(PagerDuty(settings.pagerduty_url), settings.pagerduty_keys)
+    notifiers: tuple[Notifier, ...] = (_slack(settings), LogNotifier(), pagerduty)
+    return {each.scheme: each for each in notifiers}
+
+
+def _slack(settings: Settings) -> Notifier:
+    """Without Slack, what is meant for it goes to the log."""
     if settings.slack_bot_token is not None:
         bot = SlackBot(settings.slack_bot_token.get_secret_value(), api_url=settings.slack_api_url)
-        return {"slack": SlackNotifier(bot=bot), "log": log}
+        return SlackNotifier(bot=bot)
     if settings.slack_webhook_url is not None:
-        webhook = SlackWebhook(settings.slack_webhook_url.get_secret_value())
-        return {"slack": SlackNotifier(webhook=webhook), "log": log}
-    return {"slack": LogNotifier("slack"), "log": log}
+        return SlackNotifier(webhook=SlackWebhook(settings.slack_webhook_url.get_secret_value()))
+    return LogNotifier("slack")
 
 
 def _probes(settings: Settings, clients: Clients, rulebooks: Rulebooks) -> Mapping[str, Probe]:

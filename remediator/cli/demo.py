@@ -26,6 +26,7 @@ from remediator.core.rules import Mode
 from remediator.core.runs import Run, RunState
 from remediator.sandbox.alertmanager import AlertmanagerStandIn, webhook
 from remediator.sandbox.kubernetes import StandIn
+from remediator.sandbox.pagerduty import ROUTING_KEY, PagerDutyReceiver
 from remediator.sandbox.scenario import BrokenRollout
 from remediator.sandbox.slack import SlackReceiver
 from remediator.settings import Address, NamedToken, Settings
@@ -55,21 +56,24 @@ async def _demo(*, keep: bool) -> int:
         cluster = await stack.enter_async_context(StandIn())
         alertmanager = await stack.enter_async_context(AlertmanagerStandIn())
         slack = await stack.enter_async_context(SlackReceiver())
+        pagerduty = await stack.enter_async_context(PagerDutyReceiver())
         broken = await stack.enter_async_context(BrokenRollout(cluster, alertmanager))
-        settings = _settings(folder, alertmanager, slack)
+        settings = _settings(folder, alertmanager, slack, pagerduty)
         kubeconfig = str(cluster.kubeconfig(folder / "kubeconfig"))
         daemon = await stack.enter_async_context(running(settings, kubeconfig=kubeconfig))
         view.opening(cluster, daemon.url)
         run = await _play(daemon, broken, view)
         await _reported(slack, run)
-        view.ending(run, cluster, slack)
+        view.ending(run, cluster, slack, pagerduty)
         if keep:
             view.keeping(daemon.url, kubeconfig)
             await _until_interrupted()
     return 0 if run is not None and run.state is RunState.SUCCEEDED else 1
 
 
-def _settings(folder: Path, alertmanager: AlertmanagerStandIn, slack: SlackReceiver) -> Settings:
+def _settings(
+    folder: Path, alertmanager: AlertmanagerStandIn, slack: SlackReceiver, pagerduty: PagerDutyReceiver
+) -> Settings:
     return Settings(
         listen=Address("127.0.0.1", 0),
         store=f"sqlite:///{folder / 'ledger.db'}",
@@ -78,6 +82,8 @@ def _settings(folder: Path, alertmanager: AlertmanagerStandIn, slack: SlackRecei
         webhook_token=(NamedToken("demo-alertmanager", SecretStr(_TOKEN)),),
         slack_bot_token=SecretStr(slack.token),
         slack_api_url=slack.api_url,
+        pagerduty_routing_key=(NamedToken("", SecretStr(ROUTING_KEY)),),
+        pagerduty_url=pagerduty.url,
         alertmanager_url=(alertmanager.url,),
     )
 

@@ -17,6 +17,7 @@ from remediator.core.events import Event, EventKind
 from remediator.core.reasons import Reason
 from remediator.core.runs import Run, RunState
 from remediator.sandbox.kubernetes import StandIn
+from remediator.sandbox.pagerduty import PagerDutyReceiver
 from remediator.sandbox.scenario import NAMESPACE, NEIGHBOUR, SERVICE
 from remediator.sandbox.slack import SlackReceiver
 from remediator.sandbox.terminal import render_message
@@ -84,13 +85,17 @@ class DemoView:
         row.add_row(f"{after:.3f}s", kind, Text(_detail(event)))
         self._console.print(row)
 
-    def ending(self, run: Run | None, cluster: StandIn, slack: SlackReceiver) -> None:
-        """The scene afterwards, and what Slack shows."""
+    def ending(
+        self, run: Run | None, cluster: StandIn, slack: SlackReceiver, pagerduty: PagerDutyReceiver
+    ) -> None:
+        """The scene afterwards, what Slack shows, and whom PagerDuty woke."""
         print_ = self._console.print
         print_()
         print_(Line("[bold]What people see in Slack", style="cyan"))
         for message in slack.messages:
             print_(render_message(message.payload))
+        woken = [f"  [bold red]paged[/] {escape(each.summary)}" for each in pagerduty.incidents]
+        print_("\n".join(woken) or "PagerDuty woke nobody.")
         print_()
         print_(Line("[bold]The cluster now", style="green"))
         print_(self._deployments(cluster))

@@ -17,8 +17,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlsplit
 
+from remediator.clients.answers import is_url, kind_of, retry_after
 from remediator.clients.proxies import proxy_for
 from remediator.core.ports.channels import Delivered, Delivery, Rejected, TryAgain
 
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 API_URL = "https://slack.com/api/"
 TIMEOUT = timedelta(seconds=10)
-#: However long a 429 asks us to wait, it is asked again after a day.
-LONGEST_WAIT = timedelta(days=1)
 
 Blocks = Sequence[dict[str, Any]]
 
@@ -228,7 +226,7 @@ class _Answer:
         """What an answer that is no success means for the message."""
         said = self.word or f"HTTP {self.status}"
         if self.status == 429 or self.word in _PASSING or self.status in (408, *range(500, 600)):
-            return TryAgain(f"Slack says {said} {where}", _retry_after(self.headers))
+            return TryAgain(f"Slack says {said} {where}", retry_after(self.headers))
         if self.status == 200 and self.word in ("", "ok"):
             return TryAgain(
                 f"HTTP 200 {where}, but not in Slack's words: something else answers in its place"
@@ -250,7 +248,7 @@ async def _ask(
     import aiohttp
     from slack_sdk.errors import SlackApiError
 
-    if not _is_url(url):
+    if not is_url(url):
         return _NO_URL
     try:
         async with asyncio.timeout(timeout.total_seconds()):
@@ -262,9 +260,9 @@ async def _ask(
     except aiohttp.InvalidURL:
         return _NO_URL
     except (aiohttp.ClientError, OSError) as error:
-        return TryAgain(f"Slack can't be reached ({_kind(error)})")
+        return TryAgain(f"Slack can't be reached ({kind_of(error)})")
     except Exception as error:  # noqa: BLE001 - the SDK trips in its own ways over an answer that isn't Slack's
-        return TryAgain(f"Slack's answer can't be understood ({_kind(error)}): is a proxy in between?")
+        return TryAgain(f"Slack's answer can't be understood ({kind_of(error)}): is a proxy in between?")
 
 
 def _answer(response: Any) -> _Answer:
@@ -275,26 +273,6 @@ def _answer(response: Any) -> _Answer:
     said = body.get("error") or getattr(response, "body", "") or ""
     word = str(said).strip()
     return _Answer(int(status), response.headers or {}, word if _WORD.fullmatch(word) else "", body)
-
-
-def _retry_after(headers: Mapping[str, str]) -> timedelta | None:
-    value = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
-    if not re.fullmatch(r"\d{1,9}(\.\d{1,9})?", value.strip()):
-        return None
-    return min(timedelta(seconds=float(value)), LONGEST_WAIT)
-
-
-def _kind(error: BaseException) -> str:
-    reason = getattr(getattr(error, "os_error", error), "strerror", None)
-    return f"{type(error).__name__}: {reason}" if isinstance(reason, str) else type(error).__name__
-
-
-def _is_url(url: str) -> bool:
-    try:
-        address = urlsplit(url)
-    except ValueError:
-        return False
-    return address.scheme in ("http", "https") and bool(address.hostname)
 
 
 def _silent_logger() -> logging.Logger:

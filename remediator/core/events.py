@@ -56,6 +56,8 @@ class EventKind(StrEnum):
     RULEBOOK_ACTIVATED = "rulebook.activated"
     RULEBOOK_REFUSED = "rulebook.refused"
     RULEBOOK_DRIFTED = "rulebook.drifted"
+    PAGE_OPENED = "page.opened"
+    PAGE_OVER = "page.over"
     NOTICE_PARKED = "notice.parked"
     ALARM_RAISED = "alarm.raised"
     CLOCK_JUMPED = "clock.jumped"

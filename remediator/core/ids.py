@@ -7,6 +7,7 @@ from typing import NewType
 WebhookId = NewType("WebhookId", int)
 EpisodeId = NewType("EpisodeId", int)
 DecisionId = NewType("DecisionId", int)
+PageId = NewType("PageId", int)
 #: ``r-`` and ten Crockford base32 characters, made by the engine; short enough to be typed at night.
 RunId = NewType("RunId", str)
 #: ``RUN/STEP/N``: readable on the target, unique because a run numbers its own attempts.

@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from remediator.core.ids import RunId
+from remediator.core.contacts import Contact
+from remediator.core.ids import EpisodeId, RunId
 
 #: The most lines that a notice collects from those whose place it took.
 MOST_LINES = 20
@@ -19,6 +20,7 @@ class NoticeKind(StrEnum):
     RUN = "run"
     DECISION = "decision"
     ALARM = "alarm"
+    PAGE = "page"
 
 
 class Lane(StrEnum):
@@ -45,7 +47,8 @@ class Notice:
     ``title`` and ``summary`` are one sentence each; ``fields`` are name and value; ``lines`` a timeline,
     oldest first; ``diff`` a unified diff or empty; ``commands`` what a person may type next.
     ``final`` says that no later notice will update this one. ``count`` is how many like things it tells of:
-    0 for the state of one thing, of which only the newest counts.
+    0 for the state of one thing, of which only the newest counts. ``evidence`` are named lists of lines for
+    channels that have the room.
     """
 
     kind: NoticeKind
@@ -61,6 +64,7 @@ class Notice:
     final: bool = False
     page: bool = False
     count: int = 1
+    evidence: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 #: What sounds worse comes first.
@@ -74,7 +78,7 @@ def following(old: Notice, new: Notice) -> Notice:
     Of more than :data:`MOST_LINES` lines the newest are kept. A run's notice tells its whole story anew.
     """
     count = old.count + new.count
-    if new.kind is NoticeKind.RUN:
+    if new.kind in (NoticeKind.RUN, NoticeKind.PAGE):
         return replace(new, count=count)
     return replace(
         new,
@@ -93,6 +97,32 @@ def _more_urgent(old: str, new: str) -> str:
     return new or old
 
 
+class Signal(StrEnum):
+    """What an envelope says to a pager about its thread, which is one incident there."""
+
+    TRIGGER = "trigger"
+    ACKNOWLEDGE = "acknowledge"
+    RESOLVE = "resolve"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a page is about, by which the ledger knows when it is over, and whom it calls in turn.
+
+    With ``held`` it is over when the quarantine that ``run`` left is lifted, else when the alerts of the run
+    and ``episode`` have resolved. With neither run nor episode only its own ``RESOLVE`` ends it. ``reports``
+    are the channels that hear of who answers.
+    """
+
+    run: RunId | None = None
+    episode: EpisodeId | None = None
+    rule: str = ""
+    target: str = ""
+    held: bool = False
+    reports: tuple[str, ...] = ()
+    chain: tuple[Contact, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """A notice with its address.
@@ -101,6 +131,9 @@ class Envelope:
     With a ``key``, a later envelope of the same channel, thread and key replaces an unsent one
     (``count`` adds up) and updates a sent one in place where the channel can; a ``standalone`` one also
     replaces unsent ones, but once sent it stays as it is, and nothing is threaded below it.
+
+    ``signal`` is for pagers, which know a thread as one incident. A ``call`` opens a page in the ledger.
+    ``otherwise`` are the channels that take it when this one can't.
     """
 
     channel: str
@@ -109,3 +142,6 @@ class Envelope:
     key: str = ""
     lane: Lane = Lane.REPORTS
     standalone: bool = False
+    signal: Signal | None = None
+    call: Call | None = None
+    otherwise: tuple[str, ...] = ()

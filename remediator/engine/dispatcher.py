@@ -17,6 +17,7 @@ from remediator.core.episodes import Episode
 from remediator.core.events import Event, EventKind
 from remediator.core.guards import NO_LOOKBACK, GuardView, Question
 from remediator.core.ids import EpisodeId, RunId
+from remediator.core.paging import Audience
 from remediator.core.ports.store import StoreUnavailableError, Topic
 from remediator.core.reasons import Reason
 from remediator.core.rules import Rule
@@ -203,7 +204,8 @@ class DispatcherLoop(Loop):
                 requests.append(request)
 
         def judge(request: DecisionRequest, view: GuardView) -> Decided:
-            return _judged(request, questions[request.run], view, book)
+            candidate = questions[request.run]
+            return _judged(request, candidate, view, self._parts.audience(book.rulebook, candidate.rule))
 
         for decided in await self.store.decide(requests, judge):
             self.metrics.decided(decided.decision.kind, decided.decision.reason)
@@ -240,13 +242,12 @@ def _request(episode: Episode, candidate: _Candidate, book: Book, *, last: bool)
     )
 
 
-def _judged(request: DecisionRequest, candidate: _Candidate, view: GuardView, book: Book) -> Decided:
+def _judged(request: DecisionRequest, candidate: _Candidate, view: GuardView, audience: Audience) -> Decided:
     decision = decide(request.episode, candidate.question, view)
     if not candidate.told:
         decision = replace(decision, report=False, page=False)
     if _needs_facts(request, candidate, decision):
         decision = _ask_again(request, candidate, view)
-    channels = book.rulebook.report_to(candidate.rule)
     event = _decision_event(request, decision, view.now)
     if decision.kind is DecisionKind.RUN and isinstance(candidate.question, Question):
         run = _new_run(request, candidate.question, view.now)
@@ -262,15 +263,14 @@ def _judged(request: DecisionRequest, candidate: _Candidate, view: GuardView, bo
         story = Story(
             run,
             candidate.question.rule.summary,
-            channels,
+            audience,
             (request.episode,),
             request.facts,
             events=(created,),
+            answers=decision.answers,
         )
         return Decided(decision, run, (event, created), tell_run(story))
-    envelopes = tell_decision(
-        decision, request.episode, request.rule, str(request.target or ""), request.severity, channels
-    )
+    envelopes = tell_decision(decision, request, audience)
     return Decided(decision, None, (event, *_joined_event(request, decision, view.now)), envelopes)
 
 

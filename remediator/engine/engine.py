@@ -16,6 +16,7 @@ from remediator.engine.inquiries import InquiryLoop
 from remediator.engine.intake import IntakeLoop
 from remediator.engine.loops import Loop
 from remediator.engine.outbox import OutboxLoop
+from remediator.engine.pages import PagesLoop
 from remediator.engine.parts import EngineParts
 from remediator.engine.quiet import QuietLoop
 from remediator.engine.recovery import RecoveryLoop
@@ -38,6 +39,7 @@ class Engine:
             self._runner,
             RecoveryLoop(parts),
             *(OutboxLoop(parts.store, parts.metrics, notifiers, alarms, lane) for lane in Lane),
+            PagesLoop(parts.store, parts.metrics),
             WatchLoop(parts),
             alarms,
         )

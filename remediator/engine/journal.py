@@ -7,9 +7,11 @@ from dataclasses import replace
 from datetime import datetime
 
 from remediator.core.changes import IntentRequest, Refused, RunChange, RunRow
+from remediator.core.decide import DecisionKind
 from remediator.core.events import Event, EventKind
 from remediator.core.guards import GuardView, Quarantine, Verdict
 from remediator.core.ids import Token
+from remediator.core.paging import Audience
 from remediator.core.ports.store import Ask, Store
 from remediator.core.reasons import Reason
 from remediator.core.rules import Rule
@@ -142,7 +144,7 @@ class Journal:
     async def refresh(self) -> None:
         """Take over what others wrote about the run meanwhile, such as episodes that joined."""
         rows = await self._store.run_row(self.run.id)
-        self.story = story_of(rows[0], self.rule, self.story.channels)
+        self.story = story_of(rows[0], self.rule, self.story.audience)
 
     async def waiting(self, token: Token, detail: str, verdict: Verdict | None = None) -> None:
         """Say once what the run waits for, with every guard's answer where a guard makes it wait.
@@ -207,17 +209,18 @@ def _answers(verdict: Verdict) -> list[dict[str, str]]:
     ]
 
 
-def story_of(row: RunRow, rule: Rule | None, channels: tuple[str, ...]) -> Story:
+def story_of(row: RunRow, rule: Rule | None, audience: Audience) -> Story:
     """A run's story as the ledger has it."""
-    facts = next((one.facts for one in row.decisions if one.decision.run == row.run.id and one.facts), ())
+    decided = next((one for one in row.decisions if one.decision.kind is DecisionKind.RUN), None)
     return Story(
         run=row.run,
         summary=rule.summary if rule else "",
-        channels=channels,
+        audience=audience,
         episodes=row.episodes,
-        facts=facts,
+        facts=decided.facts if decided else (),
         attempts=row.attempts,
         events=row.events,
+        answers=decided.decision.answers if decided else (),
     )
 
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 import structlog
 
 from remediator.core.changes import OutboxItem
-from remediator.core.notices import Lane, NoticeKind
+from remediator.core.notices import Envelope, Lane, NoticeKind, Signal
 from remediator.core.ports.channels import Delivered, Delivery, Notifier, Rejected, TryAgain
 from remediator.core.ports.store import Store, Topic
 from remediator.engine.alarms import Alarms
@@ -25,6 +25,8 @@ _DELIVERY_TIMEOUT = 30.0
 #: The channel that is always there.
 _LAST_RESORT = "log"
 _LONGEST_WAIT = timedelta(seconds=60)
+#: A page that so many tries didn't deliver is told elsewhere too, while its own channel goes on being tried.
+_PATIENCE = 3
 
 
 class OutboxLoop(Loop):
@@ -58,12 +60,14 @@ class OutboxLoop(Loop):
         elif isinstance(delivery, TryAgain):
             wait = delivery.after or _backoff(item.tries)
             _log.warning("notice not delivered", channel=channel, why=delivery.detail, again_in=str(wait))
+            if _takes_too_long(item, wait):
+                await self._tell_elsewhere(item.envelope)
             await self.store.delay(item, wait, delivery.detail)
         else:
             await self._give_up(item, delivery.detail)
 
     async def _give_up(self, item: OutboxItem, why: str) -> None:
-        """Park a notice; a page goes to the log instead, since somebody must be able to find it."""
+        """Park a notice; a page goes elsewhere, at last to the log: somebody must be able to find it."""
         envelope = item.envelope
         channel, notice = envelope.channel, envelope.notice
         _log.error("notice given up", channel=channel, why=why, title=notice.title, summary=notice.summary)
@@ -71,8 +75,14 @@ class OutboxLoop(Loop):
         if notice.kind is not NoticeKind.ALARM:
             self._alarms.alarm("notice_parked", f"{channel}: {why}: {notice.title}")
         if notice.page and channel != _LAST_RESORT:
-            await self.store.post([replace(envelope, channel=_LAST_RESORT)])
+            await self._tell_elsewhere(envelope)
         await self.store.park(item, why)
+
+    async def _tell_elsewhere(self, envelope: Envelope) -> None:
+        """Tell a page in the channels that stand in for its own, but not what only a pager understands."""
+        if envelope.signal in (None, Signal.TRIGGER):
+            instead = envelope.otherwise or (_LAST_RESORT,)
+            await self.store.post([replace(envelope, channel=each, otherwise=()) for each in instead])
 
     async def _try(self, item: OutboxItem, notifier: Notifier | None) -> Delivery:
         if notifier is None:
@@ -85,6 +95,12 @@ class OutboxLoop(Loop):
         except Exception as error:  # noqa: BLE001 - a notifier's bug delays its notice alone
             _log.exception("notifier failed", channel=item.envelope.channel)
             return TryAgain(f"{type(error).__name__} in the notifier")
+
+
+def _takes_too_long(item: OutboxItem, wait: timedelta) -> bool:
+    """Whether this is the moment to tell a page in the channels that stand in for its own."""
+    last = 0 if wait > _LONGEST_WAIT else _PATIENCE - 1
+    return bool(item.envelope.otherwise) and item.tries == last
 
 
 def _backoff(tries: int) -> timedelta:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from remediator.core.ids import Owner
+from remediator.core.paging import Audience
 from remediator.core.ports.actions import Action, Check
 from remediator.core.ports.alertmanagers import Alertmanagers
 from remediator.core.ports.store import Store
-from remediator.core.rules import Mode
+from remediator.core.rules import Mode, Rule, Rulebook
 from remediator.engine.rulebooks import Rulebooks
 from remediator.telemetry import Metrics
 
@@ -19,7 +20,7 @@ from remediator.telemetry import Metrics
 class EngineParts:
     """Everything that deciding and running needs.
 
-    ``lease_ttl`` bounds how long a dead replica holds a target.
+    ``lease_ttl`` bounds how long a dead replica holds a target. ``pager`` says whether PagerDuty is set up.
     """
 
     store: Store
@@ -31,3 +32,8 @@ class EngineParts:
     owner: Owner
     mode: Mode
     lease_ttl: timedelta
+    pager: bool = False
+
+    def audience(self, book: Rulebook, rule: Rule | None) -> Audience:
+        """Who hears of a rule's doings; without one, of what no rule answers for."""
+        return Audience(book.report_to(rule), self.pager)

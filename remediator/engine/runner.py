@@ -107,8 +107,8 @@ class RunnerLoop(Loop):
         active = self._parts.rulebooks.active.rulebook
         pinned = await self._parts.rulebooks.pinned(row.run.rulebook)
         rule = pinned.rule(row.run.rule) if pinned else None
-        channels = (pinned or active).report_to(rule)
-        return Journal(self.store, story_of(row, rule, channels), rule), pinned
+        audience = self._parts.audience(pinned or active, rule)
+        return Journal(self.store, story_of(row, rule, audience), rule), pinned
 
     async def _drive_live(self, journal: Journal, rule: Rule, pinned: Rulebook) -> None:
         parts = self._parts

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
+from remediator.core.changes import DecisionRequest
 from remediator.core.checks import Fact
 from remediator.core.decide import Decision, DecisionKind
 from remediator.core.durations import format_duration
 from remediator.core.episodes import Episode
 from remediator.core.events import Event, EventKind
-from remediator.core.notices import Envelope, Lane, Notice, NoticeKind, Tone
+from remediator.core.guards import GuardAnswer
+from remediator.core.notices import Call, Envelope, Lane, Notice, NoticeKind, Tone
+from remediator.core.paging import Audience, page_envelopes
 from remediator.core.reasons import Reason
 from remediator.core.runs import Attempt, Run, RunState
 
@@ -63,27 +66,24 @@ class Story:
 
     run: Run
     summary: str
-    channels: tuple[str, ...]
+    audience: Audience
     episodes: tuple[Episode, ...] = ()
     facts: tuple[Fact, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     events: tuple[Event, ...] = ()
     plan: str = ""
+    answers: tuple[GuardAnswer, ...] = ()
 
 
 def tell_run(story: Story) -> tuple[Envelope, ...]:
     """The run's head message in each of its channels, and a page if it ended badly."""
-    notice = _run_notice(story)
-    thread = f"run:{story.run.id}"
-    heads = [Envelope(channel, thread, notice, key="head") for channel in story.channels]
-    if story.run.state not in _PAGED:
+    run, notice = story.run, _run_notice(story)
+    heads = [Envelope(each, f"run:{run.id}", notice, key="head") for each in story.audience.reports]
+    if run.state not in _PAGED:
         return tuple(heads)
-    page = _paged(notice)
-    pages = [
-        Envelope(channel, f"page:{story.run.id}", page, lane=Lane.PAGES, standalone=True)
-        for channel in story.channels
-    ]
-    return (*heads, *pages)
+    call = Call(run.id, run.episode, run.rule, str(run.target), held=run.state is RunState.UNKNOWN)
+    page = replace(notice, evidence=tuple(_evidence(story)), count=1)
+    return (*heads, *page_envelopes(page, f"page:{run.id}", call, story.audience))
 
 
 def _run_notice(story: Story) -> Notice:
@@ -104,20 +104,21 @@ def _run_notice(story: Story) -> Notice:
     )
 
 
-def _paged(notice: Notice) -> Notice:
-    return Notice(
-        NoticeKind.RUN,
-        title=notice.title,
-        tone=notice.tone,
-        severity=notice.severity,
-        summary=notice.summary,
-        fields=notice.fields,
-        lines=notice.lines[-5:],
-        commands=notice.commands,
-        run=notice.run,
-        final=True,
-        page=True,
-    )
+def _evidence(story: Story) -> Iterable[tuple[str, tuple[str, ...]]]:
+    yield "facts", tuple(fact.line for fact in story.facts)
+    asked = [event.data for event in story.events if event.kind is EventKind.GUARDS_ASKED]
+    yield "guards", tuple(_told_guards(asked[-1])) if asked else _guards(story.answers)
+
+
+def _guards(answers: Iterable[GuardAnswer]) -> tuple[str, ...]:
+    return tuple(f"{each.guard.value} {each.answer.value}: {each.detail}" for each in answers)
+
+
+def _told_guards(asked: Mapping[str, object]) -> Iterable[str]:
+    """The guards' answers as the event of their asking has them."""
+    answers = asked.get("answers")
+    for each in answers if isinstance(answers, list) else ():
+        yield f"{each['guard']} {each['answer']}: {each['detail']}"
 
 
 def _summary(story: Story) -> str:
@@ -172,31 +173,34 @@ def _commands(run: Run) -> tuple[str, ...]:
     return tuple(commands)
 
 
-def tell_decision(
-    decision: Decision, episode: Episode, rule: str, target: str, severity: str, channels: Sequence[str]
-) -> tuple[Envelope, ...]:
+def tell_decision(decision: Decision, request: DecisionRequest, audience: Audience) -> tuple[Envelope, ...]:
     """A decision by which nothing runs; many alike become one message with a count."""
     if not decision.report:
         return ()
-    lane = Lane.PAGES if decision.page else Lane.REPORTS
-    thread = f"{lane.value}:{rule or 'no rule'}:{decision.reason.value}"
-    if decision.page and decision.reason is not Reason.TARGETS:
-        thread += f":{target}"
+    episode, rule, target = request.episode, request.rule, str(request.target or "")
     notice = Notice(
         NoticeKind.DECISION,
         title=_decision_title(decision, episode, rule),
         tone=Tone.BAD if decision.page else Tone.QUIET,
-        severity=severity,
+        severity=request.severity,
         summary=decision.detail or decision.reason.meaning,
         fields=tuple(_decision_fields(decision, episode, rule, target)),
         lines=(_decision_line(episode, target),),
         commands=(f"remediator explain {decision.run}",) if decision.run else (),
         run=decision.run,
         final=True,
-        page=decision.page,
     )
+    alike = f"{rule or 'no rule'}:{decision.reason.value}"
+    if decision.page:
+        facts = tuple(fact.line for fact in request.facts)
+        page = replace(notice, evidence=(("facts", facts), ("guards", _guards(decision.answers))))
+        # One page for all the targets that are too many.
+        about = "" if decision.reason is Reason.TARGETS else target
+        thread = ":".join([Lane.PAGES.value, alike, *([about] if about else [])])
+        return page_envelopes(page, thread, Call(None, episode.id, rule, about), audience)
+    thread = f"{Lane.REPORTS.value}:{alike}"
     return tuple(
-        Envelope(channel, thread, notice, key="digest", lane=lane, standalone=True) for channel in channels
+        Envelope(channel, thread, notice, key="digest", standalone=True) for channel in audience.reports
     )
 
 

@@ -46,7 +46,14 @@ class Late:
     until: float | asyncio.Event
 
 
-Fault = Answer | Hang | Refuse | DropReply | Late
+@dataclass(frozen=True, slots=True)
+class LateReply:
+    """Apply at once, and answer only after so many seconds, or once the event is set."""
+
+    until: float | asyncio.Event
+
+
+Fault = Answer | Hang | Refuse | DropReply | Late | LateReply
 
 
 class PlannedFault(Generic[Request]):
@@ -135,6 +142,10 @@ async def serve(
         case Late(until):
             await _arrive(until)
             return service.apply()
+        case LateReply(until):
+            answer = service.apply()
+            await _arrive(until)
+            return answer
 
 
 def retry_after(answer: Answer) -> dict[str, str]:

@@ -21,7 +21,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from remediator.core.rules import Mode
 from remediator.settings import parse
-from remediator.settings.secrets import PREFIX, SECRETS, Secret, SecretSource, SecretUrl, Tokens
+from remediator.settings.secrets import PREFIX, SECRETS, Keys, Secret, SecretSource, SecretUrl, Tokens
 from remediator.settings.values import (
     DEFAULT_SOURCE,
     Address,
@@ -99,7 +99,8 @@ class Settings(_Environment):
     slack_bot_token: Secret = None
     slack_signing_secret: Secret = None
     slack_api_url: Annotated[str, BeforeValidator(parse.text(parse.slack_api))] = "https://slack.com/api/"
-    pagerduty_routing_key: Secret = None
+    #: PagerDuty's integration keys: the unnamed one is whoever is on call, the named ones are contacts'.
+    pagerduty_routing_key: Keys = ()
     #: The whole enqueue URL.
     pagerduty_url: Annotated[str, BeforeValidator(parse.text(parse.url))] = (
         "https://events.pagerduty.com/v2/enqueue"
@@ -123,12 +124,16 @@ class Settings(_Environment):
     @property
     def secrets(self) -> frozenset[str]:
         """Every secret's text, for the logs to mask."""
-        tokens = (*self.webhook_token, *self.operator_token, *self.viewer_token)
+        tokens = (
+            *self.webhook_token,
+            *self.operator_token,
+            *self.viewer_token,
+            *self.pagerduty_routing_key,
+        )
         single = (
             self.slack_webhook_url,
             self.slack_bot_token,
             self.slack_signing_secret,
-            self.pagerduty_routing_key,
             self.alertmanager_token,
         )
         urls = (*self.alertmanager_url, self.prometheus_url or "", self.store)
@@ -143,14 +148,17 @@ class Settings(_Environment):
         )
 
     @property
+    def pagerduty_keys(self) -> dict[str, str]:
+        """PagerDuty's routing keys by name; the unnamed one has the empty name."""
+        return {each.name: each.token.get_secret_value() for each in self.pagerduty_routing_key}
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What is allowed but probably not meant, each with its remedy."""
         return (*self._exposed(), *self._unbuilt(), *_unknown())
 
     def _unbuilt(self) -> Iterator[str]:
         """What is set and does nothing in this version."""
-        if self.pagerduty_routing_key is not None:
-            yield "REMEDIATOR_PAGERDUTY_ROUTING_KEY: PagerDuty is not built yet, pages go to Slack: unset it"
         if self.slack_signing_secret is not None:
             yield "REMEDIATOR_SLACK_SIGNING_SECRET: Slack's buttons are not built yet: unset it"
         if self.prometheus_url is not None:

@@ -86,12 +86,24 @@ def _token_lines(text: str) -> Iterator[NamedToken]:
         raise ValueError("the file holds no token: write one `token` or `name:token` per line")
 
 
+def _keys(value: object) -> object:
+    """One inline key, taken whole, or a file's lines ``key`` and ``name:key``, of each name one."""
+    keys = _tokens(value)
+    if isinstance(keys, tuple):
+        names = [each.name for each in keys]
+        if (twice := next((name for name in names if names.count(name) > 1), None)) is not None:
+            which = f"called {twice}" if twice else "without a name"
+            raise ValueError(f"the file holds two keys {which}: leave one, or give each a name of its own")
+    return keys
+
+
 def _secret_url(value: object) -> object:
     value = _one_line(value)
     return url(value) if isinstance(value, str) else value
 
 
 Tokens = Annotated[tuple[NamedToken, ...], BeforeValidator(_tokens), Field(repr=False)]
+Keys = Annotated[tuple[NamedToken, ...], BeforeValidator(_keys), Field(repr=False)]
 Secret = Annotated[SecretStr | None, BeforeValidator(_one_line)]
 SecretUrl = Annotated[SecretStr | None, BeforeValidator(_secret_url)]
 

@@ -30,6 +30,7 @@ from remediator.sandbox.kubernetes import StandIn
 from remediator.sandbox.kubernetes.api import ApiRequest
 from remediator.sandbox.kubernetes.audit import AuditEntry
 from remediator.sandbox.kubernetes.standin import ADMIN
+from remediator.sandbox.pagerduty import ROUTING_KEY, Incident, PagerDutyReceiver
 from remediator.sandbox.slack import Message, SlackReceiver
 from remediator.settings import Address, NamedToken, Operator, Role, Settings
 from tests.support.processes import ManagedProcess, eventually, free_port
@@ -64,6 +65,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("remediator.engine.driver._LONGEST_PAUSE", 0.1)
     monkeypatch.setattr("remediator.engine.recovery._EVERY", 0.2)
     monkeypatch.setattr("remediator.engine.alarms._FLUSH_SECONDS", 0.1)
+    monkeypatch.setattr("remediator.engine.pages.PagesLoop.idle", timedelta(seconds=0.1))
     monkeypatch.setattr("remediator.core.decide.PARALLEL_RETRY", timedelta(seconds=0.3))
     monkeypatch.setattr(
         "remediator.engine.outbox._backoff", lambda tries: timedelta(seconds=min(0.05 * 2**tries, 0.4))
@@ -93,6 +95,7 @@ class World:
     cluster: StandIn
     alertmanager: AlertmanagerStandIn
     slack: SlackReceiver
+    pagerduty: PagerDutyReceiver
     http: aiohttp.ClientSession
     url: str = ""
     process: ManagedProcess | None = None
@@ -153,6 +156,19 @@ class World:
             return (await self.ask("GET", "/health"))[0] == 200
         except aiohttp.ClientError:
             return False
+
+    @property
+    def pager(self) -> dict[str, Any]:
+        """The settings by which :meth:`start` makes a daemon page PagerDuty."""
+        return {
+            "pagerduty_routing_key": (NamedToken("", SecretStr(ROUTING_KEY)),),
+            "pagerduty_url": self.pagerduty.url,
+        }
+
+    @property
+    def pager_environment(self) -> dict[str, str]:
+        """The same for :meth:`spawn`."""
+        return {"PAGERDUTY_ROUTING_KEY": ROUTING_KEY, "PAGERDUTY_URL": self.pagerduty.url}
 
     def _settings(self, given: Mapping[str, Any]) -> Settings:
         usual: dict[str, Any] = {
@@ -341,6 +357,17 @@ class World:
         """The page that says all of these."""
         return await self.told("PAGE", *texts)
 
+    async def incident(self, status: str, *, number: int = 1, within: float = 15) -> Incident:
+        """PagerDuty's n-th incident, once it has this status."""
+
+        def there() -> Incident:
+            incidents = self.pagerduty.incidents
+            assert len(incidents) >= number, (incidents, self.pagerduty.refused)
+            assert incidents[number - 1].status == status, incidents
+            return incidents[number - 1]
+
+        return await eventually(there, f"incident {number} is {status}", within=within)
+
     @property
     def pages(self) -> list[Message]:
         return [each for each in self.slack.messages if "PAGE" in each.text]
@@ -375,9 +402,10 @@ async def a_world(folder: Path) -> AsyncIterator[World]:
         StandIn(ready_after=0.005) as cluster,
         AlertmanagerStandIn() as alertmanager,
         SlackReceiver() as slack,
+        PagerDutyReceiver() as pagerduty,
         aiohttp.ClientSession() as http,
     ):
-        world = World(folder, cluster, alertmanager, slack, http)
+        world = World(folder, cluster, alertmanager, slack, pagerduty, http)
         try:
             yield world
         finally:

@@ -115,10 +115,31 @@ def test_token_files_hold_named_and_unnamed_tokens_for_rotation(env: Env, tmp_pa
 def test_a_secrets_file_is_one_value_without_its_line_end(env: Env, tmp_path: Path, ending: str) -> None:
     file = tmp_path / "routing"
     file.write_text(SECRET + ending)
-    env(PAGERDUTY_ROUTING_KEY_FILE=file)
-    key = load_settings().pagerduty_routing_key
+    env(SLACK_BOT_TOKEN_FILE=file)
+    key = load_settings().slack_bot_token
     assert key is not None
     assert key.get_secret_value() == SECRET
+
+
+def test_pagerduty_has_a_key_for_whoever_is_on_call_and_named_ones_for_contacts(
+    env: Env, tmp_path: Path
+) -> None:
+    file = tmp_path / "keys"
+    file.write_text("on-call-key\nlead:lead-key\n")
+    env(PAGERDUTY_ROUTING_KEY_FILE=file)
+    assert load_settings().pagerduty_keys == {"": "on-call-key", "lead": "lead-key"}
+    assert load_settings().warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"), [("a\nb\n", "two keys without a name"), ("x:a\ny:b\nx:c\n", "two keys called x")]
+)
+def test_of_each_name_pagerduty_has_one_key(env: Env, tmp_path: Path, lines: str, said: str) -> None:
+    file = tmp_path / "keys"
+    file.write_text(lines)
+    env(PAGERDUTY_ROUTING_KEY_FILE=file)
+    (problem,) = problems()
+    assert said in problem
 
 
 def test_no_repr_tells_a_secret(env: Env) -> None:

@@ -45,10 +45,11 @@ from remediator.core.changes import (
 from remediator.core.episodes import Episode, Observation, Sighting
 from remediator.core.events import Event
 from remediator.core.guards import NO_LOOKBACK, GuardView, Lookback, Pause, PauseScope, Quarantine, Verdict
-from remediator.core.ids import EpisodeId, Owner, RulebookHash, RunId, Token
+from remediator.core.ids import EpisodeId, Owner, PageId, RulebookHash, RunId, Token
 from remediator.core.inquiries import Inquiry
 from remediator.core.leases import Held, Lease
 from remediator.core.notices import Envelope, Lane
+from remediator.core.paging import Page, PageChange, PageView
 from remediator.core.ports.channels import RuleFiles
 from remediator.core.quiet import Look
 from remediator.core.runs import Attempt, Run
@@ -58,6 +59,7 @@ Fold = Callable[[Alert, Episode | None, datetime], Observation]
 Review = Callable[[Look, Episode | None, datetime], Observation]
 Judge = Callable[[DecisionRequest, GuardView], Decided]
 Ask = Callable[[IntentRequest, GuardView], Verdict]
+Attend = Callable[[Page, PageView], PageChange | None]
 
 
 class Topic(StrEnum):
@@ -278,6 +280,29 @@ class Outbox(Protocol):
         ...
 
 
+class Pages(Protocol):
+    """Pages: an envelope with a ``call`` opens one for its thread, unless one is open.
+
+    Of further such envelopes an open page takes the channels and episodes; one that says ``RESOLVE`` ends it.
+    """
+
+    async def attend_pages(self, attend: Attend, limit: int) -> int:
+        """Hand open pages that are due to ``attend``, oldest first, and write what it says; gives how many.
+
+        A page is due when what is around it says that it is over, or when its next call's time has come. Two
+        replicas never attend to one page at once, and what the first wrote is what the second sees.
+        """
+        ...
+
+    async def attend_page(self, page: PageId, attend: Attend) -> bool:
+        """Hand one page to ``attend``, due or not; ``False`` if it is not open."""
+        ...
+
+    async def open_pages(self) -> tuple[Page, ...]:
+        """The pages that are not over, oldest first."""
+        ...
+
+
 class Views(Protocol):
     """Reading, for people."""
 
@@ -298,7 +323,7 @@ class Views(Protocol):
     async def backlog(self) -> Backlog: ...
 
 
-class Store(Inbox, Runs, Controls, Outbox, Views, Protocol):
+class Store(Inbox, Runs, Controls, Outbox, Pages, Views, Protocol):
     """The whole ledger."""
 
     async def open(self) -> None:

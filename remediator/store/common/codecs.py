@@ -12,7 +12,7 @@ import zstandard
 
 from remediator.core.checks import Fact
 from remediator.core.decide import Decision
-from remediator.core.notices import Envelope
+from remediator.core.notices import Call, Envelope, Notice
 from remediator.core.targets import Target, parse_target
 
 T = TypeVar("T")
@@ -57,6 +57,9 @@ results = msgspec.json.Decoder(dict[str, dict[str, object]]).decode
 decision = msgspec.json.Decoder(Decision).decode
 fact = msgspec.json.Decoder(Fact).decode
 envelope = msgspec.json.Decoder(Envelope).decode
+notice = msgspec.json.Decoder(Notice).decode
+call = msgspec.json.Decoder(Call).decode
+texts = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
 def as_json(value: object) -> str:

@@ -10,6 +10,7 @@ from remediator.core.notices import Envelope, Lane
 from remediator.core.ports.store import Topic
 from remediator.store.common.codecs import as_json, envelope, micros
 from remediator.store.common.outbox import in_place_of, item_from, latest_of_keys, parked
+from remediator.store.postgres import pages
 from remediator.store.postgres.transaction import Transaction
 
 _INSERT = (
@@ -56,6 +57,8 @@ _REF = (
 async def post(transaction: Transaction, envelopes: Sequence[Envelope]) -> None:
     if not envelopes:
         return
+    for each in envelopes:
+        await pages.keep(transaction, each)
     plain: list[Envelope] = []
     for new in latest_of_keys(envelopes):
         if new.key:

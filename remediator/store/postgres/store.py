@@ -30,18 +30,20 @@ from remediator.core.changes import (
 from remediator.core.episodes import Episode, Sighting
 from remediator.core.events import Event
 from remediator.core.guards import NO_LOOKBACK, GuardView, Lookback, Pause, PauseScope, Quarantine, Verdict
-from remediator.core.ids import EpisodeId, Owner, RulebookHash, RunId, Token
+from remediator.core.ids import EpisodeId, Owner, PageId, RulebookHash, RunId, Token
 from remediator.core.inquiries import Inquiry
 from remediator.core.leases import Held, Lease
 from remediator.core.notices import Envelope, Lane
+from remediator.core.paging import Page
 from remediator.core.ports.channels import RuleFiles
-from remediator.core.ports.store import Ask, Fold, Judge, Review, StoreError, Topic
+from remediator.core.ports.store import Ask, Attend, Fold, Judge, Review, StoreError, Topic
 from remediator.core.quiet import Look
 from remediator.core.runs import Attempt, Run
 from remediator.core.targets import Target
 from remediator.store.common.codecs import micros
 from remediator.store.common.wakers import Wakers
 from remediator.store.postgres import (
+    attending,
     controls,
     decisions,
     episodes,
@@ -52,6 +54,7 @@ from remediator.store.postgres import (
     leases,
     moves,
     outbox,
+    pages,
     quiet,
     runs,
     views,
@@ -266,6 +269,19 @@ class PostgresStore:
 
     async def park(self, item: OutboxItem, error: str) -> None:
         await self._db.write(partial(outbox.park, item=item, error=error))
+
+    # Pages.
+
+    async def attend_pages(self, attend: Attend, limit: int) -> int:
+        if not await self._db.read(attending.any_due):
+            return 0
+        return await self._db.write(partial(attending.attend_pages, judge=attend, limit=limit))
+
+    async def attend_page(self, page: PageId, attend: Attend) -> bool:
+        return await self._db.write(partial(attending.attend_page, page=page, judge=attend))
+
+    async def open_pages(self) -> tuple[Page, ...]:
+        return await self._db.read(pages.open_pages)
 
     # Views.
 

@@ -11,6 +11,7 @@ from remediator.core.notices import Envelope, Lane
 from remediator.core.ports.store import Topic
 from remediator.store.common.codecs import as_json, envelope, micros
 from remediator.store.common.outbox import in_place_of, item_from, latest_of_keys, parked
+from remediator.store.sqlite import pages
 from remediator.store.sqlite.events import append_events
 from remediator.store.sqlite.transaction import Transaction
 
@@ -38,6 +39,8 @@ _END = (
 def post(transaction: Transaction, envelopes: Sequence[Envelope]) -> None:
     if not envelopes:
         return
+    for each in envelopes:
+        pages.keep(transaction, each)
     for new in latest_of_keys(envelopes):
         if not (new.key and _replaced(transaction, new)):
             _insert(transaction, new)

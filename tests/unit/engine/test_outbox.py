@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
-from remediator.core.notices import Envelope, Lane, NoticeKind
-from remediator.core.ports.channels import Delivered, Delivery, Notifier, Rejected
+from remediator.core.notices import Envelope, Lane, NoticeKind, Signal
+from remediator.core.ports.channels import Delivered, Delivery, Notifier, Rejected, TryAgain
 from remediator.engine.outbox import OutboxLoop
 from remediator.notify.log import LogNotifier
 from tests.store.values import an_envelope
@@ -78,3 +79,74 @@ async def test_giving_up_comes_to_an_end(tmp_path: Path, channel: str) -> None:
         await deliver(parts, Lane.REPORTS, {"slack": _Channels()})
         assert await parts.alarmed() == {}
         await deliver(parts, Lane.PAGES, {"slack": _Channels()})
+
+
+class _Pager:
+    """A pager that answers as it is told to."""
+
+    scheme = "pagerduty"
+
+    def __init__(self, *answers: Delivery) -> None:
+        self.answers = list(answers)
+
+    async def deliver(self, envelope: Envelope, *, head: str, sent: str) -> Delivery:
+        del envelope, head, sent
+        return self.answers.pop(0)
+
+
+def a_call(signal: Signal = Signal.TRIGGER) -> Envelope:
+    otherwise = ("slack:#here",) if signal is Signal.TRIGGER else ()
+    return replace(a_page("pagerduty"), signal=signal, otherwise=otherwise)
+
+
+async def tried(parts: Parts, pager: _Pager, slack: _Channels, times: int) -> list[str]:
+    """Where the page was told beside the pager, round by round of the outbox."""
+    notifiers: Mapping[str, Notifier] = {"pagerduty": pager, "slack": slack}
+    loop = OutboxLoop(parts.store, parts.engine.metrics, notifiers, parts.alarms, Lane.PAGES)
+    told = []
+    for _ in range(times):
+        await loop.work()
+        told.append(",".join(envelope.channel for envelope in slack.delivered))
+    return told
+
+
+async def test_a_call_that_its_pager_rejects_goes_to_the_channels_that_stand_in_for_it(
+    tmp_path: Path,
+) -> None:
+    async with engine_parts(tmp_path) as parts:
+        await parts.store.post([a_call()])
+        slack = _Channels()
+        assert await tried(parts, _Pager(Rejected("invalid key")), slack, 2) == ["", "slack:#here"]
+        assert slack.delivered[0].notice.page
+        assert slack.delivered[0].otherwise == ()
+        assert "invalid key" in (await parts.alarmed())["notice_parked"]
+
+
+@pytest.mark.parametrize("signal", [Signal.ACKNOWLEDGE, Signal.RESOLVE])
+async def test_what_only_a_pager_understands_is_told_nowhere_else(tmp_path: Path, signal: Signal) -> None:
+    async with engine_parts(tmp_path) as parts:
+        await parts.store.post([a_call(signal)])
+        slack = _Channels()
+        assert await tried(parts, _Pager(Rejected("invalid key")), slack, 2) == ["", ""]
+        assert (await parts.store.backlog()).by_lane.get(Lane.PAGES, 0) == 0
+
+
+async def test_a_call_that_a_pager_does_not_take_for_long_is_told_elsewhere_too_and_once(
+    tmp_path: Path,
+) -> None:
+    async with engine_parts(tmp_path) as parts:
+        await parts.store.post([a_call()])
+        at_once = TryAgain("HTTP 503", timedelta(microseconds=1))
+        slack = _Channels()
+        told = await tried(parts, _Pager(*[at_once] * 4, Delivered()), slack, 5)
+        assert told == ["", "", "", "slack:#here", "slack:#here"]
+        assert (await parts.store.backlog()).by_lane.get(Lane.PAGES, 0) == 0
+
+
+async def test_a_pager_that_asks_for_more_patience_than_a_page_has_is_not_waited_for(tmp_path: Path) -> None:
+    async with engine_parts(tmp_path) as parts:
+        await parts.store.post([a_call()])
+        slack = _Channels()
+        busy = TryAgain("HTTP 429", timedelta(minutes=10))
+        assert await tried(parts, _Pager(busy), slack, 2) == ["", "slack:#here"]
+        assert (await parts.store.backlog()).by_lane[Lane.PAGES] == 1

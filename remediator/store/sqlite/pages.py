@@ -1,0 +1,71 @@
+"""Pages: opened, widened and ended in the transaction that posts the envelopes which say so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from remediator.core.ids import PageId
+from remediator.core.notices import Envelope, Signal
+from remediator.core.paging import Page, opened
+from remediator.store.common.pages import (
+    CHANGED,
+    COLUMNS,
+    INSERTED,
+    changed_row,
+    ended_by,
+    inserted_row,
+    opening,
+    page_from,
+    told_also,
+)
+from remediator.store.sqlite.events import append_events
+from remediator.store.sqlite.transaction import Transaction
+
+_OPEN = f"SELECT {COLUMNS} FROM pages p WHERE p.over_at IS NULL ORDER BY p.id"
+_OF_THREAD = f"SELECT {COLUMNS} FROM pages p WHERE p.over_at IS NULL AND p.thread = ?"
+_INSERT = f"INSERT INTO pages ({INSERTED}) VALUES ({', '.join('?' * 11)})"
+_UPDATE = f"UPDATE pages SET {', '.join(f'{name} = ?' for name in CHANGED)} WHERE id = ?"
+_ABOUT = "INSERT INTO page_episodes (page, episode) VALUES (?, ?) ON CONFLICT DO NOTHING"
+
+
+def keep(transaction: Transaction, envelope: Envelope) -> None:
+    """Open, widen or end the page of an envelope's thread, if that is what the envelope does."""
+    if envelope.call is not None:
+        page = _opened(transaction, envelope)
+        if envelope.call.episode is not None:
+            transaction.sql.execute(_ABOUT, (page, envelope.call.episode))
+    elif envelope.signal is Signal.RESOLVE:
+        _end(transaction, envelope)
+
+
+def _opened(transaction: Transaction, envelope: Envelope) -> PageId:
+    """The thread's open page, now told in the envelope's channel too."""
+    page = _of_thread(transaction, envelope.thread)
+    if page is not None:
+        write(transaction, told_also(page, [envelope.channel]))
+        return page.id
+    new = opened(PageId(0), envelope, transaction.now)
+    id_ = transaction.sql.execute(_INSERT, inserted_row(new)).lastrowid or 0
+    append_events(transaction, [opening(replace(new, id=PageId(id_)))])
+    return PageId(id_)
+
+
+def _end(transaction: Transaction, envelope: Envelope) -> None:
+    page = _of_thread(transaction, envelope.thread)
+    if page is not None:
+        ended, event = ended_by(page, envelope, transaction.now)
+        write(transaction, ended)
+        append_events(transaction, [event])
+
+
+def _of_thread(transaction: Transaction, thread: str) -> Page | None:
+    row = transaction.sql.execute(_OF_THREAD, (thread,)).fetchone()
+    return None if row is None else page_from(row)
+
+
+def write(transaction: Transaction, page: Page) -> None:
+    transaction.sql.execute(_UPDATE, (*changed_row(page), page.id))
+
+
+def open_pages(transaction: Transaction) -> tuple[Page, ...]:
+    return tuple(page_from(row) for row in transaction.sql.execute(_OPEN))
