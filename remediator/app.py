@@ -31,6 +31,7 @@ from remediator.core.ports.channels import Notifier, RulebookError
 from remediator.core.ports.store import Store, StoreError
 from remediator.core.rules import Rulebook
 from remediator.engine.alarms import Alarms
+from remediator.engine.answers import Answers
 from remediator.engine.commands import Commands
 from remediator.engine.engine import Engine
 from remediator.engine.parts import EngineParts
@@ -115,10 +116,11 @@ async def _serving(
         owner=_owner(),
         mode=settings.mode,
         lease_ttl=settings.lease_ttl,
+        approvers=settings.credentials.approvers,
         pager="" in settings.pagerduty_keys,
     )
     acted_on = frozenset(kind for action in actions.values() for kind in action.spec.kinds)
-    commands = Commands(store, rulebooks, acted_on)
+    commands = Commands(store, rulebooks, Answers(store, rulebooks, parts.audience), acted_on)
     deps = WebDeps(
         store=store,
         commands=commands,

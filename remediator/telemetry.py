@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -16,6 +17,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from remediator.core.approvals import Approval
 from remediator.core.changes import Backlog
 from remediator.core.decide import DecisionKind
 from remediator.core.episodes import Sighting
@@ -187,6 +189,9 @@ class Metrics:
         )
         self._decisions = counter("decisions", "Decisions, by kind and reason.", "kind", "reason")
         self._runs = counter("runs", "Runs that ended, by rule and final state.", "rule", "outcome")
+        self._approvals = counter(
+            "approvals", "Requests for approval that ended, by how they did and which way.", "outcome", "how"
+        )
         self._attempts = counter("attempts", "Attempts, by action and outcome.", "action", "outcome")
         self._action_seconds = Histogram(
             "remediator_action_seconds",
@@ -224,6 +229,10 @@ class Metrics:
         )
         self._inquiry_age = gauge("inquiry_age_seconds", "Age of the oldest of those.")
         self._unfinished_runs = gauge("unfinished_runs", "Runs that have not ended.")
+        self._asking = gauge("approvals_waiting", "Runs that wait for a person's approval.")
+        self._lapse = gauge(
+            "approval_lapses_seconds", "Seconds until the first of those lapses; +Inf while there is none."
+        )
 
     def webhook(self, result: WebhookResult) -> None:
         """Count one post to ``/alertmanager``."""
@@ -254,6 +263,11 @@ class Metrics:
     def run_ended(self, run: Run) -> None:
         """Count a run that is in a final state."""
         self._runs.labels(run.rule, run.state.value).inc()
+
+    def approval_settled(self, approval: Approval) -> None:
+        """Count a request for approval that has its end."""
+        if approval.settled is not None and approval.how is not None:
+            self._approvals.labels(approval.settled.value, approval.how.value).inc()
 
     def attempt_ended(self, attempt: Attempt) -> None:
         """Count an attempt that has its outcome, and how long it took."""
@@ -311,6 +325,9 @@ class Metrics:
         self._inquiries.set(backlog.inquiries)
         self._inquiry_age.set(_age(backlog.oldest_inquiry, now))
         self._unfinished_runs.set(backlog.unfinished_runs)
+        self._asking.set(backlog.asking)
+        left = math.inf if backlog.next_lapse is None else (backlog.next_lapse - now).total_seconds()
+        self._lapse.set(max(left, 0.0))
 
 
 def _age(since: datetime | None, now: datetime) -> float:

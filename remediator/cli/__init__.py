@@ -17,6 +17,8 @@ _COMMANDS = {
     "history": "story",
     "show": "story",
     "explain": "story",
+    "approve": "approvals",
+    "deny": "approvals",
     "pause": "control",
     "resume": "control",
     "clear": "control",

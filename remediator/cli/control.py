@@ -13,7 +13,7 @@ from remediator.cli.client import ask, console, print_json
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def status(*, as_json: bool) -> None:
-    """Show where the daemon stands: mode, rulebook, backlog, pauses, quarantines."""
+    """Show where the daemon stands: mode, rulebook, backlog, pauses, quarantines, waiting approvals."""
     found = ask("GET", "/status")
     if as_json:
         print_json(found)
@@ -33,6 +33,8 @@ def status(*, as_json: bool) -> None:
         print_(f"[yellow]paused[/] {escape(_pause_line(pause_))}")
     for held in found["quarantines"]:
         print_(f"[red]quarantined[/] {escape(_quarantine_line(held))}")
+    for asking in found["asking"]:
+        print_(f"[yellow]waits for approval[/] {escape(_asking_line(asking))}")
 
 
 @click.command()
@@ -96,6 +98,14 @@ def _pause_line(made: dict[str, Any]) -> str:
     what = "everything" if made["scope"] == "all" else f"{made['scope']} {made['value']}"
     until = f"until {made['until']}" if made["until"] else "until it is resumed"
     return f"{what}, {until}, by {made['who']}: {made['why']}"
+
+
+def _asking_line(asking: dict[str, Any]) -> str:
+    asked = ", ".join(asking["asked"]) or "nobody there"
+    return (
+        f"{asking['run']} {asking['rule']} on {asking['target']}: {asking['summary']};"
+        f" {asked} may approve until {asking['until']}, else {asking['otherwise']}"
+    )
 
 
 def _quarantine_line(held: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
+from remediator.cli.approvals import request_lines
 from remediator.cli.client import ask, console, print_json
 from remediator.core.durations import format_duration, parse_duration
 
@@ -106,6 +107,7 @@ def show(*, run: str | None, quarantined: bool, as_json: bool) -> None:
         out.print(Text(attempt["summary"]))
         if attempt["detail"] and attempt["detail"] != attempt["summary"]:
             out.print(Text(attempt["detail"]))
+    _requests(out, story)
     _changes(out, story)
     _timeline(out, story)
 
@@ -136,6 +138,7 @@ def explain(*, run: str, as_json: bool) -> None:
         if event["kind"] == "guards.asked":
             out.print(Text(f"\nguards asked again at the intent, {_clock(event['at'])}", style="bold"))
             _answers(out, event["data"].get("answers", ()))
+    _requests(out, story)
     _changes(out, story)
     _timeline(out, story)
 
@@ -183,9 +186,19 @@ def _answers(out: Console, answers: list[dict[str, Any]]) -> None:
         out.print(line)
 
 
+def _requests(out: Console, story: dict[str, Any]) -> None:
+    for approval in story["approvals"]:
+        head, *lines = request_lines(approval)
+        out.print(Text(f"\n{head}", style="bold"))
+        for line in lines:
+            out.print(Text(f"  {line}"))
+
+
 def _changes(out: Console, story: dict[str, Any]) -> None:
     """What was changed, or, where nothing was, what would have been."""
     diffs = [attempt["diff"] for attempt in story["attempts"] if attempt["diff"]]
+    if not diffs and story["approvals"]:
+        diffs = [step["diff"] for step in story["approvals"][-1]["steps"] if step["diff"]]
     if not diffs:
         planned = (event["data"] for event in story["events"] if event["kind"] == "run.planned")
         diffs = [data["diff"] for data in planned if data.get("diff")]

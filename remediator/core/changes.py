@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from remediator.core.alerts import Alert
+from remediator.core.approvals import Approval
 from remediator.core.checks import Fact
 from remediator.core.decide import Decision
 from remediator.core.episodes import Episode, Sighting
@@ -95,7 +96,10 @@ class Decided:
 
 @dataclass(frozen=True, slots=True)
 class RunChange:
-    """One move of a run with all that belongs to it. ``was`` is the state that the row must still have."""
+    """One move of a run with all that belongs to it. ``was`` is the state that the row must still have.
+
+    ``approval`` is a new request of the run, or its latest one with its end.
+    """
 
     run: Run
     was: RunState
@@ -103,6 +107,7 @@ class RunChange:
     quarantine: Quarantine | None = None
     events: tuple[Event, ...] = ()
     envelopes: tuple[Envelope, ...] = ()
+    approval: Approval | None = None
 
 
 class Refused(StrEnum):
@@ -151,6 +156,15 @@ class RunRow:
     decisions: tuple[DecisionRow, ...]
     attempts: tuple[Attempt, ...]
     events: tuple[Event, ...]
+    approvals: tuple[Approval, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A run that waits for a person, with the request that it made of them."""
+
+    run: Run
+    approval: Approval
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +185,8 @@ class Backlog:
 
     ``episodes`` are those due to be decided now; ``oldest_undecided`` is since when the first of them, or
     of the webhooks not taken apart yet, has been due. ``quarantined`` counts targets, ``inquiries`` those
-    that nobody has answered yet.
+    that nobody has answered yet, ``asking`` the runs that wait for a person, the first of which lapses at
+    ``next_lapse``.
     """
 
     webhooks: int
@@ -182,6 +197,8 @@ class Backlog:
     oldest_unsent: datetime | None
     quarantined: int
     unfinished_runs: int
+    asking: int = 0
+    next_lapse: datetime | None = None
     by_lane: Mapping[Lane, int] = field(default_factory=dict)
     inquiries: int = 0
     oldest_inquiry: datetime | None = None

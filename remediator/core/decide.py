@@ -78,6 +78,8 @@ _OVER = {
     Closed.VANISHED: (Reason.RESOLVED, "it vanished from Alertmanager, and nobody told of its end"),
     Closed.LAPSED: (Reason.RESOLVED, "it was not told of for long, and no Alertmanager could be asked"),
 }
+#: Ends of runs that a person was asked about.
+_LEFT_BY_PEOPLE = frozenset({Reason.DENIED, Reason.UNANSWERED, Reason.LAPSED})
 #: Refusals that come of what a run of ours did to the target, and may have done to the rule's facts.
 _OUR_DOING = frozenset({Reason.COOLDOWN, Reason.RATE, Reason.PER_TARGET, Reason.QUARANTINED})
 
@@ -157,13 +159,14 @@ def _covers(past: PastRun, episode: Episode, question: Question, now: datetime) 
     """Whether a run that ended speaks for an episode too."""
     if past.ended_at is None:
         return False
-    # One that failed before it could act would fail again; what a guard stopped is asked anew.
-    if past.reached_intent or past.state is RunState.FAILED:
+    # One that failed before it could act would fail again, and who was asked is not asked twice about one
+    # outage; what a guard stopped is asked anew.
+    if past.reached_intent or past.state is RunState.FAILED or past.reason in _LEFT_BY_PEOPLE:
         return episode.starts_at <= past.ended_at
     # Had it been live, a run that was only observed would be under way or cooling down now. But it changed
     # nothing, so a rule that has gone live since acts for itself.
     recent = past.state is RunState.OBSERVED and now - past.ended_at < question.rule.limits.cooldown
-    return recent and question.mode is not Mode.LIVE
+    return recent and question.mode is Mode.OBSERVE
 
 
 def _ask_guards(question: Question, view: GuardView, expires: datetime) -> Decision:

@@ -18,6 +18,8 @@ Token = NewType("Token", int)
 Owner = NewType("Owner", str)
 #: SHA-256 (hex) over a rulebook's files.
 RulebookHash = NewType("RulebookHash", str)
+#: SHA-256 (hex) over all that a run would do: what an approval binds.
+PlanDigest = NewType("PlanDigest", str)
 
 
 def attempt_id(run: RunId, step: str, number: int) -> AttemptId:

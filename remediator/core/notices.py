@@ -33,6 +33,7 @@ class Lane(StrEnum):
 class Tone(StrEnum):
     """How a notice is to be read at a glance."""
 
+    ASKING = "asking"
     WORKING = "working"
     GOOD = "good"
     BAD = "bad"
@@ -41,11 +42,27 @@ class Tone(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """One answer that is offered: as a button where the channel has them, else as the command to type.
+
+    ``action`` and ``value`` come back with the click; ``urgent`` is the one that changes the world. Neither
+    these nor the ``label`` are anybody else's text.
+    """
+
+    action: str
+    label: str
+    value: str
+    command: str
+    urgent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """One message. All text is raw: whoever renders it escapes it (law 10).
 
     ``title`` and ``summary`` are one sentence each; ``fields`` are name and value; ``lines`` a timeline,
-    oldest first; ``diff`` a unified diff or empty; ``commands`` what a person may type next.
+    oldest first; ``diff`` a unified diff or empty; ``commands`` what a person may type next; ``choices`` the
+    answers to what it asks.
     ``final`` says that no later notice will update this one. ``count`` is how many like things it tells of:
     0 for the state of one thing, of which only the newest counts. ``evidence`` are named lists of lines for
     channels that have the room.
@@ -65,10 +82,11 @@ class Notice:
     page: bool = False
     count: int = 1
     evidence: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    choices: tuple[Choice, ...] = ()
 
 
 #: What sounds worse comes first.
-_WORST_FIRST = (Tone.BAD, Tone.UNSURE, Tone.WORKING, Tone.QUIET, Tone.GOOD)
+_WORST_FIRST = (Tone.BAD, Tone.UNSURE, Tone.ASKING, Tone.WORKING, Tone.QUIET, Tone.GOOD)
 
 
 def following(old: Notice, new: Notice) -> Notice:

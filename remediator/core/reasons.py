@@ -33,6 +33,11 @@ class Reason(StrEnum):
     LEASE = "lease"
     RULE_GONE = "rule_gone"
     CLOCK = "clock"
+    UNAPPROVED = "unapproved"
+    DENIED = "denied"
+    UNANSWERED = "unanswered"
+    LAPSED = "lapsed"
+    OUTDATED = "outdated"
 
     @property
     def meaning(self) -> str:
@@ -66,4 +71,9 @@ _MEANINGS: dict[Reason, str] = {
     Reason.LEASE: "the target is held by another run",
     Reason.RULE_GONE: "the active rulebook no longer has this rule",
     Reason.CLOCK: "the clock jumped, and acting waits until leases taken before have expired",
+    Reason.UNAPPROVED: "a person has to approve what it would do, and nobody has",
+    Reason.DENIED: "a person said no",
+    Reason.UNANSWERED: "nobody approved it in time, and the rule wants a person then",
+    Reason.LAPSED: "nobody approved it in time, and the rule lets it rest then",
+    Reason.OUTDATED: "what was approved is not what would be done now",
 }

@@ -21,6 +21,7 @@ DEFAULT_COOLDOWN = timedelta(minutes=15)
 DEFAULT_DEADLINE = timedelta(minutes=15)
 DEFAULT_STEP_TIMEOUT = timedelta(seconds=60)
 DEFAULT_SEVERITY = "P3"
+_DEFAULT_WITHIN = timedelta(minutes=10)
 
 
 class Mode(IntEnum):
@@ -40,6 +41,22 @@ class Expect(StrEnum):
 
     YES = "yes"
     NO = "no"
+
+
+class Otherwise(StrEnum):
+    """What becomes of a run about which nobody answers in time."""
+
+    ESCALATE = "escalate"
+    RUN = "run"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalTerms:
+    """A person is asked first: for how long, and what becomes of the run when nobody answers."""
+
+    within: timedelta
+    otherwise: Otherwise = Otherwise.ESCALATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +144,7 @@ class Rule:
     severity: str | None = None
     only_if: tuple[Condition, ...] = ()
     limits: Limits = Limits()
+    approval: ApprovalTerms | None = None
     deadline: timedelta = DEFAULT_DEADLINE
     steps: tuple[Step, ...] = ()
     verify: Verify | None = None
@@ -145,6 +163,10 @@ class Rule:
     def effective_mode(self, daemon: Mode) -> Mode:
         """The lower of the daemon's and the rule's; a rule with unbuilt keys only observes."""
         return Mode.OBSERVE if self.unbuilt else min(self.mode, daemon)
+
+    def approval_in(self, mode: Mode) -> ApprovalTerms | None:
+        """On what terms a person is asked: those it names, else in mode ``approve`` the usual ones."""
+        return self.approval or (ApprovalTerms(_DEFAULT_WITHIN) if mode is Mode.APPROVE else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ class RunState(StrEnum):
     """Where a run is; the last seven are final."""
 
     PENDING = "pending"
+    ASKING = "asking"
     READY = "ready"
     ACTING = "acting"
     PROBING = "probing"
@@ -54,6 +55,10 @@ FINAL = frozenset(
 class Move(StrEnum):
     """What takes a run from one state to the next."""
 
+    ASK = "ask"
+    GRANT = "grant"
+    DENY = "deny"
+    LAPSE = "lapse"
     LEASE = "lease"
     OBSERVE = "observe"
     CANCEL = "cancel"
@@ -74,13 +79,21 @@ class Move(StrEnum):
 _S, _M = RunState, Move
 
 TRANSITIONS: Mapping[tuple[RunState, Move], RunState] = {
-    # Nothing has been touched yet: waiting for the lease, for a place, or for a pause to end.
+    # Nothing has been touched yet: about to ask, or waiting for the lease, for a place, for a pause to end.
+    (_S.PENDING, _M.ASK): _S.ASKING,
     (_S.PENDING, _M.LEASE): _S.READY,
     (_S.PENDING, _M.OBSERVE): _S.OBSERVED,
     (_S.PENDING, _M.CANCEL): _S.CANCELLED,
     (_S.PENDING, _M.REFUSE): _S.REFUSED,
     (_S.PENDING, _M.EXPIRE): _S.EXPIRED,
+    # A person has been asked: it holds no lease and no slot, and a grant decides everything anew.
+    (_S.ASKING, _M.GRANT): _S.PENDING,
+    (_S.ASKING, _M.DENY): _S.REFUSED,
+    (_S.ASKING, _M.LAPSE): _S.EXPIRED,
+    (_S.ASKING, _M.CANCEL): _S.CANCELLED,
+    (_S.ASKING, _M.REFUSE): _S.REFUSED,
     # Between steps, with the lease.
+    (_S.READY, _M.ASK): _S.ASKING,
     (_S.READY, _M.CANCEL): _S.CANCELLED,
     (_S.READY, _M.REFUSE): _S.REFUSED,
     (_S.READY, _M.EXPIRE): _S.EXPIRED,

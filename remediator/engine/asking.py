@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from remediator.core.changes import IntentRequest
 from remediator.core.guards import (
     Answer,
@@ -11,8 +13,10 @@ from remediator.core.guards import (
     Question,
     Verdict,
     ask_at_first_intent,
+    ask_before_plan,
     ask_before_step,
 )
+from remediator.core.ids import PlanDigest
 from remediator.core.reasons import Reason
 from remediator.core.rules import Mode, Rule, Rulebook
 from remediator.core.runs import Run
@@ -28,21 +32,32 @@ class Guards:
         self._rule = rule
         self._pinned = pinned
 
-    def request(self, run: Run) -> IntentRequest:
-        """What the guards are asked about before the run's next intent."""
+    def request(self, run: Run, digest: PlanDigest | None = None) -> IntentRequest:
+        """What the guards are asked about before the run's next intent; ``digest`` names what it would do."""
         active = self._rulebooks.active.rulebook
         books = (active,) if active is self._pinned else (self._pinned, active)
         versions = [book.rule(self._rule.name) for book in books]
         # A rule that is in force no more may do nothing more.
         modes = [rule.effective_mode(self._mode) if rule else Mode.OBSERVE for rule in versions]
-        question = Question(self._rule, run.target, min(modes), books)
+        question = Question(self._rule, run.target, min(run.mode, *modes), books, digest)
         return IntentRequest(question, first=not run.reached_intent)
 
     @staticmethod
     def ask(request: IntentRequest, view: GuardView) -> Verdict:
         """All answers; pure, since the store asks it inside its own transaction."""
-        question = request.question
-        if any(book.rule(question.rule.name) is None for book in question.books):
-            detail = f"{question.rule.name} is not in the active rulebook"
-            return Verdict((GuardAnswer(Guard.MODE, Answer.REFUSES, detail, Reason.RULE_GONE),))
-        return (ask_at_first_intent if request.first else ask_before_step)(question, view)
+        return _ask(request, view, ask_at_first_intent)
+
+    @staticmethod
+    def ask_before_plan(request: IntentRequest, view: GuardView) -> Verdict:
+        """The answers that don't need to know what is about to be done."""
+        return _ask(request, view, ask_before_plan)
+
+
+def _ask(
+    request: IntentRequest, view: GuardView, ask_first: Callable[[Question, GuardView], Verdict]
+) -> Verdict:
+    question = request.question
+    if any(book.rule(question.rule.name) is None for book in question.books):
+        detail = f"{question.rule.name} is not in the active rulebook"
+        return Verdict((GuardAnswer(Guard.MODE, Answer.REFUSES, detail, Reason.RULE_GONE),))
+    return (ask_first if request.first else ask_before_step)(question, view)

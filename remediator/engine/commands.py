@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
 
-from remediator.core.changes import Proposal
+from remediator.core.approvals import NOTHING_ASKED, Answer, Approval, Objection
+from remediator.core.changes import Proposal, RunChange
 from remediator.core.guards import Pause, PauseScope
+from remediator.core.ids import RunId
 from remediator.core.ports.store import Store
 from remediator.core.targets import KINDS, Target, TargetError, parse_target
+from remediator.engine.answers import Answers
 from remediator.engine.rulebooks import Rulebooks
 
 
@@ -26,6 +29,7 @@ class Commands:
 
     store: Store
     rulebooks: Rulebooks
+    answers: Answers
     acted_on: frozenset[str] = KINDS
 
     async def pause(
@@ -68,6 +72,13 @@ class Commands:
             message = "say why: what proves that the target is in order?"
             raise CommandError(message)
         return await self.store.clear_quarantine(target, why.strip(), who)
+
+    async def answer(self, run: RunId, given: Answer) -> Approval | Objection:
+        """Approve or deny what a run asks for, in a person's name, unless an objection says why not."""
+        found = await self.answers.give(run, given)
+        if isinstance(found, RunChange) and found.approval is not None:
+            return found.approval
+        return found if isinstance(found, Objection) else NOTHING_ASKED
 
     async def reload(self, who: str) -> Proposal:
         """Put the rule files as they are now in force.

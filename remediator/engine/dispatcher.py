@@ -269,7 +269,9 @@ def _judged(request: DecisionRequest, candidate: _Candidate, view: GuardView, au
             events=(created,),
             answers=decision.answers,
         )
-        return Decided(decision, run, (event, created), tell_run(story))
+        # Where a person is asked first, the request is what they hear.
+        told = tell_run(story) if candidate.question.approval is None else ()
+        return Decided(decision, run, (event, created), told)
     envelopes = tell_decision(decision, request, audience)
     return Decided(decision, None, (event, *_joined_event(request, decision, view.now)), envelopes)
 

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from remediator.core.approvals import Proposal
+from remediator.core.changes import IntentRequest
 from remediator.core.checks import Fact
 from remediator.core.durations import format_duration
 from remediator.core.episodes import Episode
@@ -22,14 +24,18 @@ from remediator.core.rules import Rule, Rulebook, Step
 from remediator.core.runs import Attempt, Move, Outcome, Phase, Run, RunState
 from remediator.engine.acting import Acting, step_key, values_of
 from remediator.engine.asking import Guards
+from remediator.engine.consent import Consent
 from remediator.engine.facts import Facts
 from remediator.engine.journal import Journal, LostTheRunError, ended
 from remediator.engine.leases import Holder
 from remediator.engine.parts import EngineParts
+from remediator.engine.planning import Planned
 from remediator.engine.proof import Proof, Proven
 
 _WAIT = timedelta(seconds=1)
 _LONGEST_PAUSE = 10.0
+#: Why a run may not act before a person approves what it would do now.
+_TO_BE_APPROVED = frozenset({Reason.UNAPPROVED, Reason.OUTDATED})
 #: How long a probe is repeated before the attempt is given up as unknown.
 PROBE_FOR = timedelta(seconds=60)
 #: How long a step is planned anew while its target can't be looked at, before a person is called.
@@ -56,6 +62,7 @@ class Driver:
         self._stopping = stopping
         self._acting = Acting(parts.actions)
         self._facts = Facts(parts.store, parts.checks)
+        self._consent = Consent(parts, journal, rule)
         self._doubt_is_ours = False
         self._blind_since: datetime | None = None
         self._looks = 0
@@ -78,12 +85,12 @@ class Driver:
         return self._holder.lease.token
 
     async def drive(self) -> None:
-        """Go on until the run has ended or we are asked to stop.
+        """Go on until the run has ended, a person has to be asked, or we are asked to stop.
 
         Raises:
             LostTheRunError: another holder went on with it.
         """
-        while not self._run.state.is_final and not self._stopping.is_set():
+        while self._run.state in self._handlers and not self._stopping.is_set():
             await self._handlers[self._run.state]()
             await self._journal.refresh()
 
@@ -148,18 +155,43 @@ class Driver:
     async def _step(self, step: Step) -> None:
         request = self._guards.request(self._run)
         seen = await self._parts.store.view(self._run, request.question.lookback)
-        verdict = self._guards.ask(request, seen)
+        verdict = self._guards.ask_before_plan(request, seen)
         if not verdict.allows:
             await self._heed(verdict)
             return
+        planned, proposal = await self._plan(step, request)
+        if isinstance(planned.plan, Refusal):
+            await self._refused_by_plan(step, planned.plan, await self._parts.store.now())
+            return
+        self._blind_since, self._looks = None, 0
+        if not await self._is_as_approved(planned, request):
+            return
+        await self._attempt(step, planned.plan, planned.params, proposal)
+
+    async def _plan(self, step: Step, request: IntentRequest) -> tuple[Planned, Proposal | None]:
+        """The step's plan; where a person has to approve it first, with all that would follow."""
+        if request.first and request.question.approval is not None:
+            return await self._consent.look_ahead(self._steps, self._values)
         now = await self._parts.store.now()
         earlier = self._last_attempt() if self._run.attempts else None
         plan, params = await self._acting.plan(self._run, step, self._values, self._token, now, earlier)
-        if isinstance(plan, Refusal):
-            await self._refused_by_plan(step, plan, now)
-            return
-        self._blind_since, self._looks = None, 0
-        await self._attempt(step, plan, params)
+        return Planned(step, plan, params), None
+
+    async def _is_as_approved(self, planned: Planned, request: IntentRequest) -> bool:
+        """Whether what was approved may be done, and is what would be done; else the run goes no further.
+
+        Of a run's first step that is asked with its intent, so that it may be approved anew.
+        """
+        if not self._consent.granted:
+            return True
+        if request.first:
+            changed = await self._consent.changed_fact(self._values)
+        else:
+            departure = self._consent.departure(planned)
+            changed = (Reason.OUTDATED, departure) if departure else None
+        if changed is not None:
+            await self._refused(*changed)
+        return changed is None
 
     async def _heed(self, verdict: Verdict) -> None:
         objection = verdict.objection
@@ -212,7 +244,9 @@ class Driver:
             detail = f"not begun, nothing was changed: {refusal.detail}"
             await self._journal.move(self._token, Move.FAIL, detail=detail)
 
-    async def _attempt(self, step: Step, plan: Plan, params: Mapping[str, object]) -> None:
+    async def _attempt(
+        self, step: Step, plan: Plan, params: Mapping[str, object], proposal: Proposal | None
+    ) -> None:
         token, run = self._token, self._run
 
         def make(intending: Run, now: datetime) -> Attempt:
@@ -233,8 +267,12 @@ class Driver:
                 plan=plan.data,
             )
 
-        request = self._guards.request(run)
+        request = self._guards.request(run, proposal.digest if proposal else None)
         verdict = await self._journal.intend(token, request, self._guards.ask, make)
+        terms = request.question.approval
+        if proposal and terms and verdict.objection and verdict.objection.reason in _TO_BE_APPROVED:
+            await self._consent.ask(token, proposal, terms)
+            return
         if not verdict.allows:
             await self._heed(verdict)
             return

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from remediator.core.approvals import Approval, Settled, settle
 from remediator.core.changes import IntentRequest, Refused, RunChange, RunRow
 from remediator.core.decide import DecisionKind
 from remediator.core.events import Event, EventKind
@@ -16,9 +17,14 @@ from remediator.core.ports.store import Ask, Store
 from remediator.core.reasons import Reason
 from remediator.core.rules import Rule
 from remediator.core.runs import Attempt, Move, Outcome, Run, RunState, move
+from remediator.engine.requests import tell_request
 from remediator.engine.telling import Story, tell_run
 
 _EVENTS: Mapping[Move, EventKind] = {
+    Move.ASK: EventKind.RUN_ASKED,
+    Move.GRANT: EventKind.RUN_APPROVED,
+    Move.DENY: EventKind.RUN_DENIED,
+    Move.LAPSE: EventKind.RUN_LAPSED,
     Move.LEASE: EventKind.RUN_LEASED,
     Move.OBSERVE: EventKind.RUN_OBSERVED,
     Move.CANCEL: EventKind.RUN_CANCELLED,
@@ -67,40 +73,29 @@ class Journal:
         data: Mapping[str, object] | None = None,
         also: tuple[Event, ...] = (),
         quarantine: bool = False,
+        approval: Approval | None = None,
     ) -> None:
         """Take the run along one arrow; ``run`` is its value before it, if more than the state changes.
 
         Raises:
             LostTheRunError: the store refused it.
         """
-        now = await self._store.now()
-        before = self.story
-        following = move(run or before.run, wanted, now, reason=reason, detail=detail)
-        event = self.event(_kind(wanted, before.run), now, detail, data, attempt)
-        held = Quarantine(following.target, following.id, attempt.id if attempt else None, detail, now)
-        events = (*also, event, *self._quarantined(held if quarantine else None))
-        story = replace(
-            before,
-            run=following,
-            events=(*before.events, *events),
-            attempts=_with_attempt(before.attempts, attempt),
-        )
-        change = RunChange(
-            following,
-            before.run.state,
-            attempt,
-            held if quarantine else None,
-            events,
-            () if wanted in _QUIET else tell_run(story),
+        change, story = moved(
+            self.story,
+            wanted,
+            await self._store.now(),
+            run=run,
+            attempt=attempt,
+            reason=reason,
+            detail=detail,
+            data=data,
+            also=also,
+            quarantine=quarantine,
+            approval=approval,
         )
         if await self._store.advance(token, change) is not None:
-            raise LostTheRunError(following.id)
+            raise LostTheRunError(self.run.id)
         self.story = story
-
-    def _quarantined(self, held: Quarantine | None) -> tuple[Event, ...]:
-        if held is None:
-            return ()
-        return (self.event(EventKind.TARGET_QUARANTINED, held.at, f"{held.target}: {held.why}"),)
 
     async def intend(
         self,
@@ -183,11 +178,65 @@ class Journal:
         attempt: Attempt | None = None,
     ) -> Event:
         """An event of this run."""
-        told: dict[str, object] = {"detail": detail} if detail else {}
-        if attempt is not None:
-            told |= {"attempt": attempt.id, "action": attempt.action, "token": attempt.token}
-        told |= dict(data or {})
-        return Event(kind, at, told, run=self.run.id, rule=self.run.rule, target=str(self.run.target))
+        return _event(self.run, kind, at, detail, data, attempt)
+
+
+def moved(  # noqa: PLR0913 - as Journal.move, without the writing
+    before: Story,
+    wanted: Move,
+    now: datetime,
+    *,
+    run: Run | None = None,
+    attempt: Attempt | None = None,
+    reason: Reason | None = None,
+    detail: str = "",
+    data: Mapping[str, object] | None = None,
+    also: tuple[Event, ...] = (),
+    quarantine: bool = False,
+    approval: Approval | None = None,
+) -> tuple[RunChange, Story]:
+    """One move as what is to be written, and the story with it. Pure."""
+    following = move(run or before.run, wanted, now, reason=reason, detail=detail)
+    held = Quarantine(following.target, following.id, attempt.id if attempt else None, detail, now)
+    events = [*also, _event(before.run, _kind(wanted, before.run), now, detail, data, attempt)]
+    if quarantine:
+        events.append(
+            _event(before.run, EventKind.TARGET_QUARANTINED, now, f"{held.target}: {held.why}", None, None)
+        )
+    if approval is None and before.run.state is RunState.ASKING:
+        approval = settle(before.approvals[-1], Settled.WITHDRAWN, now, why=detail)
+    story = replace(
+        before,
+        run=following,
+        events=(*before.events, *events),
+        attempts=_with_attempt(before.attempts, attempt),
+        approvals=_with_approval(before.approvals, approval),
+    )
+    change = RunChange(
+        following,
+        before.run.state,
+        attempt,
+        held if quarantine else None,
+        tuple(events),
+        () if wanted in _QUIET else (*tell_run(story), *(tell_request(story) if approval else ())),
+        approval,
+    )
+    return change, story
+
+
+def _event(
+    run: Run,
+    kind: EventKind,
+    at: datetime,
+    detail: str,
+    data: Mapping[str, object] | None,
+    attempt: Attempt | None,
+) -> Event:
+    told: dict[str, object] = {"detail": detail} if detail else {}
+    if attempt is not None:
+        told |= {"attempt": attempt.id, "action": attempt.action, "token": attempt.token}
+    told |= dict(data or {})
+    return Event(kind, at, told, run=run.id, rule=run.rule, target=str(run.target))
 
 
 def _kind(wanted: Move, before: Run) -> EventKind:
@@ -200,6 +249,11 @@ def _with_attempt(attempts: tuple[Attempt, ...], changed: Attempt | None) -> tup
     if changed is None:
         return attempts
     return tuple(changed if attempt.id == changed.id else attempt for attempt in attempts)
+
+
+def _with_approval(approvals: tuple[Approval, ...], changed: Approval | None) -> tuple[Approval, ...]:
+    """A run's requests with a new one behind them, or with the end of the latest."""
+    return approvals if changed is None else (*approvals[: changed.number - 1], changed)
 
 
 def _answers(verdict: Verdict) -> list[dict[str, str]]:
@@ -221,6 +275,7 @@ def story_of(row: RunRow, rule: Rule | None, audience: Audience) -> Story:
         attempts=row.attempts,
         events=row.events,
         answers=decided.decision.answers if decided else (),
+        approvals=row.approvals,
     )
 
 

@@ -1,20 +1,17 @@
-"""Observing: what a run that is not live would do, planned against the world, with nothing changed."""
+"""Observing: what a run that is not to act would do, planned against the world, with nothing changed."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from remediator.core.events import EventKind
-from remediator.core.ids import Token
-from remediator.core.ports.actions import Plan, Refusal
-from remediator.core.rules import Rule, Step
+from remediator.core.ports.actions import Plan
+from remediator.core.rules import Rule
 from remediator.core.runs import Move
 from remediator.engine.acting import Acting, values_of
 from remediator.engine.journal import Journal
 from remediator.engine.parts import EngineParts
-
-#: Shown to plan alone; no writer ever holds it.
-_NO_TOKEN = Token(0)
+from remediator.engine.planning import Planned, plan_steps
 
 
 async def observe(parts: EngineParts, journal: Journal, rule: Rule) -> None:
@@ -23,15 +20,13 @@ async def observe(parts: EngineParts, journal: Journal, rule: Rule) -> None:
     Raises:
         LostTheRunError: another replica observed it first.
     """
-    acting = Acting(parts.actions)
     values = values_of(journal.run, journal.story.episodes)
     events, diffs, summaries = [], [], []
-    for step in rule.steps:
-        now = await parts.store.now()
-        plan, _ = await acting.plan(journal.run, step, values, _NO_TOKEN, now)
-        summary = _summary(step, plan)
-        diff = plan.diff if isinstance(plan, Plan) else ""
-        events.append(journal.event(EventKind.RUN_PLANNED, now, summary, {"step": step.id, "diff": diff}))
+    for planned in await plan_steps(Acting(parts.actions), parts.store, journal.run, rule.steps, values):
+        summary = _summary(planned)
+        diff = planned.plan.diff if isinstance(planned.plan, Plan) else ""
+        data = {"step": planned.step.id, "diff": diff}
+        events.append(journal.event(EventKind.RUN_PLANNED, await parts.store.now(), summary, data))
         diffs.append(diff)
         summaries.append(summary)
     journal.story = replace(journal.story, plan="\n".join(filter(None, diffs)))
@@ -39,7 +34,7 @@ async def observe(parts: EngineParts, journal: Journal, rule: Rule) -> None:
     await journal.move(None, Move.OBSERVE, detail=detail, also=tuple(events))
 
 
-def _summary(step: Step, plan: Plan | Refusal) -> str:
-    if isinstance(plan, Plan):
-        return f"would {step.action}: {plan.summary}"
-    return f"{step.action} would refuse: {plan.detail}"
+def _summary(planned: Planned) -> str:
+    if isinstance(planned.plan, Plan):
+        return f"would {planned.step.action}: {planned.plan.summary}"
+    return f"{planned.step.action} would refuse: {planned.plan.detail}"

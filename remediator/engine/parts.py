@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -12,6 +12,7 @@ from remediator.core.ports.actions import Action, Check
 from remediator.core.ports.alertmanagers import Alertmanagers
 from remediator.core.ports.store import Store
 from remediator.core.rules import Mode, Rule, Rulebook
+from remediator.core.targets import Target
 from remediator.engine.rulebooks import Rulebooks
 from remediator.telemetry import Metrics
 
@@ -21,6 +22,7 @@ class EngineParts:
     """Everything that deciding and running needs.
 
     ``lease_ttl`` bounds how long a dead replica holds a target. ``pager`` says whether PagerDuty is set up.
+    ``approvers`` names those who may approve what is done to a target.
     """
 
     store: Store
@@ -33,6 +35,7 @@ class EngineParts:
     mode: Mode
     lease_ttl: timedelta
     pager: bool = False
+    approvers: Callable[[Target], tuple[str, ...]] = lambda _target: ()
 
     def audience(self, book: Rulebook, rule: Rule | None) -> Audience:
         """Who hears of a rule's doings; without one, of what no rule answers for."""

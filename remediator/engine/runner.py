@@ -10,10 +10,15 @@ import structlog
 
 from remediator.core.ids import RunId, Token
 from remediator.core.leases import Held, Lease
+from remediator.core.ports.actions import Refusal
 from remediator.core.ports.store import StoreError, Topic
 from remediator.core.reasons import Reason
 from remediator.core.rules import Mode, Rule, Rulebook
 from remediator.core.runs import Move, Outcome, RunState
+from remediator.engine.acting import values_of
+from remediator.engine.answers import Answers
+from remediator.engine.asking import Guards
+from remediator.engine.consent import Consent
 from remediator.engine.driver import Driver
 from remediator.engine.journal import Journal, LostTheRunError, ended, story_of
 from remediator.engine.leases import Holder, LeaseLostError
@@ -38,6 +43,7 @@ class RunnerLoop(Loop):
         self._parts = parts
         self._tasks: dict[RunId, asyncio.Task[None]] = {}
         self._stopping = asyncio.Event()
+        self._answers = Answers(parts.store, parts.rulebooks, parts.audience)
 
     async def work(self) -> bool:
         at_once = max(_AT_ONCE, self._parts.rulebooks.active.rulebook.brake.parallel)
@@ -87,9 +93,11 @@ class RunnerLoop(Loop):
         rule = journal.rule
         if rule is None or pinned is None:
             await self._end_without_rule(journal)
-        elif journal.run.mode is not Mode.LIVE:
+        elif journal.run.mode is Mode.OBSERVE:
             await observe(self._parts, journal, rule)
-        else:
+        elif journal.run.state is RunState.ASKING:
+            await self._asked_in_vain(journal)
+        elif not await self._asked_first(journal, rule, pinned):
             await self._drive_live(journal, rule, pinned)
         if journal.run.state.is_final:
             self.metrics.run_ended(journal.run)
@@ -109,6 +117,35 @@ class RunnerLoop(Loop):
         rule = pinned.rule(row.run.rule) if pinned else None
         audience = self._parts.audience(pinned or active, rule)
         return Journal(self.store, story_of(row, rule, audience), rule), pinned
+
+    async def _asked_in_vain(self, journal: Journal) -> None:
+        """Nothing is left to approve, or nobody answered in time."""
+        if not any(episode.is_open for episode in journal.story.episodes):
+            await journal.move(None, Move.CANCEL, reason=Reason.RESOLVED, detail="resolved by itself")
+        elif await self._answers.let_lapse(journal.run.id) is not None:
+            await journal.refresh()
+        if journal.story.approvals[-1].settled is not None:
+            self.metrics.approval_settled(journal.story.approvals[-1])
+
+    async def _asked_first(self, journal: Journal, rule: Rule, pinned: Rulebook) -> bool:
+        """Ask a person, if one has to be asked and was not; nothing is held meanwhile.
+
+        What can't be planned now goes the way of any run, by which it waits, or fails.
+        """
+        terms = (
+            Guards(self._parts.rulebooks, self._parts.mode, rule, pinned)
+            .request(journal.run)
+            .question.approval
+        )
+        consent = Consent(self._parts, journal, rule)
+        if terms is None or journal.run.state is not RunState.PENDING or consent.granted:
+            return False
+        values = values_of(journal.run, journal.story.episodes)
+        planned, proposal = await consent.look_ahead(rule.steps, values)
+        if isinstance(planned.plan, Refusal):
+            return False
+        await consent.ask(None, proposal, terms)
+        return True
 
     async def _drive_live(self, journal: Journal, rule: Rule, pinned: Rulebook) -> None:
         parts = self._parts
@@ -139,7 +176,7 @@ class RunnerLoop(Loop):
         """A run whose rulebook this version can't read goes no further, and a person hears of it."""
         run = journal.run
         detail = f"rule {run.rule} of rulebook {run.rulebook[:12]} can't be read any more"
-        if run.state is RunState.PENDING:
+        if run.state in (RunState.PENDING, RunState.ASKING):
             await journal.move(None, Move.REFUSE, reason=Reason.RULE_GONE, detail=detail)
             return
         parts = self._parts

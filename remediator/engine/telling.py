@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from remediator.core.approvals import Approval
 from remediator.core.changes import DecisionRequest
 from remediator.core.checks import Fact
 from remediator.core.decide import Decision, DecisionKind
@@ -28,6 +29,7 @@ _TONES = {
 }
 _WORDS = {
     RunState.PENDING: "decided, about to begin",
+    RunState.ASKING: "waits for approval",
     RunState.READY: "under way",
     RunState.ACTING: "acting",
     RunState.PROBING: "finding out whether the change was made",
@@ -40,12 +42,21 @@ _WORDS = {
     RunState.REFUSED: "refused by a guard",
     RunState.EXPIRED: "expired before it could begin",
 }
+#: Ends that people know of, since they were asked, and what the title says of them.
+_ASKED_ENDS = {
+    Reason.DENIED: "denied, nothing was changed",
+    Reason.LAPSED: "not approved in time, nothing was changed",
+}
 #: Ends that want a person at once.
 _PAGED = frozenset({RunState.FAILED, RunState.UNKNOWN, RunState.REFUSED, RunState.EXPIRED})
 #: Events that a person wants to read as the story of a run; the rest is for `explain`.
 _STORY: dict[EventKind, str] = {
     EventKind.RUN_CREATED: "decided",
     EventKind.RUN_JOINED: "joined by",
+    EventKind.RUN_ASKED: "asking",
+    EventKind.RUN_APPROVED: "",
+    EventKind.RUN_DENIED: "",
+    EventKind.RUN_LAPSED: "",
     EventKind.RUN_WAITING: "waiting for",
     EventKind.RUN_PLANNED: "planned",
     EventKind.STEP_FAILED: "step failed",
@@ -73,13 +84,21 @@ class Story:
     events: tuple[Event, ...] = ()
     plan: str = ""
     answers: tuple[GuardAnswer, ...] = ()
+    approvals: tuple[Approval, ...] = ()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is more to tell of it than that people are asked, which the request itself tells."""
+        leased = any(event.kind is EventKind.RUN_LEASED for event in self.events)
+        return leased or not self.approvals or any(approval.granted for approval in self.approvals)
 
 
 def tell_run(story: Story) -> tuple[Envelope, ...]:
-    """The run's head message in each of its channels, and a page if it ended badly."""
+    """The run's head message in each of its channels, once it has begun, and a page if it ended badly."""
     run, notice = story.run, _run_notice(story)
-    heads = [Envelope(each, f"run:{run.id}", notice, key="head") for each in story.audience.reports]
-    if run.state not in _PAGED:
+    channels = story.audience.reports if story.has_begun else ()
+    heads = [Envelope(each, f"run:{run.id}", notice, key="head") for each in channels]
+    if run.state not in _PAGED or run.reason in _ASKED_ENDS:
         return tuple(heads)
     call = Call(run.id, run.episode, run.rule, str(run.target), held=run.state is RunState.UNKNOWN)
     page = replace(notice, evidence=tuple(_evidence(story)), count=1)
@@ -90,8 +109,8 @@ def _run_notice(story: Story) -> Notice:
     run = story.run
     return Notice(
         NoticeKind.RUN,
-        title=f"{run.target.name}: {_WORDS[run.state]}",
-        tone=_TONES.get(run.state, Tone.WORKING),
+        title=f"{run.target.name}: {_word(run)}",
+        tone=Tone.QUIET if run.reason in _ASKED_ENDS else _TONES.get(run.state, Tone.WORKING),
         severity=run.severity,
         summary=_summary(story),
         fields=tuple(_fields(story)),
@@ -121,6 +140,11 @@ def _told_guards(asked: Mapping[str, object]) -> Iterable[str]:
         yield f"{each['guard']} {each['answer']}: {each['detail']}"
 
 
+def _word(run: Run) -> str:
+    said = _ASKED_ENDS.get(run.reason) if run.reason else None
+    return said or _WORDS[run.state]
+
+
 def _summary(story: Story) -> str:
     """Why it ended as it did; for a repair, and while it goes on, what was done."""
     run = story.run
@@ -133,6 +157,20 @@ def _summary(story: Story) -> str:
 
 def _fields(story: Story) -> Iterable[tuple[str, str]]:
     run = story.run
+    yield from situation(story)
+    if story.approvals and story.approvals[-1].settled is not None:
+        yield "Approval", story.approvals[-1].outcome
+    if run.reason is not None:
+        yield "Reason", f"{run.reason.value}: {run.reason.meaning}"
+    if run.ended_at is not None:
+        yield "Took", format_duration(run.ended_at - run.created_at)
+    else:
+        yield "Deadline", f"{run.deadline_at:%H:%M:%S} UTC"
+
+
+def situation(story: Story) -> Iterable[tuple[str, str]]:
+    """What the run is about: the rule, the target, the alert and the facts."""
+    run = story.run
     yield "Rule", run.rule
     yield "Target", str(run.target)
     if story.episodes:
@@ -144,12 +182,6 @@ def _fields(story: Story) -> Iterable[tuple[str, str]]:
             yield "Says", text
     for fact in story.facts:
         yield f"{fact.check}: {fact.answer.said.value}", fact.answer.detail
-    if run.reason is not None:
-        yield "Reason", f"{run.reason.value}: {run.reason.meaning}"
-    if run.ended_at is not None:
-        yield "Took", format_duration(run.ended_at - run.created_at)
-    else:
-        yield "Deadline", f"{run.deadline_at:%H:%M:%S} UTC"
 
 
 def _lines(story: Story) -> Iterable[str]:
@@ -157,7 +189,7 @@ def _lines(story: Story) -> Iterable[str]:
         word = _STORY.get(event.kind)
         if word is not None:
             detail = str(event.data.get("detail") or "")
-            yield f"{event.at:%H:%M:%S} {word}{': ' if detail else ''}{detail}"
+            yield f"{event.at:%H:%M:%S} {word}{': ' if word and detail else ''}{detail}"
 
 
 def _diff(story: Story) -> str:

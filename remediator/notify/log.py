@@ -44,6 +44,7 @@ def _level(notice: Notice) -> int:
 def _values(envelope: Envelope) -> dict[str, object]:
     """What a notice says, without what it leaves empty."""
     notice = envelope.notice
+    choices = [choice.command for choice in notice.choices]
     values: dict[str, object] = {
         "channel": flat(envelope.channel),
         "notice": notice.kind.value,
@@ -54,7 +55,7 @@ def _values(envelope: Envelope) -> dict[str, object]:
         "fields": {flat(name): flat(value) for name, value in notice.fields},
         "lines": [flat(line) for line in notice.lines],
         "diff": clean(notice.diff),
-        "commands": [flat(command) for command in notice.commands],
+        "commands": [flat(command) for command in (*choices, *notice.commands)],
         "run": notice.run,
         "more": max(notice.count - 1, 0),
     }

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from remediator.core.notices import Notice, Tone
+from remediator.core.notices import Choice, Notice, Tone
 from remediator.notify.diffs import excerpt, shortened
 from remediator.notify.text import clean, code, escape, fence, fenced, fit, flat, inline, newest, strong
 
@@ -40,6 +40,7 @@ RUN = 100
 _HALF_LINE = 44
 
 _MARKS = {
+    Tone.ASKING: "✋",
     Tone.WORKING: "⏳",
     Tone.GOOD: "✅",
     Tone.BAD: "❌",
@@ -60,9 +61,12 @@ class SlackMessage:
     blocks: tuple[Block, ...]
 
 
-def render(notice: Notice) -> SlackMessage:
-    """Turn any notice into a message that Slack takes."""
-    return SlackMessage(_fallback(notice), tuple(_blocks(notice)))
+def render(notice: Notice, *, buttons: bool = False) -> SlackMessage:
+    """Turn any notice into a message that Slack takes.
+
+    ``buttons`` says that clicks come back to us; without them, choices are the commands to type.
+    """
+    return SlackMessage(_fallback(notice), tuple(_blocks(notice, buttons=buttons)))
 
 
 def _fallback(notice: Notice) -> str:
@@ -71,7 +75,7 @@ def _fallback(notice: Notice) -> str:
     return " ".join(part for part in (*start, fit(" ".join(said), FALLBACK, inline), _more(notice)) if part)
 
 
-def _blocks(notice: Notice) -> Iterator[Block]:
+def _blocks(notice: Notice, *, buttons: bool) -> Iterator[Block]:
     yield _header(notice)
     if intro := "\n".join(part for part in _intro(notice) if part):
         yield _section(intro)
@@ -80,10 +84,19 @@ def _blocks(notice: Notice) -> Iterator[Block]:
         yield _section(timeline)
     if notice.diff.strip():
         yield _section(f"*Change*\n{_change(notice.diff)}")
-    if commands := _commands(notice.commands):
+    if buttons and notice.choices:
+        yield {"type": "actions", "elements": [_button(choice) for choice in notice.choices]}
+    typed = () if buttons else [choice.command for choice in notice.choices]
+    if commands := _commands([*typed, *notice.commands]):
         yield _section(commands)
     if notice.run:
         yield {"type": "context", "elements": [_mrkdwn(f"run {fit(notice.run, RUN, code)}")]}
+
+
+def _button(choice: Choice) -> Block:
+    label = {"type": "plain_text", "text": choice.label, "emoji": False}
+    button = {"type": "button", "action_id": choice.action, "text": label, "value": choice.value}
+    return {**button, "style": "primary"} if choice.urgent else button
 
 
 def _header(notice: Notice) -> Block:

@@ -22,34 +22,40 @@ class SlackNotifier:
     of a key's envelopes the first is posted and then only pages and what is final; those in between count as
     delivered, with the same ref, though nothing is sent: the final one tells the whole story anyway.
 
-    A ``standalone`` envelope is always a message of its own.
+    A ``standalone`` envelope is always a message of its own. With ``buttons``, a bot's messages bear them:
+    clicks come back to ``POST /slack/interactivity``, which needs Slack's signing secret.
     """
 
     scheme: Final = "slack"
 
-    def __init__(self, *, bot: SlackBot | None = None, webhook: SlackWebhook | None = None) -> None:
+    def __init__(
+        self, *, bot: SlackBot | None = None, webhook: SlackWebhook | None = None, buttons: bool = False
+    ) -> None:
         if bot is None and webhook is None:
             raise ValueError("Slack needs a bot's token or an incoming webhook's URL")
         self._bot = bot
         self._webhook = webhook
+        self._buttons = buttons
 
     async def deliver(self, envelope: Envelope, *, head: str, sent: str) -> Delivery:
         """Deliver one envelope, as :class:`remediator.core.ports.channels.Notifier` describes."""
         if envelope.standalone:
             head = sent = ""
         if self._bot is not None:
-            return await _by_bot(self._bot, envelope, Place.parse(head), Place.parse(sent))
+            message = render(envelope.notice, buttons=self._buttons)
+            return await _by_bot(self._bot, envelope, message, Place.parse(head), Place.parse(sent))
         if self._webhook is not None and (not sent or envelope.notice.final or envelope.notice.page):
             message = render(envelope.notice)
             return await self._webhook.post(message.text, message.blocks)
         return Delivered(sent)
 
 
-async def _by_bot(bot: SlackBot, envelope: Envelope, head: Place | None, sent: Place | None) -> Delivery:
+async def _by_bot(
+    bot: SlackBot, envelope: Envelope, message: SlackMessage, head: Place | None, sent: Place | None
+) -> Delivery:
     channel = envelope.channel.removeprefix("slack:").strip()
     if not channel.removeprefix("#"):
         return Rejected(f"{envelope.channel!r} names no Slack channel: write slack:#name in the rule")
-    message = render(envelope.notice)
     if sent is not None:
         updated = await bot.update(message.text, message.blocks, place=sent)
         if not isinstance(updated, Missing):

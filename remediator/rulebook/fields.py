@@ -25,6 +25,7 @@ from remediator.core.matchers import Matcher as CoreMatcher
 from remediator.core.matchers import parse_matcher
 from remediator.core.rules import Expect as CoreExpect
 from remediator.core.rules import Mode as CoreMode
+from remediator.core.rules import Otherwise as CoreOtherwise
 from remediator.core.rules import Rate as CoreRate
 from remediator.core.targets import KINDS
 from remediator.core.templates import TargetTemplate
@@ -153,6 +154,13 @@ _mode_word = one_of("mode", (mode.word for mode in CoreMode))
 
 def _mode(value: object) -> CoreMode:
     return CoreMode[_mode_word(value).upper()]
+
+
+_otherwise_word = one_of("way on", (word.value for word in CoreOtherwise))
+
+
+def _otherwise(value: object) -> CoreOtherwise:
+    return CoreOtherwise(_otherwise_word(value))
 
 
 def _named(pattern: re.Pattern[str], what: str, rule: str) -> Callable[[object], str]:
@@ -303,6 +311,11 @@ Expect = Annotated[
 ]
 Flag = Annotated[bool, PlainValidator(_flag), WithJsonSchema({"enum": [True, False, "yes", "no"]})]
 Mode = Annotated[CoreMode, PlainValidator(_mode), WithJsonSchema({"enum": [mode.word for mode in CoreMode]})]
+Otherwise = Annotated[
+    CoreOtherwise,
+    PlainValidator(_otherwise),
+    WithJsonSchema({"enum": [word.value for word in CoreOtherwise]}),
+]
 Kind = Annotated[str, PlainValidator(one_of("kind", sorted(KINDS))), WithJsonSchema({"enum": sorted(KINDS)})]
 RuleName = Annotated[
     str,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from remediator.core.rules import AlertTrigger, Limits, Mode, OtherTrigger, Rule
+from remediator.core.rules import AlertTrigger, ApprovalTerms, Limits, OtherTrigger, Rule
 from remediator.core.targets import KINDS, TargetError, target_of
 from remediator.core.templates import TargetTemplate
 from remediator.rulebook import rule_models as models
@@ -54,13 +54,14 @@ def compile_rule(validated: Validated[models.Rule], policy: Policy, reporter: Re
         severity=written.severity,
         only_if=only_if,
         limits=Limits(written.limits.cooldown, written.limits.rate, written.limits.targets),
+        approval=_approval(written.approval),
         deadline=deadline,
         steps=steps,
         verify=verify,
         on_failure=on_failure,
         escalate=policy.people(written.escalate, "escalate", reporter) or policy.said.defaults.escalate,
         report=policy.channels(written.report, "report", reporter),
-        mode=_mode(written, reporter),
+        mode=written.mode,
         goes_on=written.goes_on,
         unbuilt=_unbuilt(written, reporter),
     )
@@ -143,23 +144,18 @@ def _report_usual_proof(written: models.Rule, reporter: Reporter, *, proven: boo
 def _check_page_only(written: models.Rule, validated: Validated[models.Rule], reporter: Reporter) -> None:
     if written.steps or not validated.sound("steps"):
         return
-    for key in ("verify", "on_failure"):
+    for key in ("approval", "verify", "on_failure"):
         if getattr(written, key):
             reporter.error((key,), f"`{key}` without `steps`: write steps, or leave it out", key=True)
 
 
-def _mode(written: models.Rule, reporter: Reporter) -> Mode:
-    if written.mode is Mode.APPROVE:
-        reporter.warn(
-            ("mode",), "mode `approve` acts as `observe` in this version: nothing is changed", key=False
-        )
-    return written.mode
+def _approval(written: models.Approval | None) -> ApprovalTerms | None:
+    return None if written is None else ApprovalTerms(written.within, written.otherwise)
 
 
 def _unbuilt(written: models.Rule, reporter: Reporter) -> tuple[str, ...]:
     places = {
         "when.count": written.when.count is not None,
-        "approval": written.approval is not None,
     }
     found = tuple(name for name, given in places.items() if given)
     for name in found:

@@ -20,6 +20,7 @@ from remediator.actions.specs import ACTIONS, CHECKS
 from remediator.core.rules import DEFAULT_COOLDOWN, DEFAULT_STEP_TIMEOUT
 from remediator.core.rules import Expect as CoreExpect
 from remediator.core.rules import Mode as CoreMode
+from remediator.core.rules import Otherwise as CoreOtherwise
 from remediator.rulebook import fields
 from remediator.rulebook.parameters import UNKNOWN, check_parameters, read_parameters
 
@@ -183,14 +184,15 @@ class Limits(Strict):
 
 
 class Approval(Strict):
-    """Asks a person first. Not acted on yet: a rule with it only observes."""
+    """Asks a person first, who approves or denies the very plan that is shown."""
 
     within: fields.PositiveDuration = Field(description="How long people have to answer.", examples=["10m"])
-    otherwise: Annotated[
-        str,
-        PlainValidator(fields.one_of("way on", ("escalate", "run", "skip"))),
-        WithJsonSchema({"enum": ["escalate", "run", "skip"]}),
-    ] = Field(default="escalate", description="What happens when nobody answers.", examples=["escalate"])
+    otherwise: fields.Otherwise = Field(
+        default=CoreOtherwise.ESCALATE,
+        description="What happens when nobody answers: `escalate` ends it and pages, `skip` ends it and "
+        "reports, `run` goes on as if approved.",
+        examples=["escalate"],
+    )
 
 
 class Rule(Strict):
@@ -232,7 +234,8 @@ class Rule(Strict):
     )
     approval: Approval | None = Field(
         default=None,
-        description="Asks a person first. Not acted on yet: the rule only observes.",
+        description="Asks a person first, also in mode `live`; left out in mode `approve`, for 10m and then "
+        "`escalate`.",
         examples=[{"within": "10m", "otherwise": "escalate"}],
     )
     deadline: fields.PositiveDuration | None = Field(
@@ -267,7 +270,8 @@ class Rule(Strict):
     )
     mode: fields.Mode = Field(
         default=CoreMode.OBSERVE,
-        description="`observe` says what it would do, `live` does it, `approve` is `observe` so far. "
+        description="`observe` says what it would do, `approve` does it once a person approves, `live` does "
+        "it. "
         "The lower of this and `REMEDIATOR_MODE` holds.",
         examples=["live"],
     )

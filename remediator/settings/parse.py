@@ -121,12 +121,13 @@ def operators(text: str) -> tuple[Operator, ...]:
         place = ".".join(str(step) for step in first["loc"]) or "the top"
         raise ValueError(
             f"{text}: {place}: {first['msg']}; write a list of"
-            " {name: ada, token_hash: 'sha256:<64 hex digits>', roles: [operator], namespaces: [shop]}"
+            " {name: ada, token_hash: 'sha256:<64 hex digits>', roles: [operator], namespaces: [shop],"
+            " slack: U012AB3CD}"
         ) from None
     if not people:
         raise ValueError(f"{text} names nobody: list people, or unset it")
-    for key in ("name", "token_hash"):
-        values = [getattr(person, key) for person in people]
+    for key in ("name", "token_hash", "slack"):
+        values = [value for person in people if (value := getattr(person, key)) is not None]
         if len(set(values)) < len(values):
             raise ValueError(f"{text}: two people share a {key}; give each their own")
     return people

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from remediator.core.targets import Target
+
 #: The source of posts that come with an unnamed token, or with none where none is asked for.
 DEFAULT_SOURCE = "default"
 #: How log lines look.
@@ -39,7 +41,10 @@ class Role(StrEnum):
 
 
 class Operator(BaseModel):
-    """A person of ``OPERATORS_FILE``; with ``namespaces`` they only act on targets within those."""
+    """A person of ``OPERATORS_FILE``; with ``namespaces`` they only act on targets within those.
+
+    ``slack`` is the id of their Slack user, whose clicks are theirs; without one, no click is.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -47,6 +52,12 @@ class Operator(BaseModel):
     token_hash: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$", repr=False)]
     roles: Annotated[frozenset[Role], Field(min_length=1)]
     namespaces: frozenset[str] = frozenset()
+    slack: Annotated[str, Field(pattern=r"^[UW][A-Z0-9]{2,30}$")] | None = None
+
+    def may_act_on(self, target: Target) -> bool:
+        """Whether they may change the target, and so approve what others would do to it."""
+        within = not self.namespaces or target.namespace in self.namespaces
+        return Role.OPERATOR in self.roles and within
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +68,10 @@ class Credentials:
     viewer: tuple[NamedToken, ...] = ()
     operator: tuple[NamedToken, ...] = ()
     operators: tuple[Operator, ...] = ()
+
+    def approvers(self, target: Target) -> tuple[str, ...]:
+        """The names of those who may approve what is done to a target."""
+        return tuple(each.name for each in self.operators if each.may_act_on(target))
 
     @property
     def api_is_open(self) -> bool:

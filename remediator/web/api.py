@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -17,12 +16,13 @@ from remediator.core.ports.channels import RulebookError
 from remediator.core.targets import Target, TargetError, parse_target
 from remediator.engine.commands import CommandError
 from remediator.web import models, views
+from remediator.web.approvals import approvals, approve, deny
 from remediator.web.endpoints import Access, Answer, Call, Endpoint, ProblemError
+from remediator.web.finding import outside, run_by_prefix
 from remediator.web.health import overall
 from remediator.web.ports import Health
 
 _Value = TypeVar("_Value")
-_RUN = re.compile(r"[A-Za-z0-9-]{1,40}")
 
 
 async def _health(call: Call[None, None]) -> dict[str, Any]:
@@ -59,21 +59,7 @@ async def _runs(call: Call[models.RunsQuery, None]) -> list[models.RunView]:
 
 
 async def _run(call: Call[None, None]) -> models.RunStory:
-    prefix = call.path["run"]
-    found = await call.deps.store.run_row(prefix) if _RUN.fullmatch(prefix) else []
-    exact = [row for row in found if row.run.id == prefix] or found
-    if not exact:
-        raise ProblemError(
-            HTTPStatus.NOT_FOUND, f"there is no run {prefix[:60]}", "GET /api/v1/runs lists those there are"
-        )
-    if len(exact) > 1:
-        ids = tuple(str(row.run.id) for row in exact)
-        raise ProblemError(
-            HTTPStatus.CONFLICT,
-            f"several runs begin with {prefix}: {', '.join(ids)}",
-            "write more of the id",
-        )
-    return views.story(exact[0])
+    return views.story(await run_by_prefix(call.deps.store, call.path["run"]))
 
 
 async def _decisions(call: Call[models.DecisionsQuery, None]) -> list[models.DecisionView]:
@@ -97,6 +83,7 @@ async def _status(call: Call[None, None]) -> models.StatusView:
         backlog=views.backlog(await store.backlog()),
         pauses=[views.pause(each) for each in await store.pauses()],
         quarantines=[views.quarantine(each) for each in await store.quarantines()],
+        asking=[views.asking(each) for each in await store.asking()],
     )
 
 
@@ -181,22 +168,13 @@ def _scope_value(call: Call[Any, Any], scope: PauseScope, value: str) -> str:
 def _own_target(call: Call[Any, Any], text: str) -> Target:
     target = _target(text)
     if not call.who.may_act_on(target):
-        raise _outside(call, f"act on {target}")
+        raise outside(call.who, f"act on {target}")
     return target
 
 
 def _everywhere(call: Call[Any, Any], what: str) -> None:
     if call.who.namespaces:
-        raise _outside(call, what)
-
-
-def _outside(call: Call[Any, Any], what: str) -> ProblemError:
-    allowed = ", ".join(sorted(call.who.namespaces))
-    return ProblemError(
-        HTTPStatus.FORBIDDEN,
-        f"{call.who.name} may not {what}: only act on targets of {allowed}",
-        "ask an operator of REMEDIATOR_OPERATORS_FILE who has no `namespaces`",
-    )
+        raise outside(call.who, what)
 
 
 def _target(text: str) -> Target:
@@ -235,7 +213,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         Access.ANYBODY, _ready, {200: models.ReadyView, 503: models.ReadyView},
     ),
     Endpoint(
-        "GET", f"{_V1}/status", "getStatus", "Mode, rulebook, backlog, pauses and quarantines.",
+        "GET", f"{_V1}/status", "getStatus", "Mode, rulebook, backlog, pauses, quarantines, and who waits.",
         Access.VIEWER, _status, {200: models.StatusView},
     ),
     Endpoint(
@@ -269,6 +247,20 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "POST", f"{_V1}/clear", "clear", "Lift a target's quarantine; needs a person's own token.",
         Access.PERSON, _clear, {200: models.Cleared}, body=models.ClearRequest,
         problems=(400, 403, 404, 413, 415, 422),
+    ),
+    Endpoint(
+        "GET", f"{_V1}/approvals", "listApprovals", "The plans that wait for a person's approval.",
+        Access.VIEWER, approvals, {200: list[models.ApprovalView]},
+    ),
+    Endpoint(
+        "POST", f"{_V1}/runs/{{run}}/approve", "approve", "Approve what a run asks for; needs a person.",
+        Access.PERSON, approve, {200: models.ApprovalView}, body=models.AnswerRequest,
+        problems=(400, 403, 404, 409, 413, 415, 422), parameters=_ID,
+    ),
+    Endpoint(
+        "POST", f"{_V1}/runs/{{run}}/deny", "deny", "Deny it, which ends the run; needs a person.",
+        Access.PERSON, deny, {200: models.ApprovalView}, body=models.AnswerRequest,
+        problems=(400, 403, 404, 409, 413, 415, 422), parameters=_ID,
     ),
     Endpoint(
         "POST", f"{_V1}/rulebook/reload", "reloadRulebook", "Put the rule files as they are now in force.",

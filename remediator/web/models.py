@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from remediator.core.approvals import How, Settled
 from remediator.core.changes import Proposal
 from remediator.core.checks import Said
 from remediator.core.decide import DecisionKind
@@ -14,7 +15,7 @@ from remediator.core.episodes import Closed
 from remediator.core.events import EventKind
 from remediator.core.guards import Answer, Guard, PauseScope
 from remediator.core.reasons import Reason
-from remediator.core.rules import Expect
+from remediator.core.rules import Expect, Otherwise
 from remediator.core.runs import Outcome, Phase, RunState
 from remediator.web.ports import Health
 
@@ -22,6 +23,7 @@ Instant = Annotated[
     str, Meta(description="RFC 3339, in UTC, with microseconds.", extra_json_schema={"format": "date-time"})
 ]
 Hash = Annotated[str, Meta(description="SHA-256 over a rulebook's files, in hex.")]
+Digest = Annotated[str, Meta(description="SHA-256 over all that a run would do, in hex.")]
 TargetText = Annotated[
     str, Meta(description="`[cluster/]kind/[namespace/]name`", examples=["deployment/shop/cart"])
 ]
@@ -158,6 +160,55 @@ class EventView(_View, frozen=True):
     target: str | None
 
 
+class PlannedStepView(_View, frozen=True):
+    """What a step would do. `planned` is false where that can't be known before others are done."""
+
+    step: str
+    action: str
+    params: dict[str, Any] = field(name="with")
+    summary: str
+    diff: str
+    planned: bool
+
+
+class ApprovalView(_View, frozen=True):
+    """What a person is asked about a run: what it would do, until when, and who said what.
+
+    `digest` names the plan, and an answer counts for no other; `number` counts the run's requests. `outcome`
+    is null while it waits; `who` is empty where it was nobody.
+    """
+
+    run: str
+    number: int
+    rule: str
+    target: TargetText
+    digest: Digest
+    steps: list[PlannedStepView]
+    fallback: list[PlannedStepView]
+    asked: list[str]
+    asked_at: Instant
+    until: Instant
+    otherwise: Otherwise
+    outcome: Settled | None
+    settled: Instant | None
+    who: str
+    why: str
+    how: How | None
+
+
+class AskingView(_View, frozen=True):
+    """A run that waits for a person; `asked` are those who may answer."""
+
+    run: str
+    rule: str
+    target: TargetText
+    severity: str
+    summary: str
+    asked: list[str]
+    until: Instant
+    otherwise: Otherwise
+
+
 class RunStory(RunView, frozen=True):
     """A run with everything that led to it and came of it."""
 
@@ -165,6 +216,7 @@ class RunStory(RunView, frozen=True):
     decisions: list[DecisionView]
     attempts: list[AttemptView]
     events: list[EventView]
+    approvals: list[ApprovalView]
 
 
 class PauseView(_View, frozen=True):
@@ -226,6 +278,7 @@ class StatusView(_View, frozen=True):
     backlog: BacklogView
     pauses: list[PauseView]
     quarantines: list[QuarantineView]
+    asking: list[AskingView]
 
 
 class Resumed(_View, frozen=True):
@@ -329,3 +382,16 @@ class ClearRequest(_Asked, frozen=True):
 
     target: TargetText
     why: Why
+
+
+class AnswerRequest(_Asked, frozen=True):
+    """Approve or deny what a run asks for. `digest`, or its beginning, says which plan was seen."""
+
+    why: Why
+    digest: (
+        Annotated[
+            str,
+            Meta(pattern="^[0-9a-f]{8,64}$", description="Absent: whatever the run asks for now."),
+        ]
+        | None
+    ) = None

@@ -8,9 +8,10 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Protocol
 
+from remediator.core.approvals import Answer, Approval, Objection
 from remediator.core.changes import Proposal
 from remediator.core.guards import Pause, PauseScope
-from remediator.core.ids import RulebookHash
+from remediator.core.ids import RulebookHash, RunId
 from remediator.core.ports.store import Store
 from remediator.core.rules import Mode
 from remediator.core.targets import Target
@@ -34,6 +35,10 @@ class Commands(Protocol):
 
     async def clear(self, target: Target, why: str, who: str) -> bool:
         """Lift a target's quarantine; ``False`` if there was none."""
+        ...
+
+    async def answer(self, run: RunId, given: Answer) -> Approval | Objection:
+        """Approve or deny what a run asks for; an objection says why the answer does not count."""
         ...
 
     async def reload(self, who: str) -> Proposal:

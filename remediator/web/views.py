@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from remediator.core.changes import Backlog, DecisionRow, RulebookRow, RunRow
+from remediator.core.approvals import Approval, PlannedStep
+from remediator.core.changes import Asking, Backlog, DecisionRow, RulebookRow, RunRow
 from remediator.core.checks import Fact
 from remediator.core.episodes import Episode
 from remediator.core.events import Event
@@ -32,6 +33,7 @@ def story(row: RunRow) -> models.RunStory:
         decisions=[decision(each) for each in row.decisions],
         attempts=[attempt(each) for each in row.attempts],
         events=[event(each) for each in row.events],
+        approvals=[approval(each) for each in row.approvals],
     )
 
 
@@ -133,6 +135,53 @@ def attempt(it: Attempt) -> models.AttemptView:
         summary=it.summary,
         diff=it.diff,
         detail=it.detail,
+    )
+
+
+def approval(it: Approval) -> models.ApprovalView:
+    """A request for approval, with its end if it has one."""
+    return models.ApprovalView(
+        run=it.run,
+        number=it.number,
+        rule=it.proposal.rule,
+        target=str(it.proposal.target),
+        digest=it.digest,
+        steps=[_planned(each) for each in it.proposal.steps],
+        fallback=[_planned(each) for each in it.proposal.fallback],
+        asked=list(it.asked),
+        asked_at=models.instant(it.asked_at),
+        until=models.instant(it.until),
+        otherwise=it.otherwise,
+        outcome=it.settled,
+        settled=_maybe(it.settled_at),
+        who=it.who,
+        why=it.why,
+        how=it.how,
+    )
+
+
+def _planned(it: PlannedStep) -> models.PlannedStepView:
+    return models.PlannedStepView(
+        step=it.step,
+        action=it.action,
+        params=dict(it.params),
+        summary=it.summary,
+        diff=it.diff,
+        planned=not it.open,
+    )
+
+
+def asking(it: Asking) -> models.AskingView:
+    """A run that waits for a person."""
+    return models.AskingView(
+        run=it.run.id,
+        rule=it.run.rule,
+        target=str(it.run.target),
+        severity=it.run.severity,
+        summary="; ".join(step.summary for step in it.approval.proposal.steps),
+        asked=list(it.approval.asked),
+        until=models.instant(it.approval.until),
+        otherwise=it.approval.otherwise,
     )
 
 

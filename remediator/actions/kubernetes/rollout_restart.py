@@ -28,6 +28,8 @@ class Restart(DeploymentAction):
             f"{target.name}: restart {replicas} {'pod' if replicas == 1 else 'pods'}",
             diff(before, _restarted(before, at), target.name, f"{target.name} restarted"),
             {"uid": uid_of(deployment), "before": digest(before), "restarted_at": at},
+            goal=("uid",),
+            fleeting=("restarted_at",),
         )
 
     async def _change(

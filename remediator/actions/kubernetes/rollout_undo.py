@@ -128,4 +128,5 @@ def _planned(target: Target, deployment: Json, current: Revision, goal: Revision
             "flee_uid": uid_of(current.replica_set),
             "goal_uid": uid_of(goal.replica_set),
         },
+        goal=("uid", "after"),
     )

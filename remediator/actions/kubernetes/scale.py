@@ -27,7 +27,7 @@ class SetReplicas(DeploymentAction):
         )
         diff = f"--- {name}\n+++ {name} scaled\n@@ -1 +1 @@\n-replicas: {before}\n+replicas: {after}"
         data = {"uid": uid_of(deployment), "from_replicas": before, "to_replicas": after}
-        return Plan(summary, diff if before != after else "", data)
+        return Plan(summary, diff if before != after else "", data, goal=("uid", "to_replicas"))
 
     async def _change(
         self, context: ActionContext, stamped: Json, data: Mapping[str, object]

@@ -7,7 +7,12 @@ the first no is the reason.
 
 from __future__ import annotations
 
-from remediator.core.guards.asking import ask_at_decision, ask_at_first_intent, ask_before_step
+from remediator.core.guards.asking import (
+    ask_at_decision,
+    ask_at_first_intent,
+    ask_before_plan,
+    ask_before_step,
+)
 from remediator.core.guards.values import (
     NO_LOOKBACK,
     Answer,
@@ -40,5 +45,6 @@ __all__ = [
     "Verdict",
     "ask_at_decision",
     "ask_at_first_intent",
+    "ask_before_plan",
     "ask_before_step",
 ]

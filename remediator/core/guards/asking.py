@@ -33,7 +33,12 @@ _ENTRY: tuple[GuardFunction, ...] = (
 
 def ask_at_decision(question: Question, view: GuardView) -> Verdict:
     """Entry and step guards together; a pause refuses, since a skip is final for its episode (law 11)."""
-    return _ask((*_STEP, *_ENTRY), question, view)
+    return _ask((*_STEP, *_ENTRY, entry.approval_to_come), question, view)
+
+
+def ask_before_plan(question: Question, view: GuardView) -> Verdict:
+    """All that can be asked before the first step is planned, so that nothing is planned in vain."""
+    return _ask((standing.firing, *_MODE, *_WAITING_STEP, *_ENTRY), question, view)
 
 
 def ask_at_first_intent(question: Question, view: GuardView) -> Verdict:
@@ -41,7 +46,7 @@ def ask_at_first_intent(question: Question, view: GuardView) -> Verdict:
 
     So is law 3: what resolved before anything was begun is not acted on.
     """
-    return _ask((standing.firing, *_MODE, *_WAITING_STEP, *_ENTRY), question, view)
+    return Verdict((*ask_before_plan(question, view).answers, entry.approval(question, view)))
 
 
 def ask_before_step(question: Question, view: GuardView) -> Verdict:

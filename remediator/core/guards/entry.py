@@ -45,6 +45,27 @@ def parallel(question: Question, view: GuardView) -> GuardAnswer:
     return allow(Guard.BRAKE, detail)
 
 
+def approval_to_come(question: Question, _view: GuardView) -> GuardAnswer:
+    """When it is decided, nobody was asked yet."""
+    terms = question.approval
+    if terms is None:
+        return allow(Guard.APPROVAL, "nobody has to be asked")
+    return allow(Guard.APPROVAL, f"a person is asked first, and has {format_duration(terms.within)}")
+
+
+def approval(question: Question, view: GuardView) -> GuardAnswer:
+    """What a person has to approve is done only if it is the very plan that they approved."""
+    if question.approval is None:
+        return allow(Guard.APPROVAL, "nobody has to be asked")
+    held = view.approval
+    if held is None or not held.granted:
+        return refuse(Guard.APPROVAL, Reason.UNAPPROVED, held.outcome if held else "nobody was asked yet")
+    if held.digest != question.digest:
+        detail = f"what was {held.outcome} is not what would be done now"
+        return refuse(Guard.APPROVAL, Reason.OUTDATED, detail)
+    return allow(Guard.APPROVAL, held.outcome)
+
+
 def clock(_question: Question, view: GuardView) -> GuardAnswer:
     """After a jump of the clock nothing begins until the leases from before it have expired."""
     if view.acting_from is not None and view.now < view.acting_from:

@@ -25,9 +25,9 @@ def firing(_question: Question, view: GuardView) -> GuardAnswer:
 
 
 def mode(question: Question, _view: GuardView) -> GuardAnswer:
-    """Nothing but live acts."""
-    if question.mode is Mode.LIVE:
-        return allow(Guard.MODE, "live")
+    """Who observes never acts."""
+    if question.mode is not Mode.OBSERVE:
+        return allow(Guard.MODE, question.mode.word)
     return refuse(Guard.MODE, Reason.MODE, question.mode.word)
 
 

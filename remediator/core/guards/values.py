@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from remediator.core.ids import AttemptId, RunId
+from remediator.core.approvals import Approval
+from remediator.core.ids import AttemptId, PlanDigest, RunId
 from remediator.core.reasons import Reason
-from remediator.core.rules import Mode, Rule, Rulebook
+from remediator.core.rules import ApprovalTerms, Mode, Rule, Rulebook
 from remediator.core.runs import RunState
 from remediator.core.targets import Target
 
@@ -28,6 +29,7 @@ class Guard(StrEnum):
     TARGETS = "targets"
     PER_TARGET = "per_target"
     BRAKE = "brake"
+    APPROVAL = "approval"
     LEASE = "lease"
     CLOCK = "clock"
     FIRING = "firing"
@@ -111,6 +113,7 @@ class PastRun:
     created_at: datetime
     ended_at: datetime | None
     reached_intent: bool
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,7 @@ class GuardView:
     rule; ``parallel`` how many live runs have taken a slot and not ended. ``slots`` are those of this rule
     or this target within the question's lookback, those of others too where it is convenient. ``firing`` is
     false when every episode of the asking run has closed. ``acting_from`` lies ahead while a clock jump is
-    being waited out.
+    being waited out. ``approval`` is the asking run's latest request to people.
     """
 
     now: datetime
@@ -166,16 +169,21 @@ class GuardView:
     parallel: int = 0
     firing: bool = True
     acting_from: datetime | None = None
+    approval: Approval | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What guards are asked about. ``books`` are the rulebooks that apply: the stricter answer holds."""
+    """What guards are asked about. ``books`` are the rulebooks that apply: the stricter answer holds.
+
+    ``digest`` names what is about to be done; without one, nothing that a person has to approve is.
+    """
 
     rule: Rule
     target: Target
     mode: Mode
     books: tuple[Rulebook, ...]
+    digest: PlanDigest | None = None
 
     @property
     def versions(self) -> tuple[Rule, ...]:
@@ -187,6 +195,11 @@ class Question:
     def names(self) -> frozenset[str]:
         """What the rule is and was called in any of its versions."""
         return frozenset[str]().union(*(rule.names for rule in self.versions))
+
+    @property
+    def approval(self) -> ApprovalTerms | None:
+        """On what terms a person has to be asked: those of the first version that wants it."""
+        return next((terms for rule in self.versions if (terms := rule.approval_in(self.mode))), None)
 
     @property
     def lookback(self) -> Lookback:

@@ -85,11 +85,17 @@ class ActionContext:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What an action would do: a sentence, a unified diff, and ``data`` (JSON-able) that apply works from."""
+    """What an action would do: a sentence, a unified diff, and ``data`` (JSON-able) that apply works from.
+
+    An approval binds ``data``, but for the members named in ``fleeting``, which are new with each planning as
+    a time is; where steps before it change what it starts from, those in ``goal``, which say where it leads.
+    """
 
     summary: str
     diff: str
     data: Mapping[str, object] = field(default_factory=dict)
+    goal: tuple[str, ...] = ()
+    fleeting: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

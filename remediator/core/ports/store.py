@@ -23,7 +23,9 @@ from enum import StrEnum
 from typing import Protocol
 
 from remediator.core.alerts import Alert
+from remediator.core.approvals import Objection
 from remediator.core.changes import (
+    Asking,
     Backlog,
     Decided,
     DecisionRequest,
@@ -60,6 +62,7 @@ Review = Callable[[Look, Episode | None, datetime], Observation]
 Judge = Callable[[DecisionRequest, GuardView], Decided]
 Ask = Callable[[IntentRequest, GuardView], Verdict]
 Attend = Callable[[Page, PageView], PageChange | None]
+Settle = Callable[[RunRow, datetime], RunChange | Objection | None]
 
 
 class Topic(StrEnum):
@@ -155,7 +158,10 @@ class Runs(Protocol):
     """Runs, leases and fencing tokens."""
 
     async def runnable(self, limit: int) -> list[RunId]:
-        """Runs that have not ended and that nobody drives: none of their own leases is live. Oldest first."""
+        """Runs that have not ended and that nobody drives: none of their own leases is live. Oldest first.
+
+        One that waits for a person is among them only once its deadline is over or no episode of it is open.
+        """
         ...
 
     async def run(self, run: RunId) -> Run | None: ...
@@ -190,8 +196,21 @@ class Runs(Protocol):
 
         Refused when ``token`` is not that of a live lease on the run's target, when the run is no longer in
         ``change.was``, or when it would be cancelled while an episode that joined it is open. ``token`` is
-        ``None`` only for moves out of ``pending`` by which nothing was or will be touched.
+        ``None`` only for moves out of ``pending`` and ``asking`` by which nothing was or will be touched.
         """
+        ...
+
+    async def answer(self, run: RunId, settle: Settle) -> RunChange | Objection | None:
+        """Let ``settle`` judge an answer to a run's request by all that is known of the run, and write it.
+
+        The run is kept from all others between the look and the write, so that of two answers one is first.
+        What ``settle`` gives is given back; a change is written as by :meth:`advance`. ``None`` also when
+        there is no such run.
+        """
+        ...
+
+    async def asking(self) -> list[Asking]:
+        """The runs that wait for a person, with their requests; those that lapse first come first."""
         ...
 
     async def intend(

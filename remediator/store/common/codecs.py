@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 import zstandard
 
+from remediator.core.approvals import Proposal
 from remediator.core.checks import Fact
 from remediator.core.decide import Decision
 from remediator.core.notices import Call, Envelope, Notice
@@ -60,6 +61,7 @@ envelope = msgspec.json.Decoder(Envelope).decode
 notice = msgspec.json.Decoder(Notice).decode
 call = msgspec.json.Decoder(Call).decode
 texts = msgspec.json.Decoder(tuple[str, ...]).decode
+proposal = msgspec.json.Decoder(Proposal).decode
 
 
 def as_json(value: object) -> str:

@@ -36,14 +36,13 @@ ATTEMPT_COLUMNS = (
 #: The columns of :func:`step_row`.
 STEP_COLUMNS = "run, phase, position, step, action, state, detail, result, attempts, started_at, ended_at"
 
-#: Where a pending run may go without a lease, since nothing was or will be touched.
-_UNLEASED = frozenset(
-    {RunState.PENDING, RunState.OBSERVED, RunState.CANCELLED, RunState.REFUSED, RunState.EXPIRED}
-)
+#: Where a run may be, come from and go to without a lease, since nothing was or will be touched.
+_UNTOUCHED = frozenset({RunState.PENDING, RunState.ASKING})
+_UNLEASED = _UNTOUCHED | {RunState.OBSERVED, RunState.CANCELLED, RunState.REFUSED, RunState.EXPIRED}
 
 
 def needs_no_lease(change: RunChange) -> bool:
-    return change.was is RunState.PENDING and change.run.state in _UNLEASED
+    return change.was in _UNTOUCHED and change.run.state in _UNLEASED
 
 
 def run_from(row: Row) -> Run:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from remediator.core.guards import GuardView, Lookback, PastRun, Pause, PauseScope, Quarantine, Slot
 from remediator.core.ids import AttemptId, RunId
+from remediator.core.reasons import Reason
 from remediator.core.rules import Mode
 from remediator.core.runs import Run, RunState
 from remediator.core.targets import Target
@@ -19,14 +20,14 @@ RuleOnTarget = tuple[str, str]
 Asked = tuple[str, Target | None, Lookback]
 
 #: ``a`` is what was asked about: a run counts for the rule that asks, whatever it was called then.
-PAST_COLUMNS = "a.rule, a.target, r.id, r.state, r.mode, r.created_at, r.ended_at, r.started_at"
+PAST_COLUMNS = "a.rule, a.target, r.id, r.state, r.mode, r.created_at, r.ended_at, r.started_at, r.reason"
 SLOT_COLUMNS = "s.run, s.rule, s.target, s.taken_at"
 PAUSE_COLUMNS = "id, scope, value, why, who, at, until"
 QUARANTINE_COLUMNS = "target, run, attempt, why, at"
 
 
 def past_from(row: Row) -> tuple[RuleOnTarget, PastRun]:
-    rule, on, id_, state, mode, created_at, ended_at, started_at = row
+    rule, on, id_, state, mode, created_at, ended_at, started_at, reason = row
     past = PastRun(
         id=RunId(id_),
         state=RunState(state),
@@ -34,6 +35,7 @@ def past_from(row: Row) -> tuple[RuleOnTarget, PastRun]:
         created_at=moment(created_at),
         ended_at=maybe_moment(ended_at),
         reached_intent=started_at is not None,
+        reason=None if reason is None else Reason(reason),
     )
     return (rule, on), past
 
@@ -119,6 +121,6 @@ class Surroundings:
         """Count a run that this transaction creates."""
         past = PastRun(run.id, run.state, run.mode, run.created_at, run.ended_at, run.reached_intent)
         self.unfinished.setdefault((run.rule, str(run.target)), past)
-        if run.mode is Mode.LIVE:
+        if run.mode is not Mode.OBSERVE:
             self.parallel += 1
             self.slots = (*self.slots, Slot(run.id, run.rule, run.target, self.now, taken=False))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from remediator.core.guards import NO_LOOKBACK, Lookback, Pause
 from remediator.core.ids import RunId
 from remediator.core.rules import Mode
-from remediator.core.runs import Run
+from remediator.core.runs import Run, RunState
 from remediator.store.common.codecs import micros
 from remediator.store.common.surroundings import (
     PAST_COLUMNS,
@@ -48,14 +48,19 @@ _SLOTS = (
     " AND (s.rule = ANY($3::text[]) OR s.target = ANY($4::text[]))"
 )
 _NOT_TAKEN = (
-    f"SELECT r.id, r.rule, r.target, $1::bigint FROM runs r WHERE NOT r.final AND r.mode = {Mode.LIVE.value}"
+    f"SELECT r.id, r.rule, r.target, $1::bigint FROM runs r WHERE NOT r.final"
+    f" AND r.mode <> {Mode.OBSERVE.value} AND r.state <> '{RunState.ASKING.value}'"
     " AND NOT EXISTS (SELECT 1 FROM slots s WHERE s.run = r.id)"
 )
 _QUARANTINED = f"SELECT {QUARANTINE_COLUMNS} FROM quarantines WHERE target = ANY($1::text[])"
-_LIVE_UNFINISHED = f"SELECT count(*) FROM runs WHERE NOT final AND mode = {Mode.LIVE.value} AND id <> $1"
+#: Runs that act, or are about to: who waits for a person takes nobody's place.
+_LIVE_UNFINISHED = (
+    f"SELECT count(*) FROM runs WHERE NOT final AND mode <> {Mode.OBSERVE.value}"
+    f" AND state <> '{RunState.ASKING.value}' AND id <> $1"
+)
 _LIVE_WITH_SLOT = (
     "SELECT count(*) FROM runs r JOIN slots s ON s.run = r.id"
-    f" WHERE NOT r.final AND r.mode = {Mode.LIVE.value} AND r.id <> $1"
+    f" WHERE NOT r.final AND r.mode <> {Mode.OBSERVE.value} AND r.id <> $1"
 )
 _PAUSES = (
     f"SELECT {PAUSE_COLUMNS} FROM pauses"

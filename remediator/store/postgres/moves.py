@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from remediator.core.approvals import Objection
 from remediator.core.changes import Intended, IntentRequest, Refused, RunChange
 from remediator.core.guards import NO_LOOKBACK, GuardView, Lookback, Verdict
-from remediator.core.ids import Token
-from remediator.core.ports.store import Ask
+from remediator.core.ids import RunId, Token
+from remediator.core.ports.store import Ask, Settle
 from remediator.core.runs import Run, RunState
 from remediator.store.common.runs import needs_no_lease
+from remediator.store.postgres.approvals import latest_approval
 from remediator.store.postgres.episodes import still_fires
 from remediator.store.postgres.guard_views import around_run
 from remediator.store.postgres.leases import leased_run
 from remediator.store.postgres.runs import run_by_id, write_change
 from remediator.store.postgres.transaction import Transaction
+from remediator.store.postgres.views import story_of
 
 _STATE = "SELECT state FROM runs WHERE id = $1 FOR NO KEY UPDATE"
 _TAKE_SLOT = "INSERT INTO slots (run, rule, target, taken_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"
@@ -37,6 +40,16 @@ async def _may_move(transaction: Transaction, token: Token | None, change: RunCh
     if token is None:
         return needs_no_lease(change)
     return await leased_run(transaction, token) == change.run.id
+
+
+async def answer(transaction: Transaction, run: RunId, settle: Settle) -> RunChange | Objection | None:
+    """Needs ``Lock.GUARDS``, as :func:`advance` does; whoever answers the same run meanwhile waits."""
+    await transaction.value(_STATE, run)
+    asked = await run_by_id(transaction, run)
+    found = None if asked is None else settle(await story_of(transaction, asked), transaction.now)
+    if isinstance(found, RunChange) and await advance(transaction, None, found) is not None:
+        return None
+    return found
 
 
 async def intend(
@@ -66,4 +79,8 @@ async def intend(
 
 async def view_for(transaction: Transaction, run: Run, lookback: Lookback = NO_LOOKBACK) -> GuardView:
     around = await around_run(transaction, run, lookback)
-    return replace(around.view(run.rule, run.target), firing=await still_fires(transaction, run.id))
+    return replace(
+        around.view(run.rule, run.target),
+        firing=await still_fires(transaction, run.id),
+        approval=await latest_approval(transaction, run.id),
+    )

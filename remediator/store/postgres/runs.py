@@ -5,7 +5,7 @@ from __future__ import annotations
 from remediator.core.changes import RunChange
 from remediator.core.ids import EpisodeId, RunId
 from remediator.core.ports.store import Topic
-from remediator.core.runs import Attempt, Run
+from remediator.core.runs import Attempt, Run, RunState
 from remediator.store.common.runs import (
     ATTEMPT_COLUMNS,
     COLUMNS,
@@ -19,6 +19,7 @@ from remediator.store.common.runs import (
     step_row,
 )
 from remediator.store.common.surroundings import QUARANTINE_COLUMNS, quarantine_row
+from remediator.store.postgres.approvals import keep_approval
 from remediator.store.postgres.leases import end_leases
 from remediator.store.postgres.outbox import post
 from remediator.store.postgres.transaction import Transaction, places
@@ -46,9 +47,14 @@ _KEEP_QUARANTINE = (
     " ON CONFLICT (target) DO UPDATE SET run = excluded.run, attempt = excluded.attempt, why = excluded.why,"
     " at = excluded.at"
 )
+#: What waits for a person is left alone until it lapses, or until none of its alerts fires any more.
 _RUNNABLE = (
-    "SELECT r.id FROM runs r WHERE NOT r.final AND NOT EXISTS"
-    " (SELECT 1 FROM leases l WHERE l.run = r.id AND l.expires_at > $1) ORDER BY r.seq LIMIT $2"
+    "SELECT r.id FROM runs r WHERE NOT r.final"
+    f" AND (r.state <> '{RunState.ASKING.value}' OR r.deadline_at <= $1 OR NOT EXISTS"
+    " (SELECT 1 FROM run_episodes j JOIN episodes e ON e.id = j.episode"
+    " WHERE j.run = r.id AND e.closed IS NULL))"
+    " AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.run = r.id AND l.expires_at > $1)"
+    " ORDER BY r.seq LIMIT $2"
 )
 
 
@@ -93,6 +99,8 @@ async def write_change(transaction: Transaction, change: RunChange) -> None:
         await transaction.run(_KEEP_STEP, *step_row(run, change.attempt))
     if change.quarantine is not None:
         await transaction.run(_KEEP_QUARANTINE, *quarantine_row(change.quarantine))
+    if change.approval is not None:
+        await keep_approval(transaction, change.approval)
     if run.state.is_final:
         await end_leases(transaction, run.id)
     transaction.append_events(change.events)

@@ -8,7 +8,9 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 
+from remediator.core.approvals import Objection
 from remediator.core.changes import (
+    Asking,
     Backlog,
     Decided,
     DecisionRequest,
@@ -36,13 +38,14 @@ from remediator.core.leases import Held, Lease
 from remediator.core.notices import Envelope, Lane
 from remediator.core.paging import Page
 from remediator.core.ports.channels import RuleFiles
-from remediator.core.ports.store import Ask, Attend, Fold, Judge, Review, StoreError, Topic
+from remediator.core.ports.store import Ask, Attend, Fold, Judge, Review, Settle, StoreError, Topic
 from remediator.core.quiet import Look
 from remediator.core.runs import Attempt, Run
 from remediator.core.targets import Target
 from remediator.store.common.codecs import micros
 from remediator.store.common.wakers import Wakers
 from remediator.store.postgres import (
+    approvals,
     attending,
     controls,
     decisions,
@@ -203,6 +206,13 @@ class PostgresStore:
         return await self._db.write(
             partial(moves.advance, token=token, change=change), Lock.GUARDS, shared=True
         )
+
+    async def answer(self, run: RunId, settle: Settle) -> RunChange | Objection | None:
+        work = partial(moves.answer, run=run, settle=settle)
+        return await self._db.write(work, Lock.GUARDS, shared=True)
+
+    async def asking(self) -> list[Asking]:
+        return await self._db.read(approvals.asking)
 
     async def intend(
         self,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from remediator.core.changes import Backlog, RunFilter, RunRow
 from remediator.core.notices import Lane
-from remediator.core.runs import Run
+from remediator.core.runs import Run, RunState
 from remediator.store.common.codecs import maybe_micros, maybe_moment
 from remediator.store.common.runs import COLUMNS, run_from
+from remediator.store.postgres.approvals import approvals_of
 from remediator.store.postgres.decisions import decisions_of_run
 from remediator.store.postgres.episodes import episodes_of_run
 from remediator.store.postgres.events import events_of_run
@@ -29,7 +30,9 @@ _BACKLOG = (
     " (SELECT min(due_at) FROM episodes WHERE due_at IS NOT NULL AND due_at <= $1)),"
     " (SELECT count(*) FROM outbox WHERE state = 'parked'), (SELECT count(*) FROM quarantines),"
     " (SELECT count(*) FROM runs WHERE NOT final), (SELECT count(*) FROM inquiries),"
-    " (SELECT min(made_at) FROM inquiries)"
+    " (SELECT min(made_at) FROM inquiries),"
+    f" (SELECT count(*) FROM runs WHERE NOT final AND state = '{RunState.ASKING.value}'),"
+    f" (SELECT min(deadline_at) FROM runs WHERE NOT final AND state = '{RunState.ASKING.value}')"
 )
 _UNSENT = "SELECT lane, count(*), min(created_at) FROM outbox WHERE state = 'unsent' GROUP BY lane"
 
@@ -44,22 +47,25 @@ async def run_rows(transaction: Transaction, prefix: str) -> list[RunRow]:
     rows = await transaction.rows(f"SELECT {COLUMNS} FROM runs r WHERE r.id = $1", prefix)
     if not rows:
         rows = await transaction.rows(_BY_PREFIX, prefix, prefix + "\U0010ffff", _MOST_BY_PREFIX)
-    return [await _story(transaction, run_from(row)) for row in rows]
+    return [await story_of(transaction, run_from(row)) for row in rows]
 
 
-async def _story(transaction: Transaction, run: Run) -> RunRow:
+async def story_of(transaction: Transaction, run: Run) -> RunRow:
     return RunRow(
         run=run,
         episodes=await episodes_of_run(transaction, run.id),
         decisions=await decisions_of_run(transaction, run.id),
         attempts=await attempts_of(transaction, run.id),
         events=await events_of_run(transaction, run.id),
+        approvals=await approvals_of(transaction, run.id),
     )
 
 
 async def backlog(transaction: Transaction) -> Backlog:
     (counted,) = await transaction.rows(_BACKLOG, transaction.micros)
-    webhooks, episodes, oldest, parked, quarantined, unfinished, inquiries, oldest_inquiry = counted
+    webhooks, episodes, oldest, parked, quarantined, unfinished, inquiries, oldest_inquiry, asking, lapse = (
+        counted
+    )
     unsent = await transaction.rows(_UNSENT)
     return Backlog(
         webhooks=webhooks,
@@ -70,6 +76,8 @@ async def backlog(transaction: Transaction) -> Backlog:
         oldest_unsent=maybe_moment(min((at for _, _, at in unsent), default=None)),
         quarantined=quarantined,
         unfinished_runs=unfinished,
+        asking=asking,
+        next_lapse=maybe_moment(lapse),
         by_lane={Lane(lane): count for lane, count, _ in unsent},
         inquiries=inquiries,
         oldest_inquiry=maybe_moment(oldest_inquiry),

@@ -8,7 +8,7 @@ from dataclasses import replace
 from remediator.core.guards import NO_LOOKBACK, Lookback, Pause
 from remediator.core.ids import RunId
 from remediator.core.rules import Mode
-from remediator.core.runs import Run
+from remediator.core.runs import Run, RunState
 from remediator.store.common.codecs import as_json, micros
 from remediator.store.common.surroundings import (
     PAST_COLUMNS,
@@ -52,16 +52,21 @@ _SLOTS = (
     " AND (s.rule IN (SELECT name FROM asked) OR s.target IN (SELECT target FROM asked))"
 )
 _NOT_TAKEN = (
-    f"SELECT r.id, r.rule, r.target, ? FROM runs r WHERE r.final = 0 AND r.mode = {Mode.LIVE.value}"
+    f"SELECT r.id, r.rule, r.target, ? FROM runs r WHERE r.final = 0"
+    f" AND r.mode <> {Mode.OBSERVE.value} AND r.state <> '{RunState.ASKING.value}'"
     " AND NOT EXISTS (SELECT 1 FROM slots s WHERE s.run = r.id)"
 )
 _QUARANTINED = (
     f"SELECT {QUARANTINE_COLUMNS} FROM quarantines WHERE target IN (SELECT value FROM json_each(?))"
 )
-_LIVE_UNFINISHED = f"SELECT count(*) FROM runs WHERE final = 0 AND mode = {Mode.LIVE.value} AND id <> ?"
+#: Runs that act, or are about to: who waits for a person takes nobody's place.
+_LIVE_UNFINISHED = (
+    f"SELECT count(*) FROM runs WHERE final = 0 AND mode <> {Mode.OBSERVE.value}"
+    f" AND state <> '{RunState.ASKING.value}' AND id <> ?"
+)
 _LIVE_WITH_SLOT = (
     "SELECT count(*) FROM runs r JOIN slots s ON s.run = r.id"
-    f" WHERE r.final = 0 AND r.mode = {Mode.LIVE.value} AND r.id <> ?"
+    f" WHERE r.final = 0 AND r.mode <> {Mode.OBSERVE.value} AND r.id <> ?"
 )
 _PAUSES = (
     f"SELECT {PAUSE_COLUMNS} FROM pauses WHERE lifted_at IS NULL AND (until IS NULL OR until > ?) ORDER BY id"

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from remediator.core.approvals import Objection
 from remediator.core.changes import Intended, IntentRequest, Refused, RunChange
 from remediator.core.guards import NO_LOOKBACK, GuardView, Lookback, Verdict
-from remediator.core.ids import Token
-from remediator.core.ports.store import Ask
+from remediator.core.ids import RunId, Token
+from remediator.core.ports.store import Ask, Settle
 from remediator.core.runs import Run, RunState
 from remediator.store.common.runs import needs_no_lease
+from remediator.store.sqlite.approvals import latest_approval
 from remediator.store.sqlite.episodes import still_fires
 from remediator.store.sqlite.guard_views import around_run
 from remediator.store.sqlite.leases import leased_run
 from remediator.store.sqlite.runs import run_by_id, write_change
 from remediator.store.sqlite.transaction import Transaction
+from remediator.store.sqlite.views import story_of
 
 
 def advance(transaction: Transaction, token: Token | None, change: RunChange) -> Refused | None:
@@ -34,6 +37,14 @@ def _may_move(transaction: Transaction, token: Token | None, change: RunChange) 
     if token is None:
         return needs_no_lease(change)
     return leased_run(transaction, token) == change.run.id
+
+
+def answer(transaction: Transaction, run: RunId, settle: Settle) -> RunChange | Objection | None:
+    asked = run_by_id(transaction, run)
+    found = None if asked is None else settle(story_of(transaction, asked), transaction.now)
+    if isinstance(found, RunChange) and advance(transaction, None, found) is not None:
+        return None
+    return found
 
 
 def intend(
@@ -69,4 +80,8 @@ def _take_slot(transaction: Transaction, run: Run) -> None:
 
 def view_for(transaction: Transaction, run: Run, lookback: Lookback = NO_LOOKBACK) -> GuardView:
     around = around_run(transaction, run, lookback)
-    return replace(around.view(run.rule, run.target), firing=still_fires(transaction, run.id))
+    return replace(
+        around.view(run.rule, run.target),
+        firing=still_fires(transaction, run.id),
+        approval=latest_approval(transaction, run.id),
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from remediator.core.changes import RunChange
 from remediator.core.ids import EpisodeId, RunId
 from remediator.core.ports.store import Topic
-from remediator.core.runs import Attempt, Run
+from remediator.core.runs import Attempt, Run, RunState
 from remediator.store.common.runs import (
     ATTEMPT_COLUMNS,
     COLUMNS,
@@ -19,6 +19,7 @@ from remediator.store.common.runs import (
     step_row,
 )
 from remediator.store.common.surroundings import quarantine_row
+from remediator.store.sqlite.approvals import keep_approval
 from remediator.store.sqlite.events import append_events
 from remediator.store.sqlite.leases import end_leases
 from remediator.store.sqlite.outbox import post
@@ -32,6 +33,15 @@ _UPDATE = (
 )
 _JOIN = "INSERT INTO run_episodes (run, episode, joined_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 
+#: What waits for a person is left alone until it lapses, or until none of its alerts fires any more.
+_RUNNABLE = (
+    "SELECT r.id FROM runs r WHERE r.final = 0"
+    f" AND (r.state <> '{RunState.ASKING.value}' OR r.deadline_at <= ? OR NOT EXISTS"
+    " (SELECT 1 FROM run_episodes j JOIN episodes e ON e.id = j.episode"
+    " WHERE j.run = r.id AND e.closed IS NULL))"
+    " AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.run = r.id AND l.expires_at > ?)"
+    " ORDER BY r.seq LIMIT ?"
+)
 _KEEP_ATTEMPT = (
     f"INSERT INTO attempts ({ATTEMPT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (id) DO UPDATE SET token = excluded.token, deadline_at = excluded.deadline_at,"
@@ -56,11 +66,7 @@ def run_by_id(transaction: Transaction, run: RunId) -> Run | None:
 
 
 def runnable(transaction: Transaction, limit: int) -> list[RunId]:
-    found = transaction.sql.execute(
-        "SELECT r.id FROM runs r WHERE r.final = 0 AND NOT EXISTS"
-        " (SELECT 1 FROM leases l WHERE l.run = r.id AND l.expires_at > ?) ORDER BY r.seq LIMIT ?",
-        (transaction.micros, limit),
-    )
+    found = transaction.sql.execute(_RUNNABLE, (transaction.micros, transaction.micros, limit))
     return [RunId(row[0]) for row in found]
 
 
@@ -98,6 +104,8 @@ def write_change(transaction: Transaction, change: RunChange) -> None:
         transaction.sql.execute(_KEEP_STEP, step_row(run, change.attempt))
     if change.quarantine is not None:
         transaction.sql.execute(_KEEP_QUARANTINE, quarantine_row(change.quarantine))
+    if change.approval is not None:
+        keep_approval(transaction, change.approval)
     if run.state.is_final:
         end_leases(transaction, run.id)
     append_events(transaction, change.events)

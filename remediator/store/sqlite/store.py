@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+from remediator.core.approvals import Objection
 from remediator.core.changes import (
+    Asking,
     Backlog,
     Decided,
     DecisionRequest,
@@ -36,13 +38,14 @@ from remediator.core.leases import Held, Lease
 from remediator.core.notices import Envelope, Lane
 from remediator.core.paging import Page
 from remediator.core.ports.channels import RuleFiles
-from remediator.core.ports.store import Ask, Attend, Fold, Judge, Review, Topic
+from remediator.core.ports.store import Ask, Attend, Fold, Judge, Review, Settle, Topic
 from remediator.core.quiet import Look
 from remediator.core.runs import Attempt, Run
 from remediator.core.targets import Target
 from remediator.store.common.codecs import micros
 from remediator.store.common.wakers import Wakers
 from remediator.store.sqlite import (
+    approvals,
     attending,
     controls,
     decisions,
@@ -172,6 +175,12 @@ class SqliteStore:
 
     async def advance(self, token: Token | None, change: RunChange) -> Refused | None:
         return await self._writer.submit(partial(moves.advance, token=token, change=change))
+
+    async def answer(self, run: RunId, settle: Settle) -> RunChange | Objection | None:
+        return await self._writer.submit(partial(moves.answer, run=run, settle=settle))
+
+    async def asking(self) -> list[Asking]:
+        return await self._writer.submit(approvals.asking)
 
     async def intend(
         self,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from remediator.core.changes import Backlog, RunFilter, RunRow
 from remediator.core.notices import Lane
-from remediator.core.runs import Run
+from remediator.core.runs import Run, RunState
 from remediator.store.common.codecs import maybe_moment, micros
 from remediator.store.common.runs import COLUMNS, run_from
+from remediator.store.sqlite.approvals import approvals_of
 from remediator.store.sqlite.decisions import decisions_of_run
 from remediator.store.sqlite.episodes import episodes_of_run
 from remediator.store.sqlite.events import events_of_run
@@ -22,6 +23,7 @@ _PARKED = "SELECT count(*) FROM outbox WHERE state = 'parked'"
 _QUARANTINED = "SELECT count(*) FROM quarantines"
 _INQUIRIES = "SELECT count(*), min(made_at) FROM inquiries"
 _UNFINISHED = "SELECT count(*) FROM runs WHERE final = 0"
+_ASKING = f"SELECT count(*), min(deadline_at) FROM runs WHERE final = 0 AND state = '{RunState.ASKING.value}'"
 
 
 def history(transaction: Transaction, wanted: RunFilter) -> list[Run]:
@@ -55,16 +57,17 @@ def run_rows(transaction: Transaction, prefix: str) -> list[RunRow]:
             (prefix, prefix + "\U0010ffff", _MOST_BY_PREFIX),
         ).fetchall()
     )
-    return [_story(transaction, run_from(row)) for row in rows]
+    return [story_of(transaction, run_from(row)) for row in rows]
 
 
-def _story(transaction: Transaction, run: Run) -> RunRow:
+def story_of(transaction: Transaction, run: Run) -> RunRow:
     return RunRow(
         run=run,
         episodes=episodes_of_run(transaction, run.id),
         decisions=decisions_of_run(transaction, run.id),
         attempts=attempts_of(transaction, run.id),
         events=events_of_run(transaction, run.id),
+        approvals=approvals_of(transaction, run.id),
     )
 
 
@@ -74,6 +77,7 @@ def backlog(transaction: Transaction) -> Backlog:
     episodes, oldest_due = sql.execute(_EPISODES, (transaction.micros,)).fetchone()
     inquiries, oldest_inquiry = sql.execute(_INQUIRIES).fetchone()
     unsent = sql.execute(_UNSENT).fetchall()
+    asking, next_lapse = sql.execute(_ASKING).fetchone()
     waiting = [at for at in (oldest_webhook, oldest_due) if at is not None]
     return Backlog(
         webhooks=webhooks,
@@ -84,6 +88,8 @@ def backlog(transaction: Transaction) -> Backlog:
         oldest_unsent=maybe_moment(min((at for _, _, at in unsent), default=None)),
         quarantined=sql.execute(_QUARANTINED).fetchone()[0],
         unfinished_runs=sql.execute(_UNFINISHED).fetchone()[0],
+        asking=asking,
+        next_lapse=maybe_moment(next_lapse),
         by_lane={Lane(lane): count for lane, count, _ in unsent},
         inquiries=inquiries,
         oldest_inquiry=maybe_moment(oldest_inquiry),

@@ -9,10 +9,12 @@ from typing import cast
 import pytest
 
 from remediator.core.guards import Pause, PauseScope
+from remediator.core.paging import Audience
 from remediator.core.ports.store import Store
 from remediator.core.rule_index import RuleIndex
 from remediator.core.rules import Rule, Rulebook
 from remediator.core.targets import parse_target
+from remediator.engine.answers import Answers
 from remediator.engine.commands import CommandError, Commands
 from remediator.engine.rulebooks import Book, Rulebooks
 from tests.unit.core.values import BOOK, CART, NOW, rule
@@ -43,7 +45,9 @@ class OneBook:
 
 def commands(only: Rule | None = None) -> tuple[Commands, Controls]:
     controls = Controls()
-    return Commands(cast("Store", controls), cast("Rulebooks", OneBook(only or rule()))), controls
+    store, rulebooks = cast("Store", controls), cast("Rulebooks", OneBook(only or rule()))
+    answers = Answers(store, rulebooks, lambda _book, _rule: Audience(()))
+    return Commands(store, rulebooks, answers), controls
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remediator.core.ids import RunId
-from remediator.core.notices import Notice, NoticeKind, Tone
+from remediator.core.notices import Choice, Notice, NoticeKind, Tone
 from remediator.notify.messages import SlackMessage, render
 from remediator.sandbox.blocks import check_message
-from tests.unit.notify.hostile import HOSTILE, anything
+from tests.unit.notify.hostile import HOSTILE, anything, markup
 from tests.unit.notify.mrkdwn import obeyed, seen
 
 #: Slack has been seen to refuse 11,341 characters of blocks, and to take less.
@@ -56,13 +56,17 @@ notices = st.builds(
     final=st.booleans(),
     page=st.booleans(),
     count=st.integers(1, 10**9),
+    choices=st.lists(st.builds(Choice, *map(st.just, ("x", "Approve", "r-1 d1")), markup), max_size=2).map(
+        tuple
+    ),
 )
 
 
 def _texts(message: SlackMessage) -> Iterator[dict[str, Any]]:
     for block in message.blocks:
         yield from (part for part in (block.get("text"), *block.get("fields", ())) if part)
-        yield from block.get("elements", ())
+        for element in block.get("elements", ()):
+            yield element["text"] if element["type"] == "button" else element
 
 
 def _shown(message: SlackMessage) -> str:
@@ -73,17 +77,17 @@ def _is_ours(construct: str) -> bool:
     return construct == "<!here>" or re.fullmatch(r"\*[A-Za-z0-9 ,.()=/-]+\*", construct) is not None
 
 
-@given(notices)
-def test_every_notice_is_a_message_that_slack_takes(notice: Notice) -> None:
-    message = render(notice)
+@given(notices, st.booleans())
+def test_every_notice_is_a_message_that_slack_takes(notice: Notice, buttons: bool) -> None:  # noqa: FBT001
+    message = render(notice, buttons=buttons)
     refused = check_message({"text": message.text, "blocks": list(message.blocks)})
     assert refused is None
     assert sum(len(part["text"]) for part in _texts(message)) <= MOST_TEXT
 
 
-@given(notices)
-def test_no_notice_gets_its_markup_obeyed(notice: Notice) -> None:
-    message = render(notice)
+@given(notices, st.booleans())
+def test_no_notice_gets_its_markup_obeyed(notice: Notice, buttons: bool) -> None:  # noqa: FBT001
+    message = render(notice, buttons=buttons)
     for part in _texts(message):
         if part["type"] == "mrkdwn":
             assert part["verbatim"] is True
@@ -118,8 +122,9 @@ def test_hostile_text_everywhere_still_makes_a_message(text: str) -> None:
         "\n".join([text] * 50),
         (text,) * 9,
         RunId(text),
+        choices=(Choice("x", "Approve", "r-1 d1", text),),
     )
-    message = render(everywhere)
+    message = render(everywhere, buttons=True)
     assert check_message({"text": message.text, "blocks": list(message.blocks)}) is None
     assert sum(len(part["text"]) for part in _texts(message)) <= MOST_TEXT
 
@@ -140,6 +145,25 @@ def test_a_message_says_everything_in_the_order_in_which_it_is_needed() -> None:
     found = [shown.find(part) for part in order]
     assert -1 not in found
     assert found == sorted(found)
+
+
+CHOICES = (
+    Choice("remediator.approve", "Approve", "r-1 d1", "remediator approve r-1", urgent=True),
+    Choice("remediator.deny", "Deny", "r-1 d1", "remediator deny r-1"),
+)
+
+
+def test_choices_are_buttons_where_clicks_come_back_and_commands_elsewhere() -> None:
+    asking = replace(NOTICE, choices=CHOICES)
+    with_buttons, without = render(asking, buttons=True), render(asking)
+    (row,) = [block for block in with_buttons.blocks if block["type"] == "actions"]
+    assert [(b["action_id"], b["text"]["text"], b["value"], b.get("style")) for b in row["elements"]] == [
+        ("remediator.approve", "Approve", "r-1 d1", "primary"),
+        ("remediator.deny", "Deny", "r-1 d1", None),
+    ]
+    assert "remediator approve r-1" not in _shown(with_buttons)
+    assert "actions" not in [block["type"] for block in without.blocks]
+    assert "*Next*\nremediator approve r-1\nremediator deny r-1" in _shown(without)
 
 
 def test_a_bare_notice_has_no_empty_parts() -> None:

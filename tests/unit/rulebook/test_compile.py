@@ -8,11 +8,13 @@ import pytest
 
 from remediator.core.rules import (
     AlertTrigger,
+    ApprovalTerms,
     Condition,
     Expect,
     Limits,
     Mode,
     OtherTrigger,
+    Otherwise,
     Patience,
     Rate,
     Rule,
@@ -102,10 +104,17 @@ def test_every_key_of_the_policy_arrives() -> None:
     assert [rule.trigger for rule in book.rules[1:]] == [OtherTrigger("schedule"), OtherTrigger("manual")]
 
 
+def test_approval_is_asked_for_on_the_terms_that_are_written() -> None:
+    assert one().approval is None
+    assert one("approval: {within: 5m}").approval == ApprovalTerms(timedelta(minutes=5), Otherwise.ESCALATE)
+    for otherwise in Otherwise:
+        written = one(f"approval: {{within: 5m, otherwise: {otherwise.value}}}").approval
+        assert written == ApprovalTerms(timedelta(minutes=5), otherwise)
+
+
 @pytest.mark.parametrize(
     ("rule", "unbuilt"),
     [
-        ("approval: {within: 10m}", "approval"),
         ("", ""),
     ],
 )

@@ -16,8 +16,10 @@ from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
-from remediator.core.changes import Proposal
+from remediator.core.approvals import NOTHING_ASKED, Answer, Approval, Objection
+from remediator.core.changes import Proposal, RunChange
 from remediator.core.guards import Pause, PauseScope
+from remediator.core.ids import RunId
 from remediator.core.ports.channels import RulebookError
 from remediator.core.ports.store import Store
 from remediator.core.rules import Mode
@@ -26,6 +28,7 @@ from remediator.settings import Address, Credentials, NamedToken, Operator, Role
 from remediator.store.sqlite import SqliteStore
 from remediator.telemetry import Metrics
 from remediator.web import Limits, Probe, WebDeps, make_app
+from tests.store.asking import answering
 
 GOOD = b'{"version":"4","alerts":[]}'
 
@@ -68,6 +71,12 @@ class Steering:
 
     async def clear(self, target: Target, why: str, who: str) -> bool:
         return await self.store.clear_quarantine(target, why, who)
+
+    async def answer(self, run: RunId, given: Answer) -> Approval | Objection:
+        found = await self.store.answer(run, answering(given))
+        if isinstance(found, RunChange) and found.approval is not None:
+            return found.approval
+        return found if isinstance(found, Objection) else NOTHING_ASKED
 
     async def reload(self, who: str) -> Proposal:
         del who

@@ -20,6 +20,7 @@ from remediator.core.rules import Expect
 from remediator.core.runs import Outcome, RunState
 from remediator.store.sqlite import SqliteStore
 from tests.store import values
+from tests.store.asking import ask
 from tests.unit.web.harness import CLOSED, Web, served
 
 MICROSECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
@@ -27,7 +28,7 @@ MICROSECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 @pytest.fixture
 async def web(tmp_path: Path) -> AsyncIterator[Web]:
-    """Served with tokens, over a ledger with one run that ended unknown and one that is pending."""
+    """Served with tokens, over a ledger with one run that ended unknown and one that asks for approval."""
     async with served(tmp_path, credentials=CLOSED) as it:
         await _lived(it)
         yield it
@@ -54,7 +55,7 @@ async def _lived(web: Web) -> None:
         quarantine=Quarantine(run.target, run.id, attempt.id, "the reply was lost", now),
     )
     assert await store.advance(held.token, change) is None
-    await values.begin(store, "r-aaaa2", target=values.NODE)
+    await ask(store, await values.begin(store, "r-aaaa2", target=values.NODE))
     await _skipped_with_a_fact(web)
 
 

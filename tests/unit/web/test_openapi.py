@@ -44,8 +44,8 @@ async def test_it_is_served_to_anybody(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda each: each.name)
 async def test_real_answers_are_what_it_says(tmp_path: Path, endpoint: Any) -> None:
-    bodies = {"pause": PAUSE, "resume": LIFT, "clear": CLEAR}
-    path = endpoint.path.replace("{run}", "r-aaaa1")
+    bodies = {"pause": PAUSE, "resume": LIFT, "clear": CLEAR, "approve": LIFT, "deny": LIFT}
+    path = endpoint.path.replace("{run}", "r-aaaa1" if endpoint.method == "GET" else "r-aaaa2")
     async with served(tmp_path, credentials=CLOSED) as web:
         await _lived(web)
         if endpoint.name == "resume":
