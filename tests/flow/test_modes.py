@@ -15,14 +15,13 @@ from tests.support.rulebooks import alert, rule, rules
         (Mode.OBSERVE, "observe"),
         (Mode.OBSERVE, "live"),
         (Mode.LIVE, "observe"),
-        (Mode.APPROVE, "live"),
-        (Mode.LIVE, "approve"),
+        (Mode.APPROVE, "observe"),
+        (Mode.OBSERVE, "approve"),
     ],
 )
 async def test_the_lower_mode_holds_and_observing_reports_the_diff(
     world: World, daemon: Mode, of_rule: str
 ) -> None:
-    """`approve` acts as `observe` until it is built."""
     await world.start(rules(rule(mode=of_rule)), mode=daemon)
     await world.fire(await world.break_service())
     run = await world.run_ended()
