@@ -19,7 +19,7 @@ import structlog
 from aiohttp import web
 
 from remediator import __version__
-from remediator.actions.registry import build_actions, build_checks
+from remediator.actions.registry import build_actions, build_checks, build_places
 from remediator.clients.alertmanager import AlertmanagerClient
 from remediator.clients.kubernetes import ApiError, KubernetesClient
 from remediator.clients.pagerduty import PagerDuty
@@ -111,6 +111,7 @@ async def _serving(
         rulebooks=rulebooks,
         actions=actions,
         checks=build_checks(clients.kubernetes, clients.alertmanagers),
+        places=build_places(clients.kubernetes),
         alertmanagers=clients.alertmanagers,
         metrics=metrics,
         owner=_owner(),

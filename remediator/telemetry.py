@@ -23,7 +23,7 @@ from remediator.core.decide import DecisionKind
 from remediator.core.episodes import Sighting
 from remediator.core.ports.channels import Delivered, Delivery, TryAgain
 from remediator.core.reasons import Reason
-from remediator.core.runs import Attempt, Run
+from remediator.core.runs import Attempt, Run, RunState
 
 __all__ = ["LogFormat", "Metrics", "Redaction", "WebhookResult", "configure_logging"]
 
@@ -209,7 +209,16 @@ class Metrics:
         self._notices = counter(
             "notices", "Deliveries to channels, by scheme and result.", "channel", "result"
         )
-        self._lease_lost = counter("lease_lost", "Writes refused because the run's lease was no longer held.")
+        self._lease_lost = counter(
+            "lease_lost", "Runs stopped because their lease could not be renewed, or was another's already."
+        )
+        self._lease_preempted = counter(
+            "lease_preempted", "Runs stopped because one that may preempt them asked for their target."
+        )
+        taken_over = counter(
+            "runs_taken_over", "Runs gone on with after whoever drove them was gone, by their state.", "state"
+        )
+        self._taken_over = {state: taken_over.labels(state.value) for state in RunState if not state.is_final}
         self._auth_refused = counter("auth_refused", "Requests with a wrong or missing token.", "route")
         self._store_errors = counter("store_errors", "Calls that the store could not serve.")
         self._store_up = gauge("store_up", "1 while the store would keep a write.")
@@ -287,8 +296,16 @@ class Metrics:
         self._notices.labels(scheme, _delivery_word(delivery)).inc()
 
     def lease_lost(self) -> None:
-        """Count a write that was refused for want of a live lease."""
+        """Count a run that was stopped because its lease was not sure any more."""
         self._lease_lost.inc()
+
+    def lease_preempted(self) -> None:
+        """Count a run that was stopped to give way to another."""
+        self._lease_preempted.inc()
+
+    def taken_over(self, state: RunState) -> None:
+        """Count a run that somebody had begun to drive and that is gone on with in this state."""
+        self._taken_over[state].inc()
 
     def auth_refused(self, route: str) -> None:
         """Count a request to a route (its pattern, never its path) that was not let in."""

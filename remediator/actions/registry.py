@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from remediator.actions.alerts import AlertResolved
 from remediator.actions.kubernetes.checks import EnoughPodsReady, GitOpsManaged, RolledOut, RolledOutSince
+from remediator.actions.kubernetes.places import PodPlaces
 from remediator.actions.kubernetes.rollout_restart import Restart
 from remediator.actions.kubernetes.rollout_undo import Undo
 from remediator.actions.kubernetes.scale import SetReplicas
@@ -13,6 +14,7 @@ from remediator.actions.specs import ACTIONS, CHECKS
 from remediator.clients.kubernetes import KubernetesClient
 from remediator.core.ports.actions import Action, ActionSpec, Check, CheckSpec
 from remediator.core.ports.alertmanagers import Alertmanagers
+from remediator.core.ports.places import Places
 
 _ACTIONS: Mapping[str, Callable[[ActionSpec, KubernetesClient], Action]] = {
     "kubernetes.rollout_undo": Undo,
@@ -39,3 +41,8 @@ def build_checks(kubernetes: KubernetesClient, alertmanagers: Alertmanagers) -> 
     return {name: make(CHECKS[name], kubernetes) for name, make in _CHECKS.items()} | {
         resolved.spec.name: resolved
     }
+
+
+def build_places(kubernetes: KubernetesClient) -> Places:
+    """Where things are, as the clusters know it."""
+    return PodPlaces(kubernetes)

@@ -31,6 +31,7 @@ class Reason(StrEnum):
     PER_TARGET = "per_target"
     MODE = "mode"
     LEASE = "lease"
+    PREEMPTED = "preempted"
     RULE_GONE = "rule_gone"
     CLOCK = "clock"
     UNAPPROVED = "unapproved"
@@ -69,6 +70,7 @@ _MEANINGS: dict[Reason, str] = {
     Reason.PER_TARGET: "this target was acted on as often, or as recently, as `limits.per_target` allows",
     Reason.MODE: "the daemon or the rule is not live",
     Reason.LEASE: "the target is held by another run",
+    Reason.PREEMPTED: "a run that may preempt others took the target, which this one only shared",
     Reason.RULE_GONE: "the active rulebook no longer has this rule",
     Reason.CLOCK: "the clock jumped, and acting waits until leases taken before have expired",
     Reason.UNAPPROVED: "a person has to approve what it would do, and nobody has",

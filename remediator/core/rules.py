@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import IntEnum, StrEnum
@@ -15,6 +15,7 @@ from remediator.core.freezes import Freeze
 from remediator.core.ids import RulebookHash
 from remediator.core.matchers import Matcher
 from remediator.core.selections import Selection
+from remediator.core.targets import Target
 from remediator.core.templates import TargetTemplate
 
 DEFAULT_COOLDOWN = timedelta(minutes=15)
@@ -200,6 +201,14 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True)
+class Database:
+    """A database, and the objects of Kubernetes that it also is: who acts on one acts on all of them."""
+
+    target: Target
+    objects: tuple[Target, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Rulebook:
     """All rules, in order, and the policy, as one value with a hash.
 
@@ -215,6 +224,7 @@ class Rulebook:
     protect: tuple[Selection, ...] = ()
     freezes: tuple[Freeze, ...] = ()
     severities: tuple[Severity, ...] = ()
+    databases: tuple[Database, ...] = ()
     default_report: tuple[str, ...] = ("slack:#incidents",)
     patience: Patience = Patience()
     warnings: tuple[str, ...] = ()
@@ -238,3 +248,8 @@ class Rulebook:
     def report_to(self, rule: Rule | None) -> tuple[str, ...]:
         """The channels that hear of a rule's runs."""
         return rule.report if rule is not None and rule.report else self.default_report
+
+
+def databases_of(books: Iterable[Rulebook]) -> tuple[Database, ...]:
+    """What any of the rulebooks knows of databases: of several that apply, none takes anything away."""
+    return tuple(dict.fromkeys(database for book in books for database in book.databases))

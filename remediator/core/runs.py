@@ -64,6 +64,7 @@ class Move(StrEnum):
     CANCEL = "cancel"
     REFUSE = "refuse"
     EXPIRE = "expire"
+    YIELD = "yield"
     INTEND = "intend"
     SUCCEED = "succeed"
     MISS = "miss"
@@ -115,6 +116,12 @@ TRANSITIONS: Mapping[tuple[RunState, Move], RunState] = {
     (_S.VERIFYING, _M.PROVE): _S.SUCCEEDED,
     (_S.VERIFYING, _M.DISPROVE): _S.READY,
     (_S.VERIFYING, _M.GIVE_UP): _S.UNKNOWN,
+    # Another run that may preempt it is to have the target, which this one only shared.
+    (_S.PENDING, _M.YIELD): _S.CANCELLED,
+    (_S.READY, _M.YIELD): _S.CANCELLED,
+    (_S.ACTING, _M.YIELD): _S.CANCELLED,
+    (_S.PROBING, _M.YIELD): _S.CANCELLED,
+    (_S.VERIFYING, _M.YIELD): _S.CANCELLED,
 }
 
 
@@ -182,7 +189,11 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try of a step. ``plan`` is what was to be done, ``diff`` how a person reads it."""
+    """One try of a step. ``plan`` is what was to be done, ``diff`` how a person reads it.
+
+    At ``deadline_at`` it is given up. Unless it is ``fenced``, its target refuses no late writer, and nobody
+    looks at or touches the target before then.
+    """
 
     id: AttemptId
     run: RunId
@@ -201,6 +212,7 @@ class Attempt:
     outcome: Outcome | None = None
     detail: str = ""
     ended_at: datetime | None = None
+    fenced: bool = True
 
 
 def move(run: Run, wanted: Move, now: datetime, *, reason: Reason | None = None, detail: str = "") -> Run:

@@ -15,6 +15,7 @@ from remediator.core.ids import AttemptId, Token, attempt_id
 from remediator.core.ports.actions import (
     Action,
     ActionContext,
+    Fence,
     ParameterError,
     Plan,
     Probe,
@@ -26,6 +27,7 @@ from remediator.core.rules import Step
 from remediator.core.runs import Attempt, Outcome, Phase, Run
 from remediator.core.templates import TemplateError, scope_of
 from remediator.engine.facts import render
+from remediator.engine.steady import StoppedError, steady
 
 _log = structlog.get_logger(__name__)
 _LOOK_TIMEOUT = 20.0
@@ -64,15 +66,23 @@ class Acting:
             _log.exception("plan failed", action=step.action, run=run.id)
             return Refusal(f"{type(error).__name__} while planning {step.action}"), params
 
-    async def apply(self, run: Run, attempt: Attempt, plan: Plan, now: datetime) -> Result:
-        """Do it; what does not answer before the attempt's deadline is unknown."""
-        left = attempt.deadline_at - now
-        context = self._context_of(run, attempt, attempt.token, now)
+    def fences(self, action: str) -> bool:
+        """Whether the action's target refuses late writers by itself."""
+        return self._actions[action].spec.fence is Fence.TARGET
+
+    async def apply(self, run: Run, attempt: Attempt, plan: Plan, over_at: float) -> Result:
+        """Do it; what does not answer before ``over_at``, in the loop's time, is cancelled and unknown."""
+        loop = asyncio.get_running_loop()
+        length = format_duration(attempt.deadline_at - attempt.intended_at)
+        if loop.time() >= over_at:
+            return Result(Outcome.FAILED, f"not begun: writing its intent took all of its {length}")
+        context = self._context_of(run, attempt, attempt.token, attempt.intended_at)
+        work = self._actions[attempt.action].apply(context, plan)
         try:
-            async with asyncio.timeout(max(left.total_seconds(), 0)):
-                return await self._actions[attempt.action].apply(context, plan)
-        except TimeoutError:
-            return Result(Outcome.UNKNOWN, f"no answer within {format_duration(left)}")
+            async with asyncio.timeout_at(over_at):
+                return await steady(work, lambda: loop.time() < over_at)
+        except (TimeoutError, StoppedError):
+            return Result(Outcome.UNKNOWN, f"no answer within {length}")
         except Exception as error:  # noqa: BLE001 - an action's bug is an unknown outcome, not the engine's end
             _log.exception("apply failed", action=attempt.action, attempt=attempt.id)
             return Result(Outcome.UNKNOWN, f"{type(error).__name__} in {attempt.action}")

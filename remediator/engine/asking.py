@@ -17,6 +17,7 @@ from remediator.core.guards import (
     ask_before_step,
 )
 from remediator.core.ids import PlanDigest
+from remediator.core.leases import Cover
 from remediator.core.reasons import Reason
 from remediator.core.rules import Mode, Rule, Rulebook
 from remediator.core.runs import Run
@@ -32,14 +33,24 @@ class Guards:
         self._rule = rule
         self._pinned = pinned
 
-    def request(self, run: Run, digest: PlanDigest | None = None) -> IntentRequest:
-        """What the guards are asked about before the run's next intent; ``digest`` names what it would do."""
+    @property
+    def books(self) -> tuple[Rulebook, ...]:
+        """The rulebooks that apply to the run now."""
         active = self._rulebooks.active.rulebook
-        books = (active,) if active is self._pinned else (self._pinned, active)
+        return (active,) if active is self._pinned else (self._pinned, active)
+
+    def request(
+        self, run: Run, leased: frozenset[Cover] = frozenset(), digest: PlanDigest | None = None
+    ) -> IntentRequest:
+        """What the guards are asked about before the run's next intent, under a lease that covers these.
+
+        ``digest`` names what it would do.
+        """
+        books = self.books
         versions = [book.rule(self._rule.name) for book in books]
         # A rule that is in force no more may do nothing more.
         modes = [rule.effective_mode(self._mode) if rule else Mode.OBSERVE for rule in versions]
-        question = Question(self._rule, run.target, min(run.mode, *modes), books, digest)
+        question = Question(self._rule, run.target, min(run.mode, *modes), books, digest, leased)
         return IntentRequest(question, first=not run.reached_intent)
 
     @staticmethod

@@ -14,17 +14,18 @@ from remediator.core.checks import Fact
 from remediator.core.durations import format_duration
 from remediator.core.episodes import Episode
 from remediator.core.events import Event, EventKind
-from remediator.core.guards import Answer, Verdict
+from remediator.core.guards import Answer, Guard, Verdict
 from remediator.core.ids import Token
 from remediator.core.leases import Held
 from remediator.core.ports.actions import Plan, Refusal, Sighting
 from remediator.core.ports.store import Topic
 from remediator.core.reasons import Reason
-from remediator.core.rules import Rule, Rulebook, Step
+from remediator.core.rules import Rule, Step
 from remediator.core.runs import Attempt, Move, Outcome, Phase, Run, RunState
 from remediator.engine.acting import Acting, step_key, values_of
 from remediator.engine.asking import Guards
 from remediator.engine.consent import Consent
+from remediator.engine.coverage import Coverer
 from remediator.engine.facts import Facts
 from remediator.engine.journal import Journal, LostTheRunError, ended
 from remediator.engine.leases import Holder
@@ -50,15 +51,16 @@ class Driver:
         parts: EngineParts,
         journal: Journal,
         rule: Rule,
-        pinned: Rulebook,
+        guards: Guards,
         holder: Holder,
         stopping: asyncio.Event,
     ) -> None:
         self._parts = parts
         self._journal = journal
         self._rule = rule
-        self._guards = Guards(parts.rulebooks, parts.mode, rule, pinned)
+        self._guards = guards
         self._holder = holder
+        self._coverer = Coverer(parts.actions, parts.places)
         self._stopping = stopping
         self._acting = Acting(parts.actions)
         self._facts = Facts(parts.store, parts.checks)
@@ -90,6 +92,8 @@ class Driver:
         Raises:
             LostTheRunError: another holder went on with it.
         """
+        if self._run.state is not RunState.PENDING:
+            self._parts.metrics.taken_over(self._run.state)
         while self._run.state in self._handlers and not self._stopping.is_set():
             await self._handlers[self._run.state]()
             await self._journal.refresh()
@@ -153,7 +157,9 @@ class Driver:
             await self._journal.move(self._token, Move.FAIL, detail=run.detail)
 
     async def _step(self, step: Step) -> None:
-        request = self._guards.request(self._run)
+        if not await self._is_covered():
+            return
+        request = self._guards.request(self._run, self._holder.demand.covers)
         seen = await self._parts.store.view(self._run, request.question.lookback)
         verdict = self._guards.ask_before_plan(request, seen)
         if not verdict.allows:
@@ -193,14 +199,30 @@ class Driver:
             await self._refused(*changed)
         return changed is None
 
+    async def _is_covered(self) -> bool:
+        """Look again what acting on the target concerns: the lease has to cover it before a step begins."""
+        coverage = await self._coverer.coverage(self._run.target, self._rule, self._guards.books)
+        if coverage.lacks:
+            await self._wait(f"{Guard.LEASE.value}: {coverage.lacks}")
+            return False
+        if coverage.demand.covers <= self._holder.demand.covers:
+            return True
+        if isinstance(await self._holder.acquire(coverage.demand), Held):
+            # It has to be had as a whole: who waited for the rest with a part in hand could wait for ever.
+            raise LostTheRunError(self._run.id)
+        return True
+
+    async def _wait(self, detail: str, verdict: Verdict | None = None) -> None:
+        await self._journal.waiting(self._token, detail, verdict)
+        await self._parts.store.wait(Topic.RUNS, _WAIT)
+
     async def _heed(self, verdict: Verdict) -> None:
         objection = verdict.objection
         if objection is None:
             return
         detail = f"{objection.guard.value}: {objection.detail}"
         if objection.answer is Answer.WAITS:
-            await self._journal.waiting(self._token, detail, verdict)
-            await self._parts.store.wait(Topic.RUNS, _WAIT)
+            await self._wait(detail, verdict)
             return
         asked = (self._journal.asked(verdict, await self._parts.store.now()),)
         if objection.reason is Reason.RESOLVED:
@@ -265,9 +287,12 @@ class Driver:
                 summary=plan.summary,
                 diff=plan.diff,
                 plan=plan.data,
+                fenced=self._acting.fences(step.action),
             )
 
-        request = self._guards.request(run, proposal.digest if proposal else None)
+        digest = proposal.digest if proposal else None
+        request = self._guards.request(run, self._holder.demand.covers, digest)
+        asked_at = asyncio.get_running_loop().time()
         verdict = await self._journal.intend(token, request, self._guards.ask, make)
         terms = request.question.approval
         if proposal and terms and verdict.objection and verdict.objection.reason in _TO_BE_APPROVED:
@@ -278,10 +303,13 @@ class Driver:
             return
         if request.first:
             self._parts.metrics.intended(self._last_attempt().intended_at - self._episodes[0].first_seen)
-        await self._apply(step, self._last_attempt(), plan)
+        attempt = self._last_attempt()
+        # Counted from before the intent was asked for, it is over before the deadline in the ledger's time.
+        over_at = asked_at + (attempt.deadline_at - attempt.intended_at).total_seconds()
+        await self._apply(step, attempt, plan, over_at)
 
-    async def _apply(self, step: Step, attempt: Attempt, plan: Plan) -> None:
-        result = await self._acting.apply(self._run, attempt, plan, await self._parts.store.now())
+    async def _apply(self, step: Step, attempt: Attempt, plan: Plan, over_at: float) -> None:
+        result = await self._acting.apply(self._run, attempt, plan, over_at)
         if result.outcome is Outcome.SUCCEEDED:
             await self._done(step, attempt, result.detail, result.values)
         elif result.outcome is Outcome.FAILED:
@@ -329,8 +357,10 @@ class Driver:
     async def _probe(self) -> None:
         """Look on the target, with a token that makes every earlier one useless, until it can be told."""
         attempt, step = self._last_attempt(), self._current_step()
-        if isinstance(await self._holder.acquire(), Held):
-            raise LostTheRunError(self._run.id)
+        held = await self._holder.acquire()
+        if isinstance(held, Held):
+            await self._wait_out(held)
+            return
         until = await self._parts.store.now() + PROBE_FOR
         for count in itertools.count():
             now = await self._parts.store.now()
@@ -350,6 +380,12 @@ class Driver:
             if self._stopping.is_set():
                 return
             await self._pause(count)
+
+    async def _wait_out(self, held: Held) -> None:
+        """What our own attempt's target can't fence may still take effect: nobody looks before it can't."""
+        if (held.run, held.owner) != (self._run.id, self._parts.owner):
+            raise LostTheRunError(self._run.id)
+        await self._wait(f"{Guard.LEASE.value}: until {held.until:%H:%M:%S} UTC it may still take effect")
 
     async def _give_up(self, attempt: Attempt, detail: str) -> None:
         unknown = ended(attempt, Outcome.UNKNOWN, detail, await self._parts.store.now())

@@ -12,11 +12,13 @@ from remediator.core.decide import DecisionKind
 from remediator.core.events import Event, EventKind
 from remediator.core.guards import GuardView, Quarantine, Verdict
 from remediator.core.ids import Token
+from remediator.core.leases import Preempted
 from remediator.core.paging import Audience
 from remediator.core.ports.store import Ask, Store
 from remediator.core.reasons import Reason
 from remediator.core.rules import Rule
 from remediator.core.runs import Attempt, Move, Outcome, Run, RunState, move
+from remediator.engine.leases import PreemptedError
 from remediator.engine.requests import tell_request
 from remediator.engine.telling import Story, tell_run
 
@@ -30,6 +32,7 @@ _EVENTS: Mapping[Move, EventKind] = {
     Move.CANCEL: EventKind.RUN_CANCELLED,
     Move.REFUSE: EventKind.RUN_REFUSED,
     Move.EXPIRE: EventKind.RUN_EXPIRED,
+    Move.YIELD: EventKind.RUN_PREEMPTED,
     Move.INTEND: EventKind.ATTEMPT_INTENDED,
     Move.SUCCEED: EventKind.ATTEMPT_SUCCEEDED,
     Move.MISS: EventKind.ATTEMPT_FAILED,
@@ -108,6 +111,7 @@ class Journal:
 
         Raises:
             LostTheRunError: the store refused it.
+            PreemptedError: another run is to have the target.
         """
         before, run = self.story, self.run
         written: list[Story] = []
@@ -130,6 +134,8 @@ class Journal:
             return RunChange(following, before.run.state, attempt, None, events, tell_run(story))
 
         answer = await self._store.intend(token, request, ask, change)
+        if isinstance(answer, Preempted):
+            raise PreemptedError(answer.by)
         if isinstance(answer, Refused):
             raise LostTheRunError(run.id)
         if answer.change is not None:

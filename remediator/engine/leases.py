@@ -9,8 +9,9 @@ from datetime import timedelta
 import structlog
 
 from remediator.core.ids import Owner, RunId
-from remediator.core.leases import Held, Lease
-from remediator.core.ports.store import Store, StoreError
+from remediator.core.leases import ALONE, Demand, Held, Lease, Preempted
+from remediator.core.ports.store import Store, StoreError, Topic
+from remediator.engine.steady import StoppedError, steady
 from remediator.telemetry import Metrics
 
 _log = structlog.get_logger(__name__)
@@ -22,8 +23,19 @@ class LeaseLostError(Exception):
     """The lease could not be kept; the work under it was cancelled before another could begin."""
 
 
+class PreemptedError(Exception):
+    """The run ``by`` is to have what the lease covers; the work was cancelled, and the lease still holds."""
+
+    def __init__(self, by: RunId) -> None:
+        super().__init__(f"preempted by {by}")
+        self.by = by
+
+
 class Holder:
-    """Holds one run's lease while work goes on. ``lease`` is ``None`` before and after."""
+    """Holds one run's lease while work goes on. ``lease`` is ``None`` before and after.
+
+    ``demand`` is what the lease was last asked to cover.
+    """
 
     def __init__(self, store: Store, metrics: Metrics, owner: Owner, run: RunId, ttl: timedelta) -> None:
         self._store = store
@@ -35,14 +47,19 @@ class Holder:
         #: A renewal of the old token must not cross with taking the lease anew.
         self._one_at_a_time = asyncio.Lock()
         self.lease: Lease | None = None
+        self.demand = ALONE
 
-    async def acquire(self) -> Lease | Held:
-        """Take the lease, or take it anew with a greater token, which makes the old token useless."""
+    async def acquire(self, demand: Demand | None = None) -> Lease | Held:
+        """Take the lease, or take it anew with a greater token, which makes the old token useless.
+
+        Without a ``demand`` it is the one before.
+        """
         async with self._one_at_a_time:
             asked_at = asyncio.get_running_loop().time()
-            lease = await self._store.acquire(self._run, self._owner, self._ttl)
+            wanted = self.demand if demand is None else demand
+            lease = await self._store.acquire(self._run, self._owner, self._ttl, wanted)
             if isinstance(lease, Lease):
-                self.lease, self._renewed_at = lease, asked_at
+                self.lease, self.demand, self._renewed_at = lease, wanted, asked_at
         return lease
 
     async def release(self) -> None:
@@ -52,51 +69,74 @@ class Holder:
             await self._store.release(lease)
 
     async def keep_during(self, work: Coroutine[object, object, None]) -> None:
-        """Do the work with the lease renewed beside it.
+        """Do the work with the lease renewed beside it. No step of it begins once that is not sure.
 
         Raises:
             LeaseLostError: it could not be renewed in time; the work was cancelled and has ended.
+            PreemptedError: another run is to have it; the work was cancelled and has ended.
         """
-        task = asyncio.ensure_future(work)
+        task = asyncio.ensure_future(steady(work, self._is_sure))
         renewing = asyncio.ensure_future(self._renew())
         try:
             await asyncio.wait({task, renewing}, return_when=asyncio.FIRST_COMPLETED)
-            lost = not task.done()
+            cut = not task.done()
         finally:
             renewing.cancel()
             if not task.done():
                 task.cancel()
             await asyncio.wait({task, renewing})
-        if lost:
+            work.close()
+        if cut and (by := renewing.result()) is not None:
+            _log.warning("lease preempted, work cancelled", run=self._run, by=by)
+            raise PreemptedError(by)
+        if cut or _stopped(task):
             self.lease = None
             self._metrics.lease_lost()
             _log.error("lease lost, work cancelled", run=self._run)
             raise LeaseLostError(self._run)
         task.result()
 
-    async def _renew(self) -> None:
-        """Renew until the lease is gone or too old to be sure of; returning means that it is lost."""
-        ttl = self._ttl.total_seconds()
+    async def _renew(self) -> RunId | None:
+        """Renew until the lease is lost, or gone to the run that is returned."""
         while self.lease is not None:
-            await asyncio.sleep(min(ttl / 3, self._left(ttl)))
+            await self._until_next(self.lease)
             async with self._one_at_a_time:
-                if not await self._renew_once(ttl):
-                    return
+                answer = await self._renew_once()
+            if not isinstance(answer, Lease):
+                return None if answer is None else answer.by
+        return None
 
-    def _left(self, ttl: float) -> float:
+    async def _until_next(self, lease: Lease) -> None:
+        """Wait for a third of the TTL; a shared lease may be asked for before."""
+        pause = min(self._ttl.total_seconds() / 3, self._left())
+        if lease.shared:
+            await self._store.wait(Topic.LEASES, timedelta(seconds=pause))
+        else:
+            await asyncio.sleep(pause)
+
+    def _left(self) -> float:
         """Seconds until the last renewal is too old to be sure of."""
-        return max(self._renewed_at + _GIVE_UP_AT * ttl - asyncio.get_running_loop().time(), 0)
+        sure_until = self._renewed_at + _GIVE_UP_AT * self._ttl.total_seconds()
+        return max(sure_until - asyncio.get_running_loop().time(), 0)
 
-    async def _renew_once(self, ttl: float) -> bool:
-        asked_at = asyncio.get_running_loop().time()
-        left = self._left(ttl)
-        if left <= 0 or self.lease is None:
-            return False
+    def _is_sure(self) -> bool:
+        return self.lease is not None and self._left() > 0
+
+    async def _renew_once(self) -> Lease | Preempted | None:
+        """The lease as it is now; ``None`` when it is lost."""
+        asked_at, left, lease = asyncio.get_running_loop().time(), self._left(), self.lease
+        if left <= 0 or lease is None:
+            return None
         try:
             async with asyncio.timeout(left):
-                self.lease = await self._store.renew(self.lease, self._ttl)
+                answer = await self._store.renew(lease, self._ttl)
         except (StoreError, TimeoutError) as error:
             _log.warning("lease not renewed", run=self._run, error=str(error) or "no answer in time")
-            return True
-        self._renewed_at = asked_at
-        return self.lease is not None
+            return lease
+        if isinstance(answer, Lease):
+            self.lease, self._renewed_at = answer, asked_at
+        return answer
+
+
+def _stopped(task: asyncio.Task[None]) -> bool:
+    return not task.cancelled() and isinstance(task.exception(), StoppedError)

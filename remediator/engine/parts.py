@@ -10,6 +10,7 @@ from remediator.core.ids import Owner
 from remediator.core.paging import Audience
 from remediator.core.ports.actions import Action, Check
 from remediator.core.ports.alertmanagers import Alertmanagers
+from remediator.core.ports.places import Places
 from remediator.core.ports.store import Store
 from remediator.core.rules import Mode, Rule, Rulebook
 from remediator.core.targets import Target
@@ -29,6 +30,7 @@ class EngineParts:
     rulebooks: Rulebooks
     actions: Mapping[str, Action]
     checks: Mapping[str, Check]
+    places: Places
     alertmanagers: Alertmanagers
     metrics: Metrics
     owner: Owner

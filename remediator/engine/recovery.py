@@ -19,6 +19,7 @@ from remediator.core.rules import Rulebook, Verify
 from remediator.core.runs import Attempt
 from remediator.core.targets import Target
 from remediator.engine.acting import Acting, values_of
+from remediator.engine.coverage import Coverer
 from remediator.engine.facts import Facts
 from remediator.engine.loops import Loop
 from remediator.engine.parts import EngineParts
@@ -43,6 +44,7 @@ class RecoveryLoop(Loop):
         super().__init__(parts.store, parts.metrics)
         self._parts = parts
         self._acting = Acting(parts.actions)
+        self._coverer = Coverer(parts.actions, parts.places)
         self._facts = Facts(parts.store, parts.checks)
         self._looking: dict[Target, asyncio.Task[None]] = {}
 
@@ -88,7 +90,11 @@ class RecoveryLoop(Loop):
         return await (self._proof_by_checks(row) if attempt is None else self._proof_by_probe(row, attempt))
 
     async def _proof_by_probe(self, row: RunRow, attempt: Attempt) -> str | None:
-        lease = await self.store.acquire(row.run.id, self._parts.owner, self._parts.lease_ttl)
+        books = (await self._book(row), self._parts.rulebooks.active.rulebook)
+        coverage = await self._coverer.coverage(row.run.target, None, filter(None, books))
+        lease = await self.store.acquire(
+            row.run.id, self._parts.owner, self._parts.lease_ttl, coverage.demand
+        )
         if isinstance(lease, Held):
             return None
         try:

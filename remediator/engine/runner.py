@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from datetime import timedelta
 
 import structlog
 
+from remediator.core.events import EventKind
 from remediator.core.ids import RunId, Token
-from remediator.core.leases import Held, Lease
+from remediator.core.leases import Demand, Held, Lease
 from remediator.core.ports.actions import Refusal
 from remediator.core.ports.store import StoreError, Topic
 from remediator.core.reasons import Reason
 from remediator.core.rules import Mode, Rule, Rulebook
-from remediator.core.runs import Move, Outcome, RunState
+from remediator.core.runs import TRANSITIONS, Move, Outcome, Run, RunState
 from remediator.engine.acting import values_of
 from remediator.engine.answers import Answers
 from remediator.engine.asking import Guards
 from remediator.engine.consent import Consent
+from remediator.engine.coverage import Coverer
 from remediator.engine.driver import Driver
 from remediator.engine.journal import Journal, LostTheRunError, ended, story_of
-from remediator.engine.leases import Holder, LeaseLostError
+from remediator.engine.leases import Holder, LeaseLostError, PreemptedError
 from remediator.engine.loops import Loop
 from remediator.engine.observing import observe
 from remediator.engine.parts import EngineParts
@@ -41,6 +44,7 @@ class RunnerLoop(Loop):
     def __init__(self, parts: EngineParts) -> None:
         super().__init__(parts.store, parts.metrics)
         self._parts = parts
+        self._coverer = Coverer(parts.actions, parts.places)
         self._tasks: dict[RunId, asyncio.Task[None]] = {}
         self._stopping = asyncio.Event()
         self._answers = Answers(parts.store, parts.rulebooks, parts.audience)
@@ -149,17 +153,46 @@ class RunnerLoop(Loop):
 
     async def _drive_live(self, journal: Journal, rule: Rule, pinned: Rulebook) -> None:
         parts = self._parts
+        guards = Guards(parts.rulebooks, parts.mode, rule, pinned)
         holder = Holder(self.store, self.metrics, parts.owner, journal.run.id, parts.lease_ttl)
-        held = await holder.acquire()
+        held = await holder.acquire(await self._demand(journal.run, rule, guards))
         if isinstance(held, Held):
             await self._while_held(journal, held)
             return
-        driver = Driver(parts, journal, rule, pinned, holder, self._stopping)
+        driver = Driver(parts, journal, rule, guards, holder, self._stopping)
         try:
             await holder.keep_during(driver.drive())
+        except LeaseLostError:
+            with contextlib.suppress(StoreError):
+                await journal.note(EventKind.LEASE_LOST, "it could not be renewed in time, or is another's")
+            raise
+        except PreemptedError as preempted:
+            await self._give_way(journal, holder.lease, preempted.by)
         finally:
             with contextlib.suppress(StoreError):
                 await asyncio.shield(holder.release())
+
+    async def _demand(self, run: Run, rule: Rule, guards: Guards) -> Demand:
+        """What its lease has to cover; whoever may not act yet makes nobody give way."""
+        demand = (await self._coverer.coverage(run.target, rule, guards.books)).demand
+        if demand.preempts:
+            request = guards.request(run, demand.covers)
+            view = await self.store.view(run, request.question.lookback)
+            return replace(demand, preempts=guards.ask_before_plan(request, view).allows)
+        return demand
+
+    async def _give_way(self, journal: Journal, lease: Lease | None, by: RunId) -> None:
+        """End a run whose place another takes; it left its target as it was, so nothing is in doubt."""
+        self.metrics.lease_preempted()
+        await journal.refresh()
+        if lease is None or (journal.run.state, Move.YIELD) not in TRANSITIONS:
+            return
+        detail = f"{by} may preempt it, and takes {journal.run.target}"
+        attempt = await self.store.attempt_in_doubt(journal.run.id)
+        cut = attempt and ended(attempt, Outcome.UNKNOWN, detail, await self.store.now())
+        await journal.move(lease.token, Move.YIELD, attempt=cut, reason=Reason.PREEMPTED, detail=detail)
+        if cut is not None:
+            self.metrics.attempt_ended(cut)
 
     async def _while_held(self, journal: Journal, held: Held) -> None:
         """A run that can't have its target yet still ends when its time is over or its alerts resolve."""
@@ -181,7 +214,8 @@ class RunnerLoop(Loop):
             return
         parts = self._parts
         holder = Holder(self.store, self.metrics, parts.owner, run.id, parts.lease_ttl)
-        lease = await holder.acquire()
+        books = (self._parts.rulebooks.active.rulebook,)
+        lease = await holder.acquire((await self._coverer.coverage(run.target, None, books)).demand)
         if isinstance(lease, Lease):
             try:
                 await self._give_up(journal, lease.token, detail)

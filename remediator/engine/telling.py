@@ -42,10 +42,11 @@ _WORDS = {
     RunState.REFUSED: "refused by a guard",
     RunState.EXPIRED: "expired before it could begin",
 }
-#: Ends that people know of, since they were asked, and what the title says of them.
-_ASKED_ENDS = {
+#: Ends of which the reason says more than the state, and that call for nobody.
+_QUIET_ENDS = {
     Reason.DENIED: "denied, nothing was changed",
     Reason.LAPSED: "not approved in time, nothing was changed",
+    Reason.PREEMPTED: "cancelled, another run that may preempt it took its target",
 }
 #: Ends that want a person at once.
 _PAGED = frozenset({RunState.FAILED, RunState.UNKNOWN, RunState.REFUSED, RunState.EXPIRED})
@@ -98,7 +99,7 @@ def tell_run(story: Story) -> tuple[Envelope, ...]:
     run, notice = story.run, _run_notice(story)
     channels = story.audience.reports if story.has_begun else ()
     heads = [Envelope(each, f"run:{run.id}", notice, key="head") for each in channels]
-    if run.state not in _PAGED or run.reason in _ASKED_ENDS:
+    if run.state not in _PAGED or run.reason in _QUIET_ENDS:
         return tuple(heads)
     call = Call(run.id, run.episode, run.rule, str(run.target), held=run.state is RunState.UNKNOWN)
     page = replace(notice, evidence=tuple(_evidence(story)), count=1)
@@ -110,7 +111,7 @@ def _run_notice(story: Story) -> Notice:
     return Notice(
         NoticeKind.RUN,
         title=f"{run.target.name}: {_word(run)}",
-        tone=Tone.QUIET if run.reason in _ASKED_ENDS else _TONES.get(run.state, Tone.WORKING),
+        tone=Tone.QUIET if run.reason in _QUIET_ENDS else _TONES.get(run.state, Tone.WORKING),
         severity=run.severity,
         summary=_summary(story),
         fields=tuple(_fields(story)),
@@ -141,7 +142,7 @@ def _told_guards(asked: Mapping[str, object]) -> Iterable[str]:
 
 
 def _word(run: Run) -> str:
-    said = _ASKED_ENDS.get(run.reason) if run.reason else None
+    said = _QUIET_ENDS.get(run.reason) if run.reason else None
     return said or _WORDS[run.state]
 
 

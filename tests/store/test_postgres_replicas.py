@@ -32,7 +32,7 @@ from remediator.core.guards import (
     ask_at_first_intent,
 )
 from remediator.core.ids import Owner, RulebookHash, Token
-from remediator.core.leases import Held, Lease
+from remediator.core.leases import Held, Lease, Preempted
 from remediator.core.notices import Lane
 from remediator.core.ports.channels import RuleFiles
 from remediator.core.ports.store import Topic
@@ -261,7 +261,7 @@ async def test_of_many_that_race_for_the_last_slot_exactly_one_gets_it(
     def ask(request: IntentRequest, view: GuardView) -> Verdict:
         return ask_at_first_intent(request.question, view)
 
-    def intend(number: int, run: Run, token: Token) -> Awaitable[Intended | Refused]:
+    def intend(number: int, run: Run, token: Token) -> Awaitable[Intended | Refused | Preempted]:
         return replicas[number % 3].intend(token, request(run), ask, Intending(run, token))
 
     earlier = await intend(0, *ready[0])

@@ -205,7 +205,7 @@ WORK: dict[Topic, Callable[[Store], Awaitable[None]]] = {
 }
 
 
-@pytest.mark.parametrize("topic", Topic)
+@pytest.mark.parametrize("topic", WORK)
 async def test_work_wakes_who_waits_for_it_and_who_was_about_to(store: Store, topic: Topic) -> None:
     waiting = asyncio.create_task(store.wait(topic, timedelta(seconds=30)))
     await asyncio.sleep(0)

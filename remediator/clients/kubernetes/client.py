@@ -54,6 +54,9 @@ class KubernetesClient:
     async def get_deployment(self, namespace: str, name: str) -> Json:
         return await self._read(_path("deployments", namespace, name))
 
+    async def get_pod(self, namespace: str, name: str) -> Json:
+        return await self._read(_path("pods", namespace, name))
+
     async def list_replica_sets(self, deployment: Mapping[str, Any]) -> list[Json]:
         """The ReplicaSets that the Deployment controls."""
         metadata = deployment["metadata"]

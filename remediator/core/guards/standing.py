@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from remediator.core.coverage import touches
 from remediator.core.guards.values import (
     Answer,
     Guard,
@@ -33,8 +34,9 @@ def mode(question: Question, _view: GuardView) -> GuardAnswer:
 
 def pause(question: Question, view: GuardView) -> GuardAnswer:
     """A pause refuses an episode: a skip is final for it."""
+    places = question.places if view.pauses else frozenset()
     for made in view.pauses:
-        if made.covers(question.names, question.target, view.now):
+        if made.covers(question.names, places, view.now):
             until = f", until {made.until:%Y-%m-%d %H:%M:%S} UTC" if made.until else ""
             return refuse(Guard.PAUSE, Reason.PAUSED, f"paused by {made.who}: {made.why}{until}")
     return allow(Guard.PAUSE, "not paused")
@@ -63,10 +65,12 @@ def protection(question: Question, _view: GuardView) -> GuardAnswer:
     return allow(Guard.PROTECTION, "not protected by policy")
 
 
-def quarantine(_question: Question, view: GuardView) -> GuardAnswer:
-    """What is not proven either way is left alone."""
-    held = view.quarantine
-    if held is None:
-        return allow(Guard.QUARANTINE, "not quarantined")
-    detail = f"quarantined since {held.at:%Y-%m-%d %H:%M:%S} UTC by {held.run}: {held.why}"
-    return refuse(Guard.QUARANTINE, Reason.QUARANTINED, detail)
+def quarantine(question: Question, view: GuardView) -> GuardAnswer:
+    """What is not proven either way is left alone, with all that it is a part of and that is a part of it."""
+    places = question.places if view.quarantines else frozenset()
+    for held in view.quarantines:
+        if touches(held.target, places):
+            which = "" if held.target == question.target else f"{held.target} is "
+            detail = f"{which}quarantined since {held.at:%Y-%m-%d %H:%M:%S} UTC by {held.run}: {held.why}"
+            return refuse(Guard.QUARANTINE, Reason.QUARANTINED, detail)
+    return allow(Guard.QUARANTINE, "not quarantined")

@@ -8,11 +8,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from remediator.core.approvals import Approval
+from remediator.core.coverage import covers, touches
 from remediator.core.ids import AttemptId, PlanDigest, RunId
+from remediator.core.leases import Cover
 from remediator.core.reasons import Reason
-from remediator.core.rules import ApprovalTerms, Mode, Rule, Rulebook
+from remediator.core.rules import ApprovalTerms, Mode, Rule, Rulebook, databases_of
 from remediator.core.runs import RunState
-from remediator.core.targets import Target
+from remediator.core.targets import Target, parse_target
 
 
 class Guard(StrEnum):
@@ -65,7 +67,8 @@ class PauseScope(StrEnum):
 class Pause:
     """Automation stopped by a person, for everything, one rule or one target.
 
-    A namespace as target stands for all that is in it. ``until`` is ``None`` while it is open-ended.
+    A target stands for all that a lease on it would bar: a namespace for what is in it, a database for the
+    objects that it also is. ``until`` is ``None`` while it is open-ended.
     """
 
     id: int
@@ -76,20 +79,15 @@ class Pause:
     at: datetime
     until: datetime | None = None
 
-    def covers(self, names: Collection[str], target: Target, now: datetime) -> bool:
-        """Whether it stops the rule that is or was called ``names`` from acting on the target."""
+    def covers(self, names: Collection[str], places: Collection[Cover], now: datetime) -> bool:
+        """Whether it stops the rule that is or was called ``names`` from acting on these places."""
         if self.until is not None and now >= self.until:
             return False
         if self.scope is PauseScope.ALL:
             return True
         if self.scope is PauseScope.RULE:
             return self.value in names
-        return self.value in (str(target), _namespace(target))
-
-
-def _namespace(target: Target) -> str | None:
-    """The namespace that holds the target, as a target."""
-    return str(Target(target.cluster, "namespace", "", target.namespace)) if target.namespace else None
+        return touches(parse_target(self.value), places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +148,7 @@ NO_LOOKBACK = Lookback()
 class GuardView:
     """What the store knows about one rule and target at one instant, the asking run itself excluded.
 
+    ``pauses`` and ``quarantines`` are all that there are.
     ``unfinished`` is a run of this rule on this target that has not ended; ``last`` the newest one that
     ended; ``last_acted`` the newest ended one that reached an intent, and ``last_on_target`` the same of any
     rule; ``parallel`` how many live runs have taken a slot and not ended. ``slots`` are those of this rule
@@ -160,7 +159,7 @@ class GuardView:
 
     now: datetime
     pauses: tuple[Pause, ...] = ()
-    quarantine: Quarantine | None = None
+    quarantines: tuple[Quarantine, ...] = ()
     unfinished: PastRun | None = None
     last: PastRun | None = None
     last_acted: PastRun | None = None
@@ -177,6 +176,7 @@ class Question:
     """What guards are asked about. ``books`` are the rulebooks that apply: the stricter answer holds.
 
     ``digest`` names what is about to be done; without one, nothing that a person has to approve is.
+    ``leased`` is what the run's lease covers, once it has one: only then is it known where pods run.
     """
 
     rule: Rule
@@ -184,6 +184,12 @@ class Question:
     mode: Mode
     books: tuple[Rulebook, ...]
     digest: PlanDigest | None = None
+    leased: frozenset[Cover] = frozenset()
+
+    @property
+    def places(self) -> frozenset[Cover]:
+        """All that acting on the target would concern, as far as it is known."""
+        return self.leased or covers(self.target, databases_of(self.books))
 
     @property
     def versions(self) -> tuple[Rule, ...]:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from remediator.core.checks import CheckAnswer, CheckContext
 from remediator.core.ids import AttemptId, RunId, Token
+from remediator.core.leases import LeaseMode
 from remediator.core.reasons import Reason
 from remediator.core.runs import Outcome
 from remediator.core.targets import Target
@@ -38,7 +39,9 @@ class ActionSpec:
     (raises :class:`ParameterError`); with ``templates`` true, text that holds ``{{`` passes any field,
     because it is validated again once rendered. ``proof`` names the checks that verify it when its rule
     names none. ``schema`` is the JSON Schema of the parameters. ``permissions`` are the Kubernetes
-    permissions it needs, each ``(api group, resource, verb)``.
+    permissions it needs, each ``(api group, resource, verb)``. One whose ``lease`` is shared leaves its
+    target as it is, and needs only that nobody changes it meanwhile; an exclusive one that ``preempts`` makes
+    such holders give way.
     """
 
     name: str
@@ -49,6 +52,8 @@ class ActionSpec:
     schema: Mapping[str, object]
     proof: tuple[str, ...] = ()
     permissions: frozenset[tuple[str, str, str]] = frozenset()
+    lease: LeaseMode = LeaseMode.EXCLUSIVE
+    preempts: bool = False
 
 
 @dataclass(frozen=True, slots=True)

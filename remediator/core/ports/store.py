@@ -49,7 +49,7 @@ from remediator.core.events import Event
 from remediator.core.guards import NO_LOOKBACK, GuardView, Lookback, Pause, PauseScope, Quarantine, Verdict
 from remediator.core.ids import EpisodeId, Owner, PageId, RulebookHash, RunId, Token
 from remediator.core.inquiries import Inquiry
-from remediator.core.leases import Held, Lease
+from remediator.core.leases import ALONE, Demand, Held, Lease, Preempted
 from remediator.core.notices import Envelope, Lane
 from remediator.core.paging import Page, PageChange, PageView
 from remediator.core.ports.channels import RuleFiles
@@ -75,6 +75,7 @@ class Topic(StrEnum):
     OUTBOX = "outbox"
     EVENTS = "events"
     RULEBOOK = "rulebook"
+    LEASES = "leases"
 
 
 class StoreError(Exception):
@@ -174,29 +175,46 @@ class Runs(Protocol):
         """The episodes that the run was begun for or that joined it."""
         ...
 
-    async def acquire(self, run: RunId, owner: Owner, ttl: timedelta) -> Lease | Held:
-        """Take the lease on the run's target in one statement, with a token greater than any before it.
+    async def acquire(self, run: RunId, owner: Owner, ttl: timedelta, demand: Demand = ALONE) -> Lease | Held:
+        """Take a lease on the run's target and all else that ``demand`` covers, as a whole or not at all.
 
-        Given when no live lease of another run, or of another owner, covers the target, and no other
-        unfinished run has an attempt on it without an outcome: that has to be probed first. Taking it again
-        as the same owner for the same run gives a new token and makes the old one useless.
+        One token stands for all of it, greater than any before it: each target that is written to is stamped
+        with it, and takes writers with that or a greater one. Given when, by :func:`contend`, nothing is in
+        the way: no live lease of another run that covers what bars this one, nor any of another owner for the
+        same run; and no other unfinished run whose lease covered it has an attempt without an outcome: that
+        has to be probed first. Contenders for overlapping places come one after another, in one order, so
+        that they neither deadlock nor both win.
+
+        Taking it again as the same owner for the same run gives a new token and makes the old one useless.
+        It then covers what it covered before, too. To nobody is a run given whose attempt its target can't
+        fence, before that attempt's deadline.
+
+        With ``demand.preempts`` shared holders are asked to give way: their leases can't be renewed any more,
+        end within ``ttl``, and leave a ``lease.preempted`` event. Meanwhile the asking run's places are kept
+        from all others, for as long as it goes on asking once within each ``ttl``.
         """
         ...
 
-    async def renew(self, lease: Lease, ttl: timedelta) -> Lease | None:
-        """Prolong a live lease with its token unchanged; ``None`` when it is no longer held."""
+    async def renew(self, lease: Lease, ttl: timedelta) -> Lease | Preempted | None:
+        """Prolong a live lease with its token unchanged; ``None`` when it is no longer held.
+
+        It is never shortened: one that outlives an attempt's deadline goes on doing so.
+        """
         ...
 
     async def release(self, lease: Lease) -> None:
-        """End a lease if its token is still the current one; else do nothing."""
+        """End a lease if its token is still the current one; else do nothing.
+
+        An exclusive one with an attempt in doubt that its target can't fence lasts to the attempt's deadline.
+        """
         ...
 
     async def advance(self, token: Token | None, change: RunChange) -> Refused | None:
         """Write a run's move with its attempt, quarantine, events and envelopes.
 
         Refused when ``token`` is not that of a live lease on the run's target, when the run is no longer in
-        ``change.was``, or when it would be cancelled while an episode that joined it is open. ``token`` is
-        ``None`` only for moves out of ``pending`` and ``asking`` by which nothing was or will be touched.
+        ``change.was``, or when it would be cancelled as resolved while an episode of it is open. ``token``
+        is ``None`` only for moves out of ``pending`` and ``asking`` by which nothing was or will be touched.
         """
         ...
 
@@ -219,12 +237,15 @@ class Runs(Protocol):
         request: IntentRequest,
         ask: Ask,
         change: Callable[[GuardView, Verdict], RunChange],
-    ) -> Intended | Refused:
+    ) -> Intended | Refused | Preempted:
         """Ask the guards and, if they allow it, write the intent, in one transaction.
 
         ``ask`` gets a view that excludes the asking run, in which ``parallel`` counts the unfinished live
         runs that took a slot, and ``slots`` are those that were taken. If its verdict allows, ``change`` is
         written as by :meth:`advance`, and with ``request.first`` a slot is taken, which is never given back.
+
+        An attempt that its target can't fence makes the lease outlive its deadline. Whoever has to give way
+        to another run is told so, and nothing is asked.
         """
         ...
 

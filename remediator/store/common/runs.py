@@ -31,7 +31,7 @@ INSERTED = (
 )
 ATTEMPT_COLUMNS = (
     "id, run, step, phase, position, number, action, params, token, intended_at, deadline_at, summary, diff,"
-    " plan, outcome, detail, ended_at"
+    " plan, outcome, detail, ended_at, fenced"
 )
 #: The columns of :func:`step_row`.
 STEP_COLUMNS = "run, phase, position, step, action, state, detail, result, attempts, started_at, ended_at"
@@ -43,6 +43,11 @@ _UNLEASED = _UNTOUCHED | {RunState.OBSERVED, RunState.CANCELLED, RunState.REFUSE
 
 def needs_no_lease(change: RunChange) -> bool:
     return change.was in _UNTOUCHED and change.run.state in _UNLEASED
+
+
+def by_resolving(change: RunChange) -> bool:
+    """Whether a run is cancelled because its alerts resolved, which has to be so still when it is written."""
+    return change.run.state is RunState.CANCELLED and change.run.reason is not Reason.PREEMPTED
 
 
 def run_from(row: Row) -> Run:
@@ -90,6 +95,7 @@ def attempt_from(row: Row) -> Attempt:
         outcome=None if row[14] is None else Outcome(row[14]),
         detail=row[15],
         ended_at=maybe_moment(row[16]),
+        fenced=bool(row[17]),
     )
 
 
@@ -145,6 +151,7 @@ def attempt_row(attempt: Attempt) -> Row:
         attempt.outcome,
         attempt.detail,
         maybe_micros(attempt.ended_at),
+        attempt.fenced,
     )
 
 

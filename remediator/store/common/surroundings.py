@@ -95,7 +95,7 @@ class Surroundings:
     acting_from: datetime | None
     pauses: tuple[Pause, ...]
     parallel: int
-    quarantines: dict[str, Quarantine] = field(default_factory=dict)
+    quarantines: tuple[Quarantine, ...] = ()
     unfinished: dict[RuleOnTarget, PastRun] = field(default_factory=dict)
     last: dict[RuleOnTarget, PastRun] = field(default_factory=dict)
     last_acted: dict[RuleOnTarget, PastRun] = field(default_factory=dict)
@@ -107,7 +107,7 @@ class Surroundings:
         return GuardView(
             now=self.now,
             pauses=self.pauses,
-            quarantine=self.quarantines.get(key[1]),
+            quarantines=self.quarantines,
             unfinished=self.unfinished.get(key),
             last=self.last.get(key),
             last_acted=self.last_acted.get(key),

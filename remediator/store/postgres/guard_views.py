@@ -13,7 +13,6 @@ from remediator.store.common.codecs import micros
 from remediator.store.common.surroundings import (
     PAST_COLUMNS,
     PAUSE_COLUMNS,
-    QUARANTINE_COLUMNS,
     SLOT_COLUMNS,
     Asked,
     Surroundings,
@@ -22,9 +21,9 @@ from remediator.store.common.surroundings import (
     on_target,
     past_from,
     pause_from,
-    quarantine_from,
     slot_from,
 )
+from remediator.store.postgres.controls import quarantines
 from remediator.store.postgres.transaction import Transaction
 
 #: Each rule and target once per name that the rule has or had: of several rows found, the last counts.
@@ -52,7 +51,6 @@ _NOT_TAKEN = (
     f" AND r.mode <> {Mode.OBSERVE.value} AND r.state <> '{RunState.ASKING.value}'"
     " AND NOT EXISTS (SELECT 1 FROM slots s WHERE s.run = r.id)"
 )
-_QUARANTINED = f"SELECT {QUARANTINE_COLUMNS} FROM quarantines WHERE target = ANY($1::text[])"
 #: Runs that act, or are about to: who waits for a person takes nobody's place.
 _LIVE_UNFINISHED = (
     f"SELECT count(*) FROM runs WHERE NOT final AND mode <> {Mode.OBSERVE.value}"
@@ -108,6 +106,5 @@ async def _around(
         last = await transaction.rows(_LAST_ON_TARGET, targets, exclude)
         around.last_on_target = dict(map(on_target, last))
         around.slots = tuple(map(slot_from, await transaction.rows(_SLOTS, exclude, since, names, targets)))
-    held = await transaction.rows(_QUARANTINED, targets)
-    around.quarantines = {row[0]: quarantine_from(row) for row in held}
+    around.quarantines = await quarantines(transaction)
     return around

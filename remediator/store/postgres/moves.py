@@ -9,13 +9,14 @@ from remediator.core.approvals import Objection
 from remediator.core.changes import Intended, IntentRequest, Refused, RunChange
 from remediator.core.guards import NO_LOOKBACK, GuardView, Lookback, Verdict
 from remediator.core.ids import RunId, Token
+from remediator.core.leases import Preempted
 from remediator.core.ports.store import Ask, Settle
-from remediator.core.runs import Run, RunState
-from remediator.store.common.runs import needs_no_lease
+from remediator.core.runs import Run
+from remediator.store.common.runs import by_resolving, needs_no_lease
 from remediator.store.postgres.approvals import latest_approval
 from remediator.store.postgres.episodes import still_fires
 from remediator.store.postgres.guard_views import around_run
-from remediator.store.postgres.leases import leased_run
+from remediator.store.postgres.leases import leased, outlive
 from remediator.store.postgres.runs import run_by_id, write_change
 from remediator.store.postgres.transaction import Transaction
 from remediator.store.postgres.views import story_of
@@ -30,7 +31,7 @@ async def advance(transaction: Transaction, token: Token | None, change: RunChan
         return Refused.LEASE_LOST
     if await transaction.value(_STATE, change.run.id) != change.was.value:
         return Refused.MOVED
-    if change.run.state is RunState.CANCELLED and await still_fires(transaction, change.run.id):
+    if by_resolving(change) and await still_fires(transaction, change.run.id):
         return Refused.MOVED
     await write_change(transaction, change)
     return None
@@ -39,7 +40,8 @@ async def advance(transaction: Transaction, token: Token | None, change: RunChan
 async def _may_move(transaction: Transaction, token: Token | None, change: RunChange) -> bool:
     if token is None:
         return needs_no_lease(change)
-    return await leased_run(transaction, token) == change.run.id
+    lease = await leased(transaction, token)
+    return lease is not None and lease.run == change.run.id
 
 
 async def answer(transaction: Transaction, run: RunId, settle: Settle) -> RunChange | Objection | None:
@@ -58,12 +60,14 @@ async def intend(
     request: IntentRequest,
     ask: Ask,
     change: Callable[[GuardView, Verdict], RunChange],
-) -> Intended | Refused:
+) -> Intended | Refused | Preempted:
     """Needs ``Lock.GUARDS`` alone: the slot that is counted here is taken here."""
-    leased = await leased_run(transaction, token)
-    run = None if leased is None else await run_by_id(transaction, leased)
-    if run is None:
+    lease = await leased(transaction, token)
+    run = None if lease is None else await run_by_id(transaction, lease.run)
+    if lease is None or run is None:
         return Refused.LEASE_LOST
+    if lease.preempted is not None:
+        return lease.preempted
     view = await view_for(transaction, run, request.question.lookback)
     verdict = ask(request, view)
     if not verdict.allows:
@@ -72,6 +76,8 @@ async def intend(
     refused = await advance(transaction, token, wanted)
     if refused is not None:
         return refused
+    if wanted.attempt is not None and not wanted.attempt.fenced:
+        await outlive(transaction, token, wanted.attempt.deadline_at)
     if request.first:
         await transaction.run(_TAKE_SLOT, run.id, run.rule, str(run.target), transaction.micros)
     return Intended(verdict, wanted)

@@ -32,7 +32,7 @@ _UPDATE = (
 )
 _JOIN = "INSERT INTO run_episodes (run, episode, joined_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
 _KEEP_ATTEMPT = (
-    f"INSERT INTO attempts ({ATTEMPT_COLUMNS}) VALUES ({places(17)})"
+    f"INSERT INTO attempts ({ATTEMPT_COLUMNS}) VALUES ({places(18)})"
     " ON CONFLICT (id) DO UPDATE SET token = excluded.token, deadline_at = excluded.deadline_at,"
     " summary = excluded.summary, diff = excluded.diff, plan = excluded.plan, outcome = excluded.outcome,"
     " detail = excluded.detail, ended_at = excluded.ended_at"

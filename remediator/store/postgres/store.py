@@ -34,7 +34,7 @@ from remediator.core.events import Event
 from remediator.core.guards import NO_LOOKBACK, GuardView, Lookback, Pause, PauseScope, Quarantine, Verdict
 from remediator.core.ids import EpisodeId, Owner, PageId, RulebookHash, RunId, Token
 from remediator.core.inquiries import Inquiry
-from remediator.core.leases import Held, Lease
+from remediator.core.leases import ALONE, Demand, Held, Lease, Preempted
 from remediator.core.notices import Envelope, Lane
 from remediator.core.paging import Page
 from remediator.core.ports.channels import RuleFiles
@@ -193,10 +193,10 @@ class PostgresStore:
     async def episodes_of(self, run: RunId) -> tuple[Episode, ...]:
         return await self._db.read(partial(episodes.episodes_of_run, run=run))
 
-    async def acquire(self, run: RunId, owner: Owner, ttl: timedelta) -> Lease | Held:
-        return await self._db.write(partial(leases.acquire, run=run, owner=owner, ttl=ttl))
+    async def acquire(self, run: RunId, owner: Owner, ttl: timedelta, demand: Demand = ALONE) -> Lease | Held:
+        return await self._db.write(partial(leases.acquire, run=run, owner=owner, ttl=ttl, demand=demand))
 
-    async def renew(self, lease: Lease, ttl: timedelta) -> Lease | None:
+    async def renew(self, lease: Lease, ttl: timedelta) -> Lease | Preempted | None:
         return await self._db.write(partial(leases.renew, lease=lease, ttl=ttl))
 
     async def release(self, lease: Lease) -> None:
@@ -220,7 +220,7 @@ class PostgresStore:
         request: IntentRequest,
         ask: Ask,
         change: Callable[[GuardView, Verdict], RunChange],
-    ) -> Intended | Refused:
+    ) -> Intended | Refused | Preempted:
         work = partial(moves.intend, token=token, request=request, ask=ask, change=change)
         return await self._db.write(work, Lock.GUARDS)
 

@@ -35,6 +35,7 @@ class Lock(IntEnum):
     GUARDS = 0x52454D01
     FOLD = 0x52454D02
     EVENTS = 0x52454D03
+    PLACES = 0x52454D04
 
 
 def places(count: int) -> str:

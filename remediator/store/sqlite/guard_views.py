@@ -13,7 +13,6 @@ from remediator.store.common.codecs import as_json, micros
 from remediator.store.common.surroundings import (
     PAST_COLUMNS,
     PAUSE_COLUMNS,
-    QUARANTINE_COLUMNS,
     SLOT_COLUMNS,
     Asked,
     Surroundings,
@@ -22,9 +21,9 @@ from remediator.store.common.surroundings import (
     on_target,
     past_from,
     pause_from,
-    quarantine_from,
     slot_from,
 )
+from remediator.store.sqlite.controls import quarantines
 from remediator.store.sqlite.transaction import Transaction
 
 #: Each rule and target once per name that the rule has or had: of several rows found, the last counts.
@@ -55,9 +54,6 @@ _NOT_TAKEN = (
     f"SELECT r.id, r.rule, r.target, ? FROM runs r WHERE r.final = 0"
     f" AND r.mode <> {Mode.OBSERVE.value} AND r.state <> '{RunState.ASKING.value}'"
     " AND NOT EXISTS (SELECT 1 FROM slots s WHERE s.run = r.id)"
-)
-_QUARANTINED = (
-    f"SELECT {QUARANTINE_COLUMNS} FROM quarantines WHERE target IN (SELECT value FROM json_each(?))"
 )
 #: Runs that act, or are about to: who waits for a person takes nobody's place.
 _LIVE_UNFINISHED = (
@@ -110,6 +106,5 @@ def _around(transaction: Transaction, asked: Sequence[Asked], count: str, *, exc
         around.last_on_target = dict(map(on_target, sql.execute(_LAST_ON_TARGET, bound)))
         since = micros(transaction.now - limits)
         around.slots = tuple(map(slot_from, sql.execute(_SLOTS, (*bound, since))))
-    targets = as_json(sorted({on for _, on, _ in keys}))
-    around.quarantines = {row[0]: quarantine_from(row) for row in sql.execute(_QUARANTINED, (targets,))}
+    around.quarantines = quarantines(transaction)
     return around

@@ -9,13 +9,14 @@ from remediator.core.approvals import Objection
 from remediator.core.changes import Intended, IntentRequest, Refused, RunChange
 from remediator.core.guards import NO_LOOKBACK, GuardView, Lookback, Verdict
 from remediator.core.ids import RunId, Token
+from remediator.core.leases import Preempted
 from remediator.core.ports.store import Ask, Settle
-from remediator.core.runs import Run, RunState
-from remediator.store.common.runs import needs_no_lease
+from remediator.core.runs import Run
+from remediator.store.common.runs import by_resolving, needs_no_lease
 from remediator.store.sqlite.approvals import latest_approval
 from remediator.store.sqlite.episodes import still_fires
 from remediator.store.sqlite.guard_views import around_run
-from remediator.store.sqlite.leases import leased_run
+from remediator.store.sqlite.leases import leased, outlive
 from remediator.store.sqlite.runs import run_by_id, write_change
 from remediator.store.sqlite.transaction import Transaction
 from remediator.store.sqlite.views import story_of
@@ -27,7 +28,7 @@ def advance(transaction: Transaction, token: Token | None, change: RunChange) ->
     row = transaction.sql.execute("SELECT state FROM runs WHERE id = ?", (change.run.id,)).fetchone()
     if row is None or row[0] != change.was.value:
         return Refused.MOVED
-    if change.run.state is RunState.CANCELLED and still_fires(transaction, change.run.id):
+    if by_resolving(change) and still_fires(transaction, change.run.id):
         return Refused.MOVED
     write_change(transaction, change)
     return None
@@ -36,7 +37,8 @@ def advance(transaction: Transaction, token: Token | None, change: RunChange) ->
 def _may_move(transaction: Transaction, token: Token | None, change: RunChange) -> bool:
     if token is None:
         return needs_no_lease(change)
-    return leased_run(transaction, token) == change.run.id
+    lease = leased(transaction, token)
+    return lease is not None and lease.run == change.run.id
 
 
 def answer(transaction: Transaction, run: RunId, settle: Settle) -> RunChange | Objection | None:
@@ -53,11 +55,13 @@ def intend(
     request: IntentRequest,
     ask: Ask,
     change: Callable[[GuardView, Verdict], RunChange],
-) -> Intended | Refused:
-    leased = leased_run(transaction, token)
-    run = None if leased is None else run_by_id(transaction, leased)
-    if run is None:
+) -> Intended | Refused | Preempted:
+    lease = leased(transaction, token)
+    run = None if lease is None else run_by_id(transaction, lease.run)
+    if lease is None or run is None:
         return Refused.LEASE_LOST
+    if lease.preempted is not None:
+        return lease.preempted
     view = view_for(transaction, run, request.question.lookback)
     verdict = ask(request, view)
     if not verdict.allows:
@@ -66,6 +70,8 @@ def intend(
     refused = advance(transaction, token, wanted)
     if refused is not None:
         return refused
+    if wanted.attempt is not None and not wanted.attempt.fenced:
+        outlive(transaction, token, wanted.attempt.deadline_at)
     if request.first:
         _take_slot(transaction, run)
     return Intended(verdict, wanted)

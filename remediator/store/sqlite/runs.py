@@ -43,7 +43,7 @@ _RUNNABLE = (
     " ORDER BY r.seq LIMIT ?"
 )
 _KEEP_ATTEMPT = (
-    f"INSERT INTO attempts ({ATTEMPT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    f"INSERT INTO attempts ({ATTEMPT_COLUMNS}) VALUES ({', '.join('?' * 18)})"
     " ON CONFLICT (id) DO UPDATE SET token = excluded.token, deadline_at = excluded.deadline_at,"
     " summary = excluded.summary, diff = excluded.diff, plan = excluded.plan, outcome = excluded.outcome,"
     " detail = excluded.detail, ended_at = excluded.ended_at"

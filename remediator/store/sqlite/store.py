@@ -34,7 +34,7 @@ from remediator.core.events import Event
 from remediator.core.guards import NO_LOOKBACK, GuardView, Lookback, Pause, PauseScope, Quarantine, Verdict
 from remediator.core.ids import EpisodeId, Owner, PageId, RulebookHash, RunId, Token
 from remediator.core.inquiries import Inquiry
-from remediator.core.leases import Held, Lease
+from remediator.core.leases import ALONE, Demand, Held, Lease, Preempted
 from remediator.core.notices import Envelope, Lane
 from remediator.core.paging import Page
 from remediator.core.ports.channels import RuleFiles
@@ -164,10 +164,12 @@ class SqliteStore:
     async def episodes_of(self, run: RunId) -> tuple[Episode, ...]:
         return await self._writer.submit(partial(episodes.episodes_of_run, run=run))
 
-    async def acquire(self, run: RunId, owner: Owner, ttl: timedelta) -> Lease | Held:
-        return await self._writer.submit(partial(leases.acquire, run=run, owner=owner, ttl=ttl))
+    async def acquire(self, run: RunId, owner: Owner, ttl: timedelta, demand: Demand = ALONE) -> Lease | Held:
+        return await self._writer.submit(
+            partial(leases.acquire, run=run, owner=owner, ttl=ttl, demand=demand)
+        )
 
-    async def renew(self, lease: Lease, ttl: timedelta) -> Lease | None:
+    async def renew(self, lease: Lease, ttl: timedelta) -> Lease | Preempted | None:
         return await self._writer.submit(partial(leases.renew, lease=lease, ttl=ttl))
 
     async def release(self, lease: Lease) -> None:
@@ -188,7 +190,7 @@ class SqliteStore:
         request: IntentRequest,
         ask: Ask,
         change: Callable[[GuardView, Verdict], RunChange],
-    ) -> Intended | Refused:
+    ) -> Intended | Refused | Preempted:
         work = partial(moves.intend, token=token, request=request, ask=ask, change=change)
         return await self._writer.submit(work)
 

@@ -187,7 +187,7 @@ def test_who_observes_never_acts() -> None:
 
 def test_a_quarantine_refuses_at_every_asking() -> None:
     for ask in (ask_at_decision, ask_at_first_intent, ask_before_step):
-        objection = ask(question(), replace(VIEW, quarantine=HELD)).objection
+        objection = ask(question(), replace(VIEW, quarantines=(HELD,))).objection
         assert objection is not None
         assert objection.reason is Reason.QUARANTINED
 
@@ -250,7 +250,7 @@ DECISIONS = [
         R.PER_TARGET,
         "page",
     ),
-    (episode(), question(), replace(VIEW, quarantine=HELD), K.SKIP, R.QUARANTINED, "page"),
+    (episode(), question(), replace(VIEW, quarantines=(HELD,)), K.SKIP, R.QUARANTINED, "page"),
     (
         episode(),
         question(rule(), Rulebook(BOOK, (rule(),), scope=Selection(kinds=("node",)))),
@@ -290,7 +290,7 @@ def test_each_decision_and_who_hears_of_it(
 
 def test_every_reason_is_within_reach_or_belongs_to_a_run() -> None:
     reached = {row[4] for row in DECISIONS}
-    of_runs = {R.MODE, R.LEASE, R.RULE_GONE}
+    of_runs = {R.MODE, R.LEASE, R.PREEMPTED, R.RULE_GONE}
     of_runs |= {R.UNAPPROVED, R.DENIED, R.UNANSWERED, R.LAPSED, R.OUTDATED}
     assert reached | of_runs == set(Reason)
     assert {row[3] for row in DECISIONS} == set(DecisionKind)

@@ -13,7 +13,9 @@ from typing import Any
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from remediator.actions.registry import build_places
 from remediator.clients.alertmanager import AlertmanagerClient
+from remediator.clients.kubernetes import KubernetesClient
 from remediator.core.events import EventKind
 from remediator.core.ids import Owner
 from remediator.core.rules import Mode
@@ -84,7 +86,16 @@ async def engine_parts(
         await rulebooks.boot()
         metrics = Metrics("1.2.3")
         engine = EngineParts(
-            store, rulebooks, {}, {}, asked, metrics, Owner("me"), Mode.OBSERVE, timedelta(seconds=15)
+            store,
+            rulebooks,
+            {},
+            {},
+            build_places(KubernetesClient()),
+            asked,
+            metrics,
+            Owner("me"),
+            Mode.OBSERVE,
+            timedelta(seconds=15),
         )
         yield Parts(engine, Alarms(store, metrics, ("log",)))
     finally:

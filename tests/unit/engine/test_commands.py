@@ -8,6 +8,7 @@ from typing import cast
 
 import pytest
 
+from remediator.core.coverage import covers
 from remediator.core.guards import Pause, PauseScope
 from remediator.core.paging import Audience
 from remediator.core.ports.store import Store
@@ -62,7 +63,7 @@ async def test_a_pause_is_kept_as_guards_compare_it(scope: PauseScope, value: st
     mine, controls = commands()
     made = await mine.pause(scope, value, " storm ", "kim", timedelta(hours=1))
     assert controls.held == [(scope, kept, "storm")]
-    assert made.covers({"rollback"}, CART, NOW)
+    assert made.covers({"rollback"}, covers(CART), NOW)
 
 
 @pytest.mark.parametrize(
@@ -77,14 +78,14 @@ async def test_a_pause_is_kept_as_guards_compare_it(scope: PauseScope, value: st
 )
 async def test_a_paused_namespace_covers_what_is_in_it_in_its_cluster(target: str, *, covered: bool) -> None:
     made = await commands()[0].pause(PauseScope.TARGET, target, "x", "kim", None)
-    assert made.covers({"rollback"}, CART, NOW) is covered
-    assert not made.covers({"rollback"}, parse_target("node/shop"), NOW)
+    assert made.covers({"rollback"}, covers(CART), NOW) is covered
+    assert not made.covers({"rollback"}, covers(parse_target("node/shop")), NOW)
 
 
 async def test_a_pause_covers_a_rule_by_its_earlier_names_and_no_part_of_one() -> None:
     made = await commands()[0].pause(PauseScope.RULE, "rollback", "x", "kim", None)
-    assert made.covers({"undo", "rollback"}, CART, NOW)
-    assert not made.covers({"rollback-all"}, CART, NOW)
+    assert made.covers({"undo", "rollback"}, covers(CART), NOW)
+    assert not made.covers({"rollback-all"}, covers(CART), NOW)
 
 
 async def test_a_kind_that_nothing_acts_on_and_that_holds_nothing_is_not_paused() -> None:

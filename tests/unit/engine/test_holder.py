@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 
 from remediator.core.ids import Owner, RunId, Token
-from remediator.core.leases import Held, Lease
+from remediator.core.leases import Demand, Held, Lease
 from remediator.core.ports.store import Store, StoreUnavailableError
 from remediator.engine.leases import Holder, LeaseLostError
 from remediator.telemetry import Metrics
@@ -31,7 +31,7 @@ class Ledger(ClockStore):
         self.renewed: list[tuple[float, int]] = []
         self.released: list[int] = []
 
-    async def acquire(self, run: RunId, owner: Owner, ttl: timedelta) -> Lease | Held:
+    async def acquire(self, run: RunId, owner: Owner, ttl: timedelta, _demand: Demand) -> Lease | Held:
         return Lease(CART, run, owner, Token(next(self._tokens)), await self.now() + ttl)
 
     async def renew(self, lease: Lease, ttl: timedelta) -> Lease | None:
