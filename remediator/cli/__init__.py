@@ -19,6 +19,7 @@ _COMMANDS = {
     "explain": "story",
     "approve": "approvals",
     "deny": "approvals",
+    "run": "control",
     "pause": "control",
     "resume": "control",
     "clear": "control",

@@ -9,6 +9,7 @@ from enum import StrEnum
 from remediator.core.episodes import Closed, Episode
 from remediator.core.guards import Answer, GuardAnswer, GuardView, PastRun, Question, ask_at_decision
 from remediator.core.ids import RunId
+from remediator.core.manual import request_of
 from remediator.core.reasons import Reason
 from remediator.core.rules import AlertTrigger, Mode, Rule
 from remediator.core.runs import RunState
@@ -30,9 +31,9 @@ class DecisionKind(StrEnum):
 class Decision:
     """What is to happen with an episode, and the one reason for it.
 
-    ``run`` is the run to join; ``not_before`` and ``expires`` belong to a deferral. ``report`` says
-    whether people are told although nothing runs: every decision but run, join and superseded, and a
-    join of a run that did not succeed.
+    ``run`` is the run to join, or of a kept decision the one that it began; ``not_before`` and ``expires``
+    belong to a deferral. ``report`` says whether people are told although nothing runs: every decision but
+    run, join and superseded, and a join of a run that did not succeed.
     """
 
     kind: DecisionKind
@@ -134,7 +135,8 @@ def too_early(episode: Episode, rule: Rule, now: datetime) -> datetime | None:
 
 def _ripe(episode: Episode, rule: Rule) -> datetime:
     """A startsAt that lies ahead of the receipt is another machine's clock, and is not believed."""
-    firing_for = rule.trigger.firing_for if isinstance(rule.trigger, AlertTrigger) else timedelta(0)
+    waits = isinstance(rule.trigger, AlertTrigger) and request_of(episode) is None
+    firing_for = rule.trigger.firing_for if waits and isinstance(rule.trigger, AlertTrigger) else timedelta(0)
     return min(episode.starts_at, episode.first_seen) + firing_for
 
 
@@ -166,7 +168,7 @@ def _covers(past: PastRun, episode: Episode, question: Question, now: datetime) 
     # Had it been live, a run that was only observed would be under way or cooling down now. But it changed
     # nothing, so a rule that has gone live since acts for itself.
     recent = past.state is RunState.OBSERVED and now - past.ended_at < question.rule.limits.cooldown
-    return recent and question.mode is Mode.OBSERVE
+    return recent and question.mode is Mode.OBSERVE and request_of(episode) is None
 
 
 def _ask_guards(question: Question, view: GuardView, expires: datetime) -> Decision:

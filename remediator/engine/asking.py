@@ -10,6 +10,7 @@ from remediator.core.guards import (
     Guard,
     GuardAnswer,
     GuardView,
+    Override,
     Question,
     Verdict,
     ask_at_first_intent,
@@ -27,7 +28,10 @@ from remediator.engine.rulebooks import Rulebooks
 class Guards:
     """The guards of one run's rule; what is in force is looked up each time, for it may change meanwhile."""
 
-    def __init__(self, rulebooks: Rulebooks, mode: Mode, rule: Rule, pinned: Rulebook) -> None:
+    def __init__(
+        self, rulebooks: Rulebooks, mode: Mode, rule: Rule, pinned: Rulebook, override: Override | None
+    ) -> None:
+        self._override = override
         self._rulebooks = rulebooks
         self._mode = mode
         self._rule = rule
@@ -50,7 +54,9 @@ class Guards:
         versions = [book.rule(self._rule.name) for book in books]
         # A rule that is in force no more may do nothing more.
         modes = [rule.effective_mode(self._mode) if rule else Mode.OBSERVE for rule in versions]
-        question = Question(self._rule, run.target, min(run.mode, *modes), books, digest, leased)
+        question = Question(
+            self._rule, run.target, min(run.mode, *modes), books, digest, leased, self._override
+        )
         return IntentRequest(question, first=not run.reached_intent)
 
     @staticmethod

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
 
+from remediator.core.alerts import AlertKey
 from remediator.core.approvals import NOTHING_ASKED, Answer, Approval, Objection
-from remediator.core.changes import Proposal, RunChange
+from remediator.core.changes import DecisionRow, Proposal, RunChange
+from remediator.core.decide import DecisionKind
 from remediator.core.guards import Pause, PauseScope
 from remediator.core.ids import RunId
+from remediator.core.manual import SOURCE, Request
 from remediator.core.ports.store import Store
 from remediator.core.targets import KINDS, Target, TargetError, parse_target
+from remediator.core.templates import TemplateError
 from remediator.engine.answers import Answers
+from remediator.engine.manual import keep, preview
 from remediator.engine.rulebooks import Rulebooks
+
+#: How often it is looked for a decision that a person waits for, in seconds.
+_LOOK = 0.1
 
 
 class CommandError(ValueError):
@@ -79,6 +89,44 @@ class Commands:
         if isinstance(found, RunChange) and found.approval is not None:
             return found.approval
         return found if isinstance(found, Objection) else NOTHING_ASKED
+
+    def requested(self, rule: str, labels: Mapping[str, str]) -> Target:
+        """The target that a rule would be run on for these labels.
+
+        Raises:
+            CommandError: there is no such rule, or these labels make no target.
+        """
+        found = self.rulebooks.active.rulebook.rule(self._checked(PauseScope.RULE, rule))
+        if found is None:
+            raise CommandError(f"there is no rule {rule!r}")
+        try:
+            return found.target.render(preview(labels))
+        except (TemplateError, TargetError) as error:
+            message = f"the target of {rule} can't be made from these labels: {error}"
+            raise CommandError(message) from None
+
+    async def run(self, id_: str, request: Request) -> AlertKey:
+        """Keep a person's request for a run; gives the alert that it is decided as. Asked twice, it is one.
+
+        Raises:
+            CommandError: no reason is given, the rule is none, or the labels make no target.
+        """
+        if not request.why.strip():
+            message = "say why: it is what others will read of this run"
+            raise CommandError(message)
+        self.requested(request.rule, request.labels)
+        return AlertKey(SOURCE, await keep(self.store, id_, request))
+
+    async def decided(self, key: AlertKey, within: timedelta) -> DecisionRow | None:
+        """The decision on an alert, once there is one that is final; the latest so far after ``within``."""
+        until, made = asyncio.get_running_loop().time() + within.total_seconds(), None
+        while made is None or made.decision.kind is DecisionKind.DEFER:
+            rows = await self.store.decisions_on(key)
+            made = rows[-1] if rows else None
+            if asyncio.get_running_loop().time() >= until:
+                break
+            await asyncio.sleep(_LOOK)
+        return made
 
     async def reload(self, who: str) -> Proposal:
         """Put the rule files as they are now in force.

@@ -17,6 +17,7 @@ from remediator.core.episodes import Episode
 from remediator.core.events import Event, EventKind
 from remediator.core.guards import NO_LOOKBACK, GuardView, Question
 from remediator.core.ids import EpisodeId, RunId
+from remediator.core.manual import override_of, request_of
 from remediator.core.paging import Audience
 from remediator.core.ports.store import StoreUnavailableError, Topic
 from remediator.core.reasons import Reason
@@ -27,6 +28,7 @@ from remediator.core.templates import TemplateError, scope_of
 from remediator.engine.alarms import Alarms
 from remediator.engine.facts import Facts
 from remediator.engine.loops import Loop
+from remediator.engine.manual import conclude
 from remediator.engine.parts import EngineParts
 from remediator.engine.rulebooks import Book
 from remediator.engine.telling import Story, tell_decision, tell_run
@@ -85,7 +87,7 @@ class DispatcherLoop(Loop):
         quick: list[tuple[EpisodeWork, list[_Candidate]]] = []
         for work in works:
             try:
-                rules = book.index.matching(work.episode.labels)
+                rules = _rules_for(work.episode, book)
                 if any(rule.only_if for rule in rules):
                     self._look_first(work, rules, book, now)
                 else:
@@ -173,7 +175,8 @@ class DispatcherLoop(Loop):
             target = rule.target.render(values)
         except (TemplateError, TargetError) as error:
             return _Candidate(Obstacle(Reason.TARGET_INVALID, f"{rule.name}: {error}"), rule)
-        question = Question(rule, target, rule.effective_mode(self._parts.mode), (book.rulebook,))
+        mode, override = rule.effective_mode(self._parts.mode), override_of((episode,))
+        question = Question(rule, target, mode, (book.rulebook,), override=override)
         if rule.only_if:
             unasked = _Candidate(question, rule, target, unasked=Reason.FIRING_FOR)
             if not episode.is_open or too_early(episode, rule, now) is not None:
@@ -207,8 +210,10 @@ class DispatcherLoop(Loop):
             candidate = questions[request.run]
             return _judged(request, candidate, view, self._parts.audience(book.rulebook, candidate.rule))
 
-        for decided in await self.store.decide(requests, judge):
+        for request, decided in zip(requests, await self.store.decide(requests, judge), strict=True):
             self.metrics.decided(decided.decision.kind, decided.decision.reason)
+            if decided.decision.kind is DecisionKind.SKIP:
+                await conclude(self.store, request.episode)
 
 
 def _values(episode: Episode) -> dict[str, object]:
@@ -219,6 +224,15 @@ def _values(episode: Episode) -> dict[str, object]:
         starts_at=episode.starts_at,
         group=episode.group,
     )
+
+
+def _rules_for(episode: Episode, book: Book) -> Sequence[Rule]:
+    """The rules whose matchers hold, in order; for a person's request the one that was asked for."""
+    request = request_of(episode)
+    if request is None:
+        return book.index.matching(episode.labels)
+    asked = book.rulebook.rule(request.rule)
+    return [] if asked is None else [asked]
 
 
 def _no_rule(rules: Sequence[Rule]) -> str:
@@ -292,6 +306,9 @@ def _ask_again(request: DecisionRequest, candidate: _Candidate, view: GuardView)
 
 
 def _created_detail(request: DecisionRequest) -> str:
+    asked = request_of(request.episode)
+    if asked is not None:
+        return f"{asked.who} asked for {request.rule}: {asked.why}"
     return f"{request.episode.alertname} matched {request.rule}"
 
 

@@ -12,6 +12,7 @@ import structlog
 from remediator.core.events import EventKind
 from remediator.core.ids import RunId, Token
 from remediator.core.leases import Demand, Held, Lease
+from remediator.core.manual import override_of
 from remediator.core.ports.actions import Refusal
 from remediator.core.ports.store import StoreError, Topic
 from remediator.core.reasons import Reason
@@ -26,6 +27,7 @@ from remediator.engine.driver import Driver
 from remediator.engine.journal import Journal, LostTheRunError, ended, story_of
 from remediator.engine.leases import Holder, LeaseLostError, PreemptedError
 from remediator.engine.loops import Loop
+from remediator.engine.manual import conclude
 from remediator.engine.observing import observe
 from remediator.engine.parts import EngineParts
 
@@ -105,6 +107,8 @@ class RunnerLoop(Loop):
             await self._drive_live(journal, rule, pinned)
         if journal.run.state.is_final:
             self.metrics.run_ended(journal.run)
+            for episode in journal.story.episodes:
+                await conclude(self.store, episode)
             _log.info(
                 "run ended",
                 run=run,
@@ -122,6 +126,10 @@ class RunnerLoop(Loop):
         audience = self._parts.audience(pinned or active, rule)
         return Journal(self.store, story_of(row, rule, audience), rule), pinned
 
+    def _guards(self, journal: Journal, rule: Rule, pinned: Rulebook) -> Guards:
+        override = override_of(journal.story.episodes)
+        return Guards(self._parts.rulebooks, self._parts.mode, rule, pinned, override)
+
     async def _asked_in_vain(self, journal: Journal) -> None:
         """Nothing is left to approve, or nobody answered in time."""
         if not any(episode.is_open for episode in journal.story.episodes):
@@ -136,11 +144,7 @@ class RunnerLoop(Loop):
 
         What can't be planned now goes the way of any run, by which it waits, or fails.
         """
-        terms = (
-            Guards(self._parts.rulebooks, self._parts.mode, rule, pinned)
-            .request(journal.run)
-            .question.approval
-        )
+        terms = self._guards(journal, rule, pinned).request(journal.run).question.approval
         consent = Consent(self._parts, journal, rule)
         if terms is None or journal.run.state is not RunState.PENDING or consent.granted:
             return False
@@ -153,7 +157,7 @@ class RunnerLoop(Loop):
 
     async def _drive_live(self, journal: Journal, rule: Rule, pinned: Rulebook) -> None:
         parts = self._parts
-        guards = Guards(parts.rulebooks, parts.mode, rule, pinned)
+        guards = self._guards(journal, rule, pinned)
         holder = Holder(self.store, self.metrics, parts.owner, journal.run.id, parts.lease_ttl)
         held = await holder.acquire(await self._demand(journal.run, rule, guards))
         if isinstance(held, Held):

@@ -92,7 +92,7 @@ def _check_when(written: models.Rule, reporter: Reporter, *, acts: bool) -> None
             "add one that names a value, such as 'alertname=\"ServiceDown\"'"
         )
         reporter.error(("when", "matchers"), message)
-    if given != ["matchers"]:
+    if given == ["schedule"]:
         message = f"`{given[0]}` is not acted on by this version yet: until it is, this rule never runs"
         reporter.warn(("when", given[0]), message)
 

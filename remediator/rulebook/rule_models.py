@@ -90,7 +90,7 @@ class When(Strict):
     )
     manual: fields.Flag | None = Field(
         default=None,
-        description="`true`: run by people alone. Not acted on yet: the rule never runs.",
+        description="`true`: run by people alone, with `remediator run`.",
         examples=[True],
     )
 

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import PydanticBaseSettingsSource
 
+from remediator.core.manual import SOURCE as MANUAL
 from remediator.settings.parse import read_text, url
 from remediator.settings.values import NamedToken
 
@@ -75,6 +76,8 @@ def _token_lines(text: str) -> Iterator[NamedToken]:
             raise ValueError(
                 f"line {number}: write `token` or `name:token`, the name of letters, digits, . _ -"
             )
+        if name == MANUAL:
+            raise ValueError(f"line {number}: {MANUAL} is the source of runs by hand; give it another name")
         if not token:
             raise ValueError(f"line {number}: nothing follows the name; write `name:token`")
         if not token.isprintable():

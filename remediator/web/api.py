@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
+from uuid import uuid4
 
 import msgspec
 
 from remediator.core.changes import Proposal, RunFilter
 from remediator.core.durations import parse_duration
-from remediator.core.guards import PauseScope
+from remediator.core.guards import OVERRIDABLE, Guard, PauseScope
 from remediator.core.ids import RunId
+from remediator.core.manual import Request
 from remediator.core.ports.channels import RulebookError
 from remediator.core.targets import Target, TargetError, parse_target
 from remediator.engine.commands import CommandError
@@ -23,6 +25,8 @@ from remediator.web.health import overall
 from remediator.web.ports import Health
 
 _Value = TypeVar("_Value")
+#: How long a request for a run waits for its decision, whose facts may take their time.
+_PATIENCE: Final = timedelta(seconds=12)
 
 
 async def _health(call: Call[None, None]) -> dict[str, Any]:
@@ -120,6 +124,37 @@ async def _clear(call: Call[None, models.ClearRequest]) -> models.Cleared:
             "GET /api/v1/status lists the targets that are",
         )
     return models.Cleared(target=str(target))
+
+
+async def _request_run(call: Call[None, models.RunRequest]) -> Answer:
+    asked, commands = call.body, call.deps.commands
+    overridden = _overridden(call)
+    id_ = _given(asked.request) or uuid4().hex
+    request = Request(asked.rule, call.who.name, asked.why, asked.labels, overridden)
+    try:
+        target = commands.requested(asked.rule, asked.labels)
+        if not call.who.may_act_on(target):
+            raise outside(call.who, f"act on {target}")
+        key = await commands.run(id_, request)
+    except CommandError as error:
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error), "mend it and ask again") from error
+    made = await commands.decided(key, _PATIENCE)
+    decision = None if made is None else views.decision(made)
+    return Answer(HTTPStatus.ACCEPTED, models.Requested(id_, str(target), decision))
+
+
+def _overridden(call: Call[None, models.RunRequest]) -> frozenset[Guard]:
+    asked = frozenset(call.body.override)
+    if asked:
+        call.require_person()
+    if beyond := asked - OVERRIDABLE:
+        allowed = ", ".join(sorted(OVERRIDABLE))
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            f"nobody may override {', '.join(sorted(beyond))}",
+            f"only these can be overridden: {allowed}",
+        )
+    return asked
 
 
 async def _reload(call: Call[None, None]) -> models.Reloaded:
@@ -232,6 +267,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "GET", f"{_V1}/events", "listEvents", "Events after an id, oldest first.",
         Access.VIEWER, _events, {200: list[models.EventView]}, query=models.EventsQuery, problems=(422,),
+    ),
+    Endpoint(
+        "POST", f"{_V1}/runs", "requestRun", "Run a rule by hand, past every guard that is not overridden.",
+        Access.OPERATOR, _request_run, {202: models.Requested}, body=models.RunRequest,
+        problems=(400, 403, 413, 415, 422),
     ),
     Endpoint(
         "POST", f"{_V1}/pauses", "pause", "Pause everything, a rule or a target.",

@@ -76,6 +76,14 @@ class Call(Generic[_Query, _Body]):
     query: _Query
     body: _Body
 
+    def require_person(self) -> None:
+        """Let nobody on who has no name.
+
+        Raises:
+            ProblemError: the token is nobody's in particular.
+        """
+        _require_person(self.who)
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -234,7 +242,12 @@ def _require(access: Access, who: Principal) -> None:
             f"{who.name} may look, not act",
             "use REMEDIATOR_OPERATOR_TOKEN, or the token of an operator of REMEDIATOR_OPERATORS_FILE",
         )
-    if access is Access.PERSON and not who.named:
+    if access is Access.PERSON:
+        _require_person(who)
+
+
+def _require_person(who: Principal) -> None:
+    if not who.named:
         raise ProblemError(
             HTTPStatus.FORBIDDEN,
             "this needs a person who answers for it, and REMEDIATOR_OPERATOR_TOKEN is nobody in particular",

@@ -281,6 +281,14 @@ class StatusView(_View, frozen=True):
     asking: list[AskingView]
 
 
+class Requested(_View, frozen=True):
+    """A request that was kept, and what was decided on it; `null` while that takes longer than the answer."""
+
+    request: str
+    target: TargetText
+    decision: DecisionView | None
+
+
 class Resumed(_View, frozen=True):
     """How many pauses were lifted."""
 
@@ -367,6 +375,19 @@ class PauseRequest(_Asked, frozen=True):
     length: Annotated[str, Meta(description="Such as `2h`; absent, until resumed.")] | None = field(
         name="for", default=None
     )
+
+
+class RunRequest(_Asked, frozen=True):
+    """Run a rule by hand. It passes every guard but those in `override`, which takes a person with a name.
+
+    The same `request` twice is one: send it again when you can't tell whether it arrived.
+    """
+
+    rule: str
+    why: Why
+    labels: Annotated[dict[str, str], Meta(description="What its alert would bear.")] = {}
+    override: Annotated[list[Guard], Meta(description="Guards whose no is passed over.")] = []
+    request: Annotated[str, Meta(min_length=1, max_length=100)] | UnsetType = UNSET
 
 
 class ResumeRequest(_Asked, frozen=True):

@@ -8,10 +8,12 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Protocol
 
+from remediator.core.alerts import AlertKey
 from remediator.core.approvals import Answer, Approval, Objection
-from remediator.core.changes import Proposal
+from remediator.core.changes import DecisionRow, Proposal
 from remediator.core.guards import Pause, PauseScope
 from remediator.core.ids import RulebookHash, RunId
+from remediator.core.manual import Request
 from remediator.core.ports.store import Store
 from remediator.core.rules import Mode
 from remediator.core.targets import Target
@@ -39,6 +41,17 @@ class Commands(Protocol):
 
     async def answer(self, run: RunId, given: Answer) -> Approval | Objection:
         """Approve or deny what a run asks for; an objection says why the answer does not count."""
+
+    def requested(self, rule: str, labels: Mapping[str, str]) -> Target:
+        """The target that a rule would be run on for these labels."""
+        ...
+
+    async def run(self, id_: str, request: Request) -> AlertKey:
+        """Keep a person's request for a run; gives the alert that it is decided as."""
+        ...
+
+    async def decided(self, key: AlertKey, within: timedelta) -> DecisionRow | None:
+        """The decision on an alert, once it is final; the latest so far after ``within``."""
         ...
 
     async def reload(self, who: str) -> Proposal:

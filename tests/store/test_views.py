@@ -10,12 +10,15 @@ import pytest
 
 from remediator.core.changes import Backlog, Decided, RunFilter
 from remediator.core.events import Event, EventKind
-from remediator.core.ids import RunId
+from remediator.core.ids import RulebookHash, RunId
+from remediator.core.inquiries import LeftOut
 from remediator.core.notices import Lane
+from remediator.core.ports.channels import RuleFiles
 from remediator.core.ports.store import Store, StoreUnavailableError, Topic
 from remediator.core.runs import RunState
 from tests.store.backends import Backend
 from tests.store.clock import FakeClock
+from tests.store.test_inquiries import truncated
 from tests.store.values import (
     CART,
     ME,
@@ -35,6 +38,20 @@ from tests.store.values import (
 )
 
 SOON = timedelta(seconds=5)
+
+
+async def test_the_decisions_on_an_alert_are_those_on_its_latest_episode(
+    store: Store, clock: FakeClock
+) -> None:
+    await take(store, an_alert())
+    (episode,) = await due(store)
+    later = deferring(await store.now() + timedelta(seconds=1))
+    await store.decide([a_request(episode)], lambda _request, _view: Decided(later))
+    clock.advance(2)
+    await store.decide([a_request(await an_episode(store))], skipping)
+    kinds = [row.decision.kind.value for row in await store.decisions_on(episode.key)]
+    assert kinds == ["defer", "skip"]
+    assert await store.decisions_on(episode.key._replace(source="other")) == []
 
 
 async def test_history_is_newest_first_and_pages(store: Store) -> None:
@@ -196,8 +213,18 @@ async def _event(store: Store) -> None:
     await store.record([Event(EventKind.RUN_FAILED, await store.now())])
 
 
+async def _inquiry(store: Store) -> None:
+    await truncated(store, LeftOut(1, "hook", {}))
+
+
+async def _rulebook(store: Store) -> None:
+    await store.propose_rulebook(RuleFiles({}, RulebookHash("1" * 64)), None, forced=True)
+
+
 WORK: dict[Topic, Callable[[Store], Awaitable[None]]] = {
     Topic.WEBHOOKS: _webhook,
+    Topic.INQUIRIES: _inquiry,
+    Topic.RULEBOOK: _rulebook,
     Topic.EPISODES: _episode,
     Topic.RUNS: _run,
     Topic.OUTBOX: _envelope,

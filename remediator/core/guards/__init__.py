@@ -15,11 +15,13 @@ from remediator.core.guards.asking import (
 )
 from remediator.core.guards.values import (
     NO_LOOKBACK,
+    OVERRIDABLE,
     Answer,
     Guard,
     GuardAnswer,
     GuardView,
     Lookback,
+    Override,
     PastRun,
     Pause,
     PauseScope,
@@ -31,11 +33,13 @@ from remediator.core.guards.values import (
 
 __all__ = [
     "NO_LOOKBACK",
+    "OVERRIDABLE",
     "Answer",
     "Guard",
     "GuardAnswer",
     "GuardView",
     "Lookback",
+    "Override",
     "PastRun",
     "Pause",
     "PauseScope",

@@ -55,4 +55,6 @@ def ask_before_step(question: Question, view: GuardView) -> Verdict:
 
 
 def _ask(guards: Iterable[GuardFunction], question: Question, view: GuardView) -> Verdict:
-    return Verdict(tuple(guard(question, view) for guard in guards))
+    answers = (guard(question, view) for guard in guards)
+    override = question.override
+    return Verdict(tuple(answers if override is None else map(override.heeded, answers)))

@@ -37,6 +37,12 @@ class Guard(StrEnum):
     FIRING = "firing"
 
 
+#: The guards that a named person may pass over for one manual run: those that count, and freezes.
+OVERRIDABLE = frozenset(
+    {Guard.FREEZE, Guard.COOLDOWN, Guard.RATE, Guard.TARGETS, Guard.PER_TARGET, Guard.BRAKE}
+)
+
+
 class Answer(StrEnum):
     """A guard allows, refuses, or asks to wait."""
 
@@ -172,6 +178,21 @@ class GuardView:
 
 
 @dataclass(frozen=True, slots=True)
+class Override:
+    """Guards whose no is passed over for one run, in whose name, and why."""
+
+    guards: frozenset[Guard]
+    who: str
+    why: str
+
+    def heeded(self, answer: GuardAnswer) -> GuardAnswer:
+        """The answer as it counts: an overridden no allows, and says what it would have been."""
+        if answer.answer is Answer.ALLOWS or answer.guard not in self.guards:
+            return answer
+        return allow(answer.guard, f"overridden by {self.who} ({self.why}); else: {answer.detail}")
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """What guards are asked about. ``books`` are the rulebooks that apply: the stricter answer holds.
 
@@ -185,6 +206,7 @@ class Question:
     books: tuple[Rulebook, ...]
     digest: PlanDigest | None = None
     leased: frozenset[Cover] = frozenset()
+    override: Override | None = None
 
     @property
     def places(self) -> frozenset[Cover]:

@@ -22,7 +22,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
-from remediator.core.alerts import Alert
+from remediator.core.alerts import Alert, AlertKey
 from remediator.core.approvals import Objection
 from remediator.core.changes import (
     Asking,
@@ -354,6 +354,10 @@ class Views(Protocol):
 
     async def decisions(self, limit: int, before: int | None = None) -> list[DecisionRow]:
         """The latest decisions, newest first."""
+        ...
+
+    async def decisions_on(self, key: AlertKey) -> list[DecisionRow]:
+        """The decisions on an alert's latest episode, oldest first."""
         ...
 
     async def events(self, after: int, limit: int) -> list[Event]:

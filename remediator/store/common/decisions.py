@@ -8,7 +8,7 @@ from datetime import datetime
 
 from remediator.core.changes import Decided, DecisionRequest, DecisionRow
 from remediator.core.checks import Fact
-from remediator.core.decide import DecisionKind
+from remediator.core.decide import Decision, DecisionKind
 from remediator.core.episodes import Episode
 from remediator.core.events import Event
 from remediator.core.ids import DecisionId, EpisodeId, RulebookHash, RunId
@@ -19,7 +19,7 @@ from remediator.store.common.codecs import Row, as_json, decision, fact, micros,
 from remediator.store.common.episodes import closed_words
 from remediator.store.common.surroundings import Surroundings
 
-COLUMNS = "id, episode, rule, target, at, rulebook, decision"
+COLUMNS = "id, episode, rule, target, at, rulebook, decision, run"
 INSERTED = "id, episode, rule, target, at, kind, reason, final, rulebook, run, decision"
 FACTS_INSERTED = "decision, position, check_name, said, fact"
 
@@ -60,12 +60,17 @@ def decision_rows_from(rows: Iterable[Row], fact_rows: Iterable[Row]) -> list[De
             rule=rule,
             target=target,
             at=moment(at),
-            decision=decision(made),
+            decision=_of_run(decision(made), run),
             rulebook=RulebookHash(rulebook),
             facts=tuple(facts.get(id_, ())),
         )
-        for id_, episode, rule, target, at, rulebook, made in rows
+        for id_, episode, rule, target, at, rulebook, made, run in rows
     ]
+
+
+def _of_run(made: Decision, run: str | None) -> Decision:
+    """A decision to run does not know the run that it begins; its row does."""
+    return made if run is None else replace(made, run=RunId(run))
 
 
 class Judging:

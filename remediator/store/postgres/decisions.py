@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 
+from remediator.core.alerts import AlertKey
 from remediator.core.changes import Decided, DecisionRequest, DecisionRow, EpisodeWork
 from remediator.core.episodes import Episode
 from remediator.core.ids import EpisodeId, RunId
@@ -45,6 +46,10 @@ _INSERT_FACT = f"INSERT INTO facts ({FACTS_INSERTED}) VALUES ({places(5)})"
 _DUE_AGAIN = (
     "UPDATE episodes e SET due_at = d.due_at, claimed_until = NULL, claimed_by = NULL"
     " FROM unnest($1::bigint[], $2::bigint[]) AS d (id, due_at) WHERE e.id = d.id"
+)
+_ON = (
+    f"SELECT {COLUMNS} FROM decisions WHERE episode = (SELECT max(id) FROM episodes"
+    " WHERE source = $1 AND fingerprint = $2) ORDER BY id"
 )
 _FACTS = "SELECT decision, fact FROM facts WHERE decision = ANY($1::bigint[]) ORDER BY decision, position"
 
@@ -109,6 +114,10 @@ async def decisions_before(transaction: Transaction, limit: int, before: int | N
         limit,
     )
     return await _with_facts(transaction, rows)
+
+
+async def decisions_on(transaction: Transaction, key: AlertKey) -> list[DecisionRow]:
+    return await _with_facts(transaction, await transaction.rows(_ON, key.source, key.fingerprint))
 
 
 async def decisions_of_run(transaction: Transaction, run: RunId) -> tuple[DecisionRow, ...]:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 
+from remediator.core.alerts import AlertKey
 from remediator.core.approvals import Objection
 from remediator.core.changes import (
     Asking,
@@ -303,6 +304,9 @@ class PostgresStore:
 
     async def decisions(self, limit: int, before: int | None = None) -> list[DecisionRow]:
         return await self._db.read(partial(decisions.decisions_before, limit=limit, before=before))
+
+    async def decisions_on(self, key: AlertKey) -> list[DecisionRow]:
+        return await self._db.read(partial(decisions.decisions_on, key=key))
 
     async def events(self, after: int, limit: int) -> list[Event]:
         return await self._db.read(partial(events.events_after, after=after, limit=limit))

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from itertools import islice
 
+from remediator.core.alerts import AlertKey
 from remediator.core.changes import Decided, DecisionRequest, DecisionRow, EpisodeWork
 from remediator.core.episodes import Episode
 from remediator.core.ids import EpisodeId, RunId
@@ -34,6 +35,10 @@ _FINAL = "SELECT episode, rule FROM decisions WHERE final = 1 AND episode IN (SE
 _AS_NOW = (
     "SELECT id, starts_at, last_seen, closed, repeats FROM episodes"
     " WHERE id IN (SELECT value FROM json_each(?))"
+)
+_ON = (
+    f"SELECT {COLUMNS} FROM decisions WHERE episode = (SELECT max(id) FROM episodes"
+    " WHERE source = ? AND fingerprint = ?) ORDER BY id"
 )
 _INSERT = f"INSERT INTO decisions ({INSERTED}) VALUES ({', '.join('?' * 11)})"
 _INSERT_FACT = f"INSERT INTO facts ({FACTS_INSERTED}) VALUES (?, ?, ?, ?, ?)"
@@ -101,6 +106,10 @@ def decisions_before(transaction: Transaction, limit: int, before: int | None) -
         (2**63 - 1 if before is None else before, limit),
     ).fetchall()
     return _with_facts(transaction, rows)
+
+
+def decisions_on(transaction: Transaction, key: AlertKey) -> list[DecisionRow]:
+    return _with_facts(transaction, transaction.sql.execute(_ON, key).fetchall())
 
 
 def decisions_of_run(transaction: Transaction, run: RunId) -> tuple[DecisionRow, ...]:

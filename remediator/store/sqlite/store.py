@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+from remediator.core.alerts import AlertKey
 from remediator.core.approvals import Objection
 from remediator.core.changes import (
     Asking,
@@ -267,6 +268,9 @@ class SqliteStore:
 
     async def decisions(self, limit: int, before: int | None = None) -> list[DecisionRow]:
         return await self._writer.submit(partial(decisions.decisions_before, limit=limit, before=before))
+
+    async def decisions_on(self, key: AlertKey) -> list[DecisionRow]:
+        return await self._writer.submit(partial(decisions.decisions_on, key=key))
 
     async def events(self, after: int, limit: int) -> list[Event]:
         return await self._writer.submit(partial(events.events_after, after=after, limit=limit))

@@ -16,14 +16,16 @@ from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
+from remediator.core.alerts import AlertKey
 from remediator.core.approvals import NOTHING_ASKED, Answer, Approval, Objection
-from remediator.core.changes import Proposal, RunChange
+from remediator.core.changes import DecisionRow, Proposal, RunChange
 from remediator.core.guards import Pause, PauseScope
 from remediator.core.ids import RunId
+from remediator.core.manual import Request
 from remediator.core.ports.channels import RulebookError
 from remediator.core.ports.store import Store
 from remediator.core.rules import Mode
-from remediator.core.targets import Target
+from remediator.core.targets import Target, parse_target
 from remediator.settings import Address, Credentials, NamedToken, Operator, Role
 from remediator.store.sqlite import SqliteStore
 from remediator.telemetry import Metrics
@@ -60,6 +62,7 @@ class Steering:
 
     store: Store
     refused: tuple[str, ...] = ()
+    requests: list[tuple[str, Request]] = field(default_factory=list)
 
     async def pause(
         self, scope: PauseScope, value: str, why: str, who: str, length: timedelta | None
@@ -77,6 +80,17 @@ class Steering:
         if isinstance(found, RunChange) and found.approval is not None:
             return found.approval
         return found if isinstance(found, Objection) else NOTHING_ASKED
+
+    def requested(self, rule: str, labels: Mapping[str, str]) -> Target:
+        return parse_target(f"deployment/{labels['namespace']}/{rule}")
+
+    async def run(self, id_: str, request: Request) -> AlertKey:
+        self.requests.append((id_, request))
+        return AlertKey("manual", id_)
+
+    async def decided(self, key: AlertKey, within: timedelta) -> DecisionRow | None:
+        del key, within
+        return None
 
     async def reload(self, who: str) -> Proposal:
         del who

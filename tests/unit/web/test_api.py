@@ -14,7 +14,7 @@ import pytest
 from remediator.core.changes import RunChange
 from remediator.core.checks import CheckAnswer, Fact, Said
 from remediator.core.events import Event, EventKind
-from remediator.core.guards import Quarantine
+from remediator.core.guards import Guard, Quarantine
 from remediator.core.ports.channels import RuleFiles
 from remediator.core.rules import Expect
 from remediator.core.runs import Outcome, RunState
@@ -213,6 +213,7 @@ async def test_other_media_types_are_415(web: Web) -> None:
 PAUSE: dict[str, Any] = {"why": "x"}
 PAUSE_CART = {"why": "x", "scope": "target", "value": "deployment/shop/cart"}
 PAUSE_BANK = {"why": "x", "scope": "target", "value": "deployment/bank/cart"}
+ASK = {"rule": "cart", "why": "it leaks", "labels": {"namespace": "shop"}}
 CLEAR = {"why": "looked", "target": "deployment/shop/cart"}
 
 
@@ -231,6 +232,14 @@ CLEAR = {"why": "looked", "target": "deployment/shop/cart"}
         ("sams", "POST", "pauses", PAUSE, 403),
         ("sams", "POST", "pauses", PAUSE_CART, 201),
         ("sams", "POST", "pauses", PAUSE_BANK, 403),
+        ("look", "POST", "runs", ASK, 403),
+        ("act", "POST", "runs", ASK, 202),
+        ("sams", "POST", "runs", ASK, 202),
+        ("sams", "POST", "runs", {**ASK, "labels": {"namespace": "bank"}}, 403),
+        ("act", "POST", "runs", {**ASK, "override": ["freeze"]}, 403),
+        ("adas", "POST", "runs", {**ASK, "override": ["freeze", "brake"]}, 202),
+        ("adas", "POST", "runs", {**ASK, "override": ["pause"]}, 422),
+        ("adas", "POST", "runs", {**ASK, "override": ["everything"]}, 422),
         ("look", "POST", "clear", CLEAR, 403),
         ("act", "POST", "clear", CLEAR, 403),
         ("sams", "POST", "clear", CLEAR, 200),
@@ -252,6 +261,19 @@ async def test_who_may_do_what(
         assert await web.metric("remediator_auth_refused_total", route=f"/api/v1/{path}") == 1
     if status >= 400:
         assert answer["remedy"]
+
+
+async def test_a_request_for_a_run_is_kept_in_the_persons_name(web: Web) -> None:
+    body = {**ASK, "override": ["freeze"], "request": "change-1"}
+    _, made, _ = await web.ask("POST", "/api/v1/runs", bearer="adas", json=body)
+    assert made == {"request": "change-1", "target": "deployment/shop/cart", "decision": None}
+    ((id_, asked),) = web.steering.requests
+    assert (id_, asked.who, asked.why, asked.overridden) == (
+        "change-1",
+        "ada",
+        "it leaks",
+        frozenset({Guard.FREEZE}),
+    )
 
 
 async def test_the_bare_operator_token_is_told_why_it_may_not_clear(web: Web) -> None:

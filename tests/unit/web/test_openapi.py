@@ -14,7 +14,7 @@ from openapi_spec_validator import validate
 from remediator.web.api import ENDPOINTS
 from remediator.web.openapi import document
 from tests.unit.web.harness import CLOSED, Web, served
-from tests.unit.web.test_api import CLEAR, PAUSE, _lived
+from tests.unit.web.test_api import ASK, CLEAR, PAUSE, _lived
 
 DOCUMENT = document(ENDPOINTS, "1.2.3")
 LIFT = {"why": "x"}
@@ -44,7 +44,14 @@ async def test_it_is_served_to_anybody(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda each: each.name)
 async def test_real_answers_are_what_it_says(tmp_path: Path, endpoint: Any) -> None:
-    bodies = {"pause": PAUSE, "resume": LIFT, "clear": CLEAR, "approve": LIFT, "deny": LIFT}
+    bodies = {
+        "pause": PAUSE,
+        "resume": LIFT,
+        "clear": CLEAR,
+        "approve": LIFT,
+        "deny": LIFT,
+        "requestRun": ASK,
+    }
     path = endpoint.path.replace("{run}", "r-aaaa1" if endpoint.method == "GET" else "r-aaaa2")
     async with served(tmp_path, credentials=CLOSED) as web:
         await _lived(web)
