@@ -14,6 +14,8 @@ GUARDS = [
     "scope",
     "protection",
     "quarantine",
+    "freeze",
+    "approval",
     "cooldown",
     "rate",
     "targets",

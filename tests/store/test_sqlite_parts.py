@@ -43,6 +43,7 @@ def test_numbering_an_episode_changes_its_id_alone() -> None:
         closed=Closed.RESOLVED,
         repeats=5,
         stale_until=NOW - timedelta(1),
+        confirmed_at=NOW + timedelta(5),
     )
     values = [getattr(episode, field.name) for field in fields(episode)]
     assert None not in values, "a field that this test does not fill would be lost unseen"
