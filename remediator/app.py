@@ -21,6 +21,7 @@ from aiohttp import web
 from remediator import __version__
 from remediator.actions.registry import build_actions, build_checks, build_places
 from remediator.clients.alertmanager import AlertmanagerClient
+from remediator.clients.heartbeat import HeartbeatClient
 from remediator.clients.kubernetes import ApiError, KubernetesClient
 from remediator.clients.pagerduty import PagerDuty
 from remediator.clients.slack import SlackBot, SlackWebhook
@@ -61,11 +62,14 @@ class Clients:
 
     kubernetes: KubernetesClient
     alertmanagers: AlertmanagerClient
+    heartbeat: HeartbeatClient | None
 
     async def close(self) -> None:
         """Close what was opened."""
         await self.kubernetes.close()
         await self.alertmanagers.close()
+        if self.heartbeat is not None:
+            await self.heartbeat.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,7 @@ async def running(settings: Settings, *, kubeconfig: str | None) -> AsyncIterato
     """
     store = store_from_url(settings.store, jump_wait=settings.lease_ttl)
     await store.open()
-    clients = Clients(KubernetesClient(kubeconfig), _alertmanagers(settings))
+    clients = Clients(KubernetesClient(kubeconfig), _alertmanagers(settings), _heartbeat(settings))
     try:
         rulebooks = Rulebooks(store, FileRules(settings.rules))
         await rulebooks.boot()
@@ -119,6 +123,8 @@ async def _serving(
         lease_ttl=settings.lease_ttl,
         approvers=settings.credentials.approvers,
         pager="" in settings.pagerduty_keys,
+        sources=settings.credentials.sources,
+        heartbeat=clients.heartbeat,
     )
     acted_on = frozenset(kind for action in actions.values() for kind in action.spec.kinds)
     commands = Commands(store, rulebooks, Answers(store, rulebooks, parts.audience), acted_on)
@@ -154,6 +160,11 @@ def _alertmanagers(settings: Settings) -> AlertmanagerClient:
         token=None if token is None else token.get_secret_value(),
         ca=settings.alertmanager_ca,
     )
+
+
+def _heartbeat(settings: Settings) -> HeartbeatClient | None:
+    url = settings.heartbeat_url
+    return None if url is None else HeartbeatClient(url.get_secret_value())
 
 
 def _owner() -> Owner:

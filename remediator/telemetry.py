@@ -187,6 +187,15 @@ class Metrics:
         self._asked_for = counter(
             "alertmanager_alerts", "Alerts taken in from Alertmanager's API, since webhooks left them out."
         )
+        self._watchdog_age = gauge(
+            "watchdog_age_seconds",
+            "Time since the last Watchdog of a source that ever told of one.",
+            "source",
+        )
+        beats = counter(
+            "heartbeats", "Watchdogs that were passed on as heartbeats, or could not be.", "result"
+        )
+        self._beats = {failed: beats.labels("failed" if failed else "sent") for failed in (False, True)}
         self._decisions = counter("decisions", "Decisions, by kind and reason.", "kind", "reason")
         self._runs = counter("runs", "Runs that ended, by rule and final state.", "rule", "outcome")
         self._approvals = counter(
@@ -264,6 +273,16 @@ class Metrics:
         """Count looks at quiet episodes by what came of them."""
         for sighting, count in sightings.items():
             self._looks[sighting].inc(count)
+
+    def watchdogs(self, ages: Mapping[str, timedelta]) -> None:
+        """Note how long ago each source's Watchdog came in."""
+        self._watchdog_age.clear()
+        for source, age in ages.items():
+            self._watchdog_age.labels(source).set(max(age.total_seconds(), 0.0))
+
+    def heartbeat(self, *, failed: bool) -> None:
+        """Count a heartbeat."""
+        self._beats[failed].inc()
 
     def decided(self, kind: DecisionKind, reason: Reason) -> None:
         """Count one recorded decision."""

@@ -35,7 +35,8 @@ class RawWebhook:
 class Intake:
     """A webhook taken apart: its alerts, or the reason why it is no v4 payload.
 
-    ``left_out`` is what Alertmanager left out of it. ``more`` says that these are not all alerts of the
+    ``left_out`` is what Alertmanager left out of it, ``watchdog`` says that a Watchdog was in it, which is
+    none of its ``alerts``. ``more`` says that these are not all alerts of the
     webhook: the rest follows, and until then it counts as not taken.
     """
 
@@ -43,6 +44,7 @@ class Intake:
     alerts: tuple[Alert, ...] = ()
     quarantine: str | None = None
     left_out: LeftOut | None = None
+    watchdog: bool = False
     more: bool = False
 
 

@@ -25,6 +25,8 @@ class EventKind(StrEnum):
     EPISODE_STALE = "episode.stale"
     EPISODE_VANISHED = "episode.vanished"
     EPISODE_LAPSED = "episode.lapsed"
+    WATCHDOG_MISSED = "watchdog.missed"
+    WATCHDOG_RETURNED = "watchdog.returned"
     DECISION_MADE = "decision.made"
     RUN_CREATED = "run.created"
     RUN_JOINED = "run.joined"

@@ -13,7 +13,7 @@ from enum import IntEnum, StrEnum
 from remediator.core.durations import format_duration
 from remediator.core.freezes import Freeze
 from remediator.core.ids import RulebookHash
-from remediator.core.matchers import Matcher
+from remediator.core.matchers import Matcher, Operator
 from remediator.core.selections import Selection
 from remediator.core.targets import Target
 from remediator.core.templates import TargetTemplate
@@ -189,6 +189,20 @@ class Severity:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchdogPolicy:
+    """Which alert always fires, and for how long it may stay away once it has arrived.
+
+    With no matchers no alert is the Watchdog.
+    """
+
+    matchers: tuple[Matcher, ...] = (Matcher("alertname", Operator.EQUAL, "Watchdog"),)
+    within: timedelta = timedelta(minutes=15)
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        return bool(self.matchers) and all(matcher.matches(labels) for matcher in self.matchers)
+
+
+@dataclass(frozen=True, slots=True)
 class Patience:
     """How long an open episode may go untold: until it is asked about, until it has vanished, or lapsed.
 
@@ -227,6 +241,7 @@ class Rulebook:
     databases: tuple[Database, ...] = ()
     default_report: tuple[str, ...] = ("slack:#incidents",)
     patience: Patience = Patience()
+    watchdog: WatchdogPolicy = WatchdogPolicy()
     warnings: tuple[str, ...] = ()
 
     def rule(self, name: str) -> Rule | None:

@@ -22,6 +22,7 @@ from remediator.engine.quiet import QuietLoop
 from remediator.engine.recovery import RecoveryLoop
 from remediator.engine.runner import RunnerLoop
 from remediator.engine.watch import WatchLoop
+from remediator.engine.watchdog import WatchdogLoop
 
 _log = structlog.get_logger(__name__)
 
@@ -32,9 +33,10 @@ class Engine:
     def __init__(self, parts: EngineParts, notifiers: Mapping[str, Notifier], alarms: Alarms) -> None:
         self._runner = RunnerLoop(parts)
         self._loops: tuple[Loop, ...] = (
-            IntakeLoop(parts.store, parts.metrics, alarms),
+            IntakeLoop(parts, alarms),
             InquiryLoop(parts, alarms),
             QuietLoop(parts),
+            WatchdogLoop(parts, alarms),
             DispatcherLoop(parts, alarms),
             self._runner,
             RecoveryLoop(parts),

@@ -11,11 +11,12 @@ import structlog
 from remediator.core.changes import Intake, Observed, RawWebhook
 from remediator.core.episodes import observe
 from remediator.core.ids import WebhookId
-from remediator.core.ports.store import Store, StoreUnavailableError, Topic
+from remediator.core.ports.store import StoreUnavailableError, Topic
+from remediator.core.rules import WatchdogPolicy
 from remediator.engine.alarms import Alarms
 from remediator.engine.loops import Loop
+from remediator.engine.parts import EngineParts
 from remediator.engine.payload import take_apart
-from remediator.telemetry import Metrics
 
 _log = structlog.get_logger(__name__)
 #: Bodies held in memory at a time; one webhook alone may exceed it.
@@ -32,8 +33,9 @@ class IntakeLoop(Loop):
     name = "intake"
     topic = Topic.WEBHOOKS
 
-    def __init__(self, store: Store, metrics: Metrics, alarms: Alarms) -> None:
-        super().__init__(store, metrics)
+    def __init__(self, parts: EngineParts, alarms: Alarms) -> None:
+        super().__init__(parts.store, parts.metrics)
+        self._rulebooks = parts.rulebooks
         self._alarms = alarms
         self._folded: dict[WebhookId, int] = {}
 
@@ -41,7 +43,8 @@ class IntakeLoop(Loop):
         webhooks = await self.store.untaken_webhooks(_BATCH_BYTES)
         if not webhooks:
             return False
-        intakes = [self._rest_of(await _taken_apart(webhook)) for webhook in webhooks]
+        watchdog = self._rulebooks.active.rulebook.watchdog
+        intakes = [self._rest_of(apart_from(watchdog, await _taken_apart(webhook))) for webhook in webhooks]
         for part in slices(intakes, _SLICE):
             for intake, observed in await self._take(part):
                 self._note(intake)
@@ -82,6 +85,15 @@ class IntakeLoop(Loop):
             self._alarms.alarm("webhook_truncated", f"{detail}; set max_alerts: 0 in its receiver")
         for sighting, count in observed.sightings.items():
             self.metrics.alerts_seen(sighting, count)
+
+
+def apart_from(watchdog: WatchdogPolicy, intake: Intake) -> Intake:
+    """A webhook's alerts without the Watchdogs: those say that alerts reach us, and nothing that is wrong."""
+    alerts = tuple(alert for alert in intake.alerts if not watchdog.matches(alert.labels))
+    if len(alerts) == len(intake.alerts):
+        return intake
+    arrived = any(alert.firing and watchdog.matches(alert.labels) for alert in intake.alerts)
+    return replace(intake, alerts=alerts, watchdog=arrived)
 
 
 def slices(intakes: Sequence[Intake], size: int) -> Iterator[list[Intake]]:

@@ -10,6 +10,7 @@ from remediator.core.ids import Owner
 from remediator.core.paging import Audience
 from remediator.core.ports.actions import Action, Check
 from remediator.core.ports.alertmanagers import Alertmanagers
+from remediator.core.ports.heartbeat import Heartbeat
 from remediator.core.ports.places import Places
 from remediator.core.ports.store import Store
 from remediator.core.rules import Mode, Rule, Rulebook
@@ -23,7 +24,8 @@ class EngineParts:
     """Everything that deciding and running needs.
 
     ``lease_ttl`` bounds how long a dead replica holds a target. ``pager`` says whether PagerDuty is set up.
-    ``approvers`` names those who may approve what is done to a target.
+    ``approvers`` names those who may approve what is done to a target. ``sources`` are those that may still
+    post; ``None`` is any. ``heartbeat`` is there if somebody outside waits for one.
     """
 
     store: Store
@@ -38,6 +40,8 @@ class EngineParts:
     lease_ttl: timedelta
     pager: bool = False
     approvers: Callable[[Target], tuple[str, ...]] = lambda _target: ()
+    sources: frozenset[str] | None = None
+    heartbeat: Heartbeat | None = None
 
     def audience(self, book: Rulebook, rule: Rule | None) -> Audience:
         """Who hears of a rule's doings; without one, of what no rule answers for."""

@@ -112,10 +112,15 @@ class _Judge:
     def _check_reach(self) -> None:
         """Warn of rules that an earlier one takes every alert from."""
         greedy: dict[frozenset[Matcher], Rule] = {}
+        watchdog = frozenset(self.policy.watchdog.matchers)
         for rule, reporter in self.rules:
             if not isinstance(rule.trigger, AlertTrigger):
                 continue
             matchers = frozenset(rule.trigger.matchers)
+            if watchdog and watchdog <= matchers:
+                message = f"{rule.name!r} is never asked: its alert is the Watchdog, about which no rule is"
+                reporter.warn(("name",), message, key=False)
+                continue
             first = next((greedy[each] for each in _subsets(matchers) if each in greedy), None)
             if first is not None:
                 message = f"{rule.name!r} is never asked: {first.name!r}, before it, takes all its alerts"
@@ -160,5 +165,6 @@ def _rulebook(
         severities=policy.severities,
         default_report=report,
         patience=policy.patience,
+        watchdog=policy.watchdog,
         warnings=tuple(map(str, warnings)),
     )

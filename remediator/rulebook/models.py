@@ -10,12 +10,12 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from remediator.core.rules import DEFAULT_DEADLINE, Patience
+from remediator.core.rules import DEFAULT_DEADLINE, Patience, WatchdogPolicy
 from remediator.rulebook import fields
 from remediator.rulebook.freezes import FreezeMoment
 from remediator.rulebook.rule_models import NOTHING, Matchers, Rule, Strict, Words
 
-_PATIENCE = Patience()
+_PATIENCE, _WATCHDOG = Patience(), WatchdogPolicy()
 
 Patterns = Annotated[
     tuple[str, ...],
@@ -145,6 +145,21 @@ class Defaults(Strict):
     )
 
 
+class Watchdog(Strict):
+    """An alert that always fires: once it has arrived, its absence says that no alert arrives any more."""
+
+    matchers: Matchers = Field(
+        default=_WATCHDOG.matchers,
+        description="Which alert that is; an empty list: none. No rule is asked about it.",
+        examples=[['alertname="Watchdog"']],
+    )
+    within: fields.PositiveDuration = Field(
+        default=_WATCHDOG.within,
+        description="How long it may stay away before people are paged.",
+        examples=["15m"],
+    )
+
+
 class Episodes(Strict):
     """How long an alert may go untold that no webhook has told the end of."""
 
@@ -214,6 +229,11 @@ class RuleFile(Strict):
         default=Defaults(),
         description="What rules have when they don't say otherwise.",
         examples=[{"report": ["slack:#incidents"]}],
+    )
+    watchdog: Annotated[Watchdog, fields.OrEmpty] = Field(
+        default=Watchdog(),
+        description="The alert that always fires, and is missed when it stays away.",
+        examples=[{"within": "15m"}],
     )
     episodes: Annotated[Episodes, fields.OrEmpty] = Field(
         default=Episodes(),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from functools import partial
 
 from remediator.core.freezes import Freeze
-from remediator.core.rules import Brake, Limits, Patience, Severity
+from remediator.core.rules import Brake, Limits, Patience, Severity, WatchdogPolicy
 from remediator.core.selections import Selection
 from remediator.rulebook import models
 from remediator.rulebook.fields import channel
@@ -121,6 +121,11 @@ class Policy:
             parallel=written.parallel,
             failures=written.failures or usual.failures,
         )
+
+    @property
+    def watchdog(self) -> WatchdogPolicy:
+        written = self.said.watchdog
+        return WatchdogPolicy(written.matchers, written.within)
 
     @property
     def patience(self) -> Patience:

@@ -113,6 +113,8 @@ class Settings(_Environment):
     alertmanager_token: Secret = None
     #: Certificates to trust there, instead of the system's.
     alertmanager_ca: Annotated[Path | None, BeforeValidator(parse.text(parse.certificates))] = None
+    #: Asked for with each Watchdog that arrives; without one, nobody outside is told.
+    heartbeat_url: SecretUrl = None
     prometheus_url: Annotated[str | None, BeforeValidator(parse.text(parse.base)), Field(repr=False)] = None
     log_format: Annotated[LogFormat, BeforeValidator(parse.text(parse.log_format))] = "console"
 
@@ -135,6 +137,7 @@ class Settings(_Environment):
             self.slack_bot_token,
             self.slack_signing_secret,
             self.alertmanager_token,
+            self.heartbeat_url,
         )
         urls = (*self.alertmanager_url, self.prometheus_url or "", self.store)
         passwords = [found for each in urls if (found := urlsplit(each).password)]

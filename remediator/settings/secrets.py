@@ -26,6 +26,7 @@ SECRETS = (
     "slack_signing_secret",
     "pagerduty_routing_key",
     "alertmanager_token",
+    "heartbeat_url",
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 

@@ -74,6 +74,12 @@ class Credentials:
         return tuple(each.name for each in self.operators if each.may_act_on(target))
 
     @property
+    def sources(self) -> frozenset[str]:
+        """The sources that webhooks may come from."""
+        named = frozenset(each.name or DEFAULT_SOURCE for each in self.webhook)
+        return named or frozenset({DEFAULT_SOURCE})
+
+    @property
     def api_is_open(self) -> bool:
         """Whether nobody has to say who they are, which only loopback may be."""
         return not (self.viewer or self.operator or self.operators)

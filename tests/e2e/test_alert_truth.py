@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 import yaml
 
+from remediator.sandbox.slack import SlackReceiver
 from tests.e2e.daemon import Daemon, serving
-from tests.support.alertmanager import Alertmanager, running_alertmanager
+from tests.support.alertmanager import Alertmanager, running_alertmanager, shipped_config
+from tests.support.heartbeats import HeartbeatReceiver
 from tests.support.processes import eventually, free_port
 from tests.support.rulebooks import page_only, rules
 
+TOKEN = "a-token-of-this-test"
 LABELS = {"alertname": "ServiceDown", "namespace": "shop", "job": "cart"}
 #: `p@ss word` by bcrypt, at the least cost that it takes.
 HASH = "$2b$04$abcdefghijklmnopqrstuuvw/ifNsWQhqQWZ91Qp73GgCj3VF2XGi"
@@ -56,7 +59,9 @@ class Place:
             yield running
 
     @contextmanager
-    def daemon(self, alertmanager: str = "", policy: Mapping[str, Any] | None = None) -> Iterator[Daemon]:
+    def daemon(
+        self, alertmanager: str = "", policy: Mapping[str, Any] | None = None, **given: str
+    ) -> Iterator[Daemon]:
         """One on a ledger and on rules that it had before."""
         (self.folder / "rules.yaml").write_text(rules(page_only(), **(policy or {})))
         settings = {
@@ -64,6 +69,7 @@ class Place:
             "STORE": f"sqlite:///{self.folder / 'ledger.db'}",
             "ALERTMANAGER_URL": alertmanager,
             "KUBECONFIG": str(self.folder / "none"),
+            **given,
         }
         with serving(self.folder, self.port, settings) as daemon:
             yield daemon
@@ -174,3 +180,28 @@ async def looked(daemon: Daemon, sighting: str, times: float) -> None:
         f"{times} looks that are {sighting}",
         within=20,
     )
+
+
+async def test_the_shipped_watchdog_is_a_heartbeat_outside_and_missed_when_alertmanager_is_gone(
+    place: Place,
+) -> None:
+    """Its route as deploy/ has it, but for the minute between two."""
+    token = place.folder / "token"
+    token.write_text(TOKEN)
+    config = yaml.safe_load(shipped_config(f"http://127.0.0.1:{place.port}/alertmanager", token))
+    (route,) = [each for each in config["route"]["routes"] if "Watchdog" in str(each)]
+    assert (route["repeat_interval"], route["receiver"]) == ("1m", "remediator")
+    route["repeat_interval"] = "1s"
+    settings = {"WEBHOOK_TOKEN_FILE": str(token)}
+    async with HeartbeatReceiver() as outside, SlackReceiver() as slack:
+        settings |= {"HEARTBEAT_URL": outside.url}
+        settings |= {"SLACK_BOT_TOKEN": slack.token, "SLACK_API_URL": slack.api_url}
+        with place.daemon(policy={"watchdog": {"within": "4s"}}, **settings) as daemon:
+            async with running_alertmanager(yaml.safe_dump(config), place.folder) as alertmanager:
+                await alertmanager.post({"alertname": "Watchdog", "severity": "none"})
+                await eventually(lambda: outside.beats, "the heartbeat", within=20)
+                before = daemon.webhooks("stored")
+                await eventually(lambda: daemon.webhooks("stored") >= before + 3, "repeats", within=20)
+                assert not daemon.events("watchdog.missed", "episode.opened", "decision.made")
+            await eventually(lambda: daemon.events("watchdog.missed"), "it is missed", within=20)
+            await slack.until(lambda told: any("PAGE" in each.text for each in told), 20)

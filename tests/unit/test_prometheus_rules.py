@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from remediator.core.episodes import Sighting
 from remediator.core.runs import RunState
 from remediator.telemetry import Metrics, WebhookResult
 
@@ -18,7 +19,8 @@ EXPRESSIONS = {
     for rule in group["rules"]
 }
 LABEL_VALUES = {
-    "result": {result.value for result in WebhookResult},
+    "result": {*(result.value for result in WebhookResult), "sent", "failed"},
+    "sighting": {sighting.value for sighting in Sighting},
     "outcome": {state.value for state in RunState},
     "job": {"remediator"},
 }

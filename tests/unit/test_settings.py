@@ -154,6 +154,7 @@ def test_no_repr_tells_a_secret(env: Env) -> None:
         STORE=f"postgresql://u:{SECRET}@db/x",
         ALERTMANAGER_URL=f"http://u:{SECRET}@a",
         ALERTMANAGER_TOKEN=SECRET,
+        HEARTBEAT_URL=f"https://hc.example/{SECRET}",
         PROMETHEUS_URL=f"http://u:{SECRET}@p",
     )
     settings = load_settings()
@@ -312,6 +313,7 @@ def test_every_setting_of_the_contract_is_known() -> None:
         "LISTEN TLS_CERT TLS_KEY STORE LEASE_TTL RULES MODE WEBHOOK_TOKEN OPERATOR_TOKEN VIEWER_TOKEN"
         " OPERATORS_FILE SLACK_WEBHOOK_URL SLACK_BOT_TOKEN SLACK_SIGNING_SECRET SLACK_API_URL"
         " PAGERDUTY_ROUTING_KEY PAGERDUTY_URL ALERTMANAGER_URL ALERTMANAGER_TOKEN ALERTMANAGER_CA"
+        " HEARTBEAT_URL"
         " PROMETHEUS_URL LOG_FORMAT"
     )
     assert {name.upper() for name in Settings.model_fields} == set(contract.split())

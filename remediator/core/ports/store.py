@@ -56,6 +56,7 @@ from remediator.core.ports.channels import RuleFiles
 from remediator.core.quiet import Look
 from remediator.core.runs import Attempt, Run
 from remediator.core.targets import Target
+from remediator.core.watchdog import Watchdog
 
 Fold = Callable[[Alert, Episode | None, datetime], Observation]
 Review = Callable[[Look, Episode | None, datetime], Observation]
@@ -70,6 +71,7 @@ class Topic(StrEnum):
 
     WEBHOOKS = "webhooks"
     INQUIRIES = "inquiries"
+    WATCHDOGS = "watchdogs"
     EPISODES = "episodes"
     RUNS = "runs"
     OUTBOX = "outbox"
@@ -107,7 +109,25 @@ class Inbox(Protocol):
         resolved or was stale, and none for mere repeats. A webhook already taken is passed over, so two
         replicas that read the same one count it once. An open (source, fingerprint) is unique.
         A slice (``more``) is folded alike and leaves its webhook untaken; folding one again only repeats.
-        With a webhook from which alerts were left out, an inquiry about its group becomes due.
+        With a webhook from which alerts were left out, an inquiry about its group becomes due. One with a
+        Watchdog in it is that of its source's latest arrival, as of its receipt.
+        """
+        ...
+
+    async def watchdogs(self) -> tuple[Watchdog, ...]:
+        """Each source's Watchdog that ever arrived."""
+        ...
+
+    async def change_watchdog(
+        self,
+        was: Watchdog,
+        becomes: Watchdog,
+        events: Sequence[Event] = (),
+        envelopes: Sequence[Envelope] = (),
+    ) -> bool:
+        """Write what people and others were told of a Watchdog, and what tells them.
+
+        ``False``, and nothing is written, if it is no longer as it was.
         """
         ...
 

@@ -25,11 +25,11 @@ def key_of(left_out: LeftOut) -> str:
     return sha256(told.encode()).hexdigest()
 
 
-def wish_rows(sources: Mapping[int, str], intakes: Iterable[Intake], now: int) -> list[Row]:
+def wish_rows(webhooks: Mapping[int, tuple[str, int]], intakes: Iterable[Intake], now: int) -> list[Row]:
     """A row for each webhook, of those with these ids, that alerts were left out of."""
     return [
         (
-            sources[intake.webhook],
+            webhooks[intake.webhook][0],
             key_of(intake.left_out),
             intake.left_out.receiver,
             as_json(dict(sorted(intake.left_out.group.items()))),

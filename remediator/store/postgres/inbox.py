@@ -23,6 +23,7 @@ from remediator.store.postgres.episodes import (
 )
 from remediator.store.postgres.inquiries import settle, wish
 from remediator.store.postgres.transaction import Transaction
+from remediator.store.postgres.watchdogs import note_arrivals
 from remediator.store.postgres.webhooks import Packed
 
 _SAVE = (
@@ -46,7 +47,7 @@ _TAKE_TURN = (
 #: Longer than a batch takes; so long do alerts wait for who takes the place of a replica that died over one.
 _TURN = timedelta(seconds=2)
 _STILL_UNTAKEN = (
-    "SELECT id, source FROM webhooks WHERE taken_at IS NULL AND id = ANY($1::bigint[])"
+    "SELECT id, source, received_at FROM webhooks WHERE taken_at IS NULL AND id = ANY($1::bigint[])"
     " ORDER BY id FOR NO KEY UPDATE"
 )
 _MARK_TAKEN = "UPDATE webhooks SET taken_at = $1, quarantine = $2 WHERE id = $3"
@@ -88,7 +89,8 @@ def _unpack(rows: list[Row]) -> list[RawWebhook]:
 async def take_webhooks(transaction: Transaction, intakes: Sequence[Intake], fold: Fold) -> list[Observed]:
     """Needs ``Lock.FOLD``: two replicas that fold alerts of one key would both open its episode."""
     ids = [intake.webhook for intake in intakes]
-    untaken: dict[int, str] = dict(await transaction.rows(_STILL_UNTAKEN, ids))
+    found = await transaction.rows(_STILL_UNTAKEN, ids)
+    untaken = {id_: (source, received_at) for id_, source, received_at in found}
     fresh = [intake for intake in intakes if intake.webhook in untaken]
     keys = {alert.key for intake in fresh for alert in intake.alerts}
     latest = await latest_episodes(transaction, keys)
@@ -98,6 +100,7 @@ async def take_webhooks(transaction: Transaction, intakes: Sequence[Intake], fol
     await insert_episodes(transaction, folding.opened.values())
     transaction.append_events(folding.events)
     await wish(transaction, untaken, fresh)
+    await note_arrivals(transaction, untaken, fresh)
     if folding.opened:
         transaction.topics.add(Topic.EPISODES)
     now = transaction.micros

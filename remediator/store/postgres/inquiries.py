@@ -33,9 +33,11 @@ _WISHED_ANEW = (
 )
 
 
-async def wish(transaction: Transaction, sources: Mapping[int, str], intakes: Iterable[Intake]) -> None:
+async def wish(
+    transaction: Transaction, webhooks: Mapping[int, tuple[str, int]], intakes: Iterable[Intake]
+) -> None:
     """Have it asked what these webhooks left out."""
-    rows = wish_rows(sources, intakes, transaction.micros)
+    rows = wish_rows(webhooks, intakes, transaction.micros)
     if rows:
         await transaction.run_for_each(_WISH, rows)
         transaction.topics.add(Topic.INQUIRIES)

@@ -43,6 +43,7 @@ from remediator.core.ports.store import Ask, Attend, Fold, Judge, Review, Settle
 from remediator.core.quiet import Look
 from remediator.core.runs import Attempt, Run
 from remediator.core.targets import Target
+from remediator.core.watchdog import Watchdog
 from remediator.store.common.codecs import micros
 from remediator.store.common.wakers import Wakers
 from remediator.store.postgres import (
@@ -62,6 +63,7 @@ from remediator.store.postgres import (
     quiet,
     runs,
     views,
+    watchdogs,
 )
 from remediator.store.postgres.clock import FRESH, ToldTime
 from remediator.store.postgres.database import DEADLINE, Database
@@ -153,6 +155,21 @@ class PostgresStore:
 
     async def take_webhooks(self, intakes: Sequence[Intake], fold: Fold) -> list[Observed]:
         return await self._db.write(partial(inbox.take_webhooks, intakes=intakes, fold=fold), Lock.FOLD)
+
+    async def watchdogs(self) -> tuple[Watchdog, ...]:
+        return await self._db.read(watchdogs.watchdogs)
+
+    async def change_watchdog(
+        self,
+        was: Watchdog,
+        becomes: Watchdog,
+        events: Sequence[Event] = (),
+        envelopes: Sequence[Envelope] = (),
+    ) -> bool:
+        work = partial(
+            watchdogs.change_watchdog, was=was, becomes=becomes, events=events, envelopes=envelopes
+        )
+        return await self._db.write(work)
 
     async def due_inquiries(self, limit: int, claim: timedelta) -> list[Inquiry]:
         return await self._db.write(partial(inquiries.due_inquiries, limit=limit, claim=claim))

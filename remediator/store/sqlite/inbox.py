@@ -23,13 +23,15 @@ from remediator.store.sqlite.episodes import (
 from remediator.store.sqlite.events import append_events
 from remediator.store.sqlite.inquiries import settle, wish
 from remediator.store.sqlite.transaction import Transaction
+from remediator.store.sqlite.watchdogs import note_arrivals
 
 _SAVE = "INSERT INTO webhooks (source, received_at, size, body) VALUES (?, ?, ?, ?)"
 _UNTAKEN = (
     "SELECT id, source, received_at, size, body FROM webhooks WHERE taken_at IS NULL ORDER BY id LIMIT ?"
 )
 _STILL_UNTAKEN = (
-    "SELECT id, source FROM webhooks WHERE taken_at IS NULL AND id IN (SELECT value FROM json_each(?))"
+    "SELECT id, source, received_at FROM webhooks WHERE taken_at IS NULL"
+    " AND id IN (SELECT value FROM json_each(?))"
 )
 _MARK_TAKEN = "UPDATE webhooks SET taken_at = ?, quarantine = ? WHERE id = ?"
 #: Rows read at a time, so that a long queue is not read whole to hand out its beginning.
@@ -59,7 +61,8 @@ def untaken_webhooks(transaction: Transaction, max_bytes: int) -> list[RawWebhoo
 
 def take_webhooks(transaction: Transaction, intakes: Sequence[Intake], fold: Fold) -> list[Observed]:
     ids = as_json([intake.webhook for intake in intakes])
-    untaken = dict(transaction.sql.execute(_STILL_UNTAKEN, (ids,)).fetchall())
+    found = transaction.sql.execute(_STILL_UNTAKEN, (ids,))
+    untaken = {id_: (source, received_at) for id_, source, received_at in found}
     fresh = [intake for intake in intakes if intake.webhook in untaken]
     keys = (alert.key for intake in fresh for alert in intake.alerts)
     folding = Folding(fold, transaction.now, latest_episodes(transaction, keys), next_episode_id(transaction))
@@ -68,6 +71,7 @@ def take_webhooks(transaction: Transaction, intakes: Sequence[Intake], fold: Fol
     insert_episodes(transaction, folding.opened.values())
     append_events(transaction, folding.events)
     wish(transaction, untaken, fresh)
+    note_arrivals(transaction, untaken, fresh)
     if folding.opened:
         transaction.topics.add(Topic.EPISODES)
     now = transaction.micros

@@ -29,9 +29,11 @@ _END = "DELETE FROM inquiries WHERE source = ? AND key = ? AND wishes = ? AND wa
 _WISHED_ANEW = "UPDATE inquiries SET made_at = wanted_at, due_at = ?, tries = 0 WHERE source = ? AND key = ?"
 
 
-def wish(transaction: Transaction, sources: Mapping[int, str], intakes: Iterable[Intake]) -> None:
+def wish(
+    transaction: Transaction, webhooks: Mapping[int, tuple[str, int]], intakes: Iterable[Intake]
+) -> None:
     """Have it asked what these webhooks left out."""
-    rows = wish_rows(sources, intakes, transaction.micros)
+    rows = wish_rows(webhooks, intakes, transaction.micros)
     if rows:
         transaction.sql.executemany(_WISH, rows)
         transaction.topics.add(Topic.INQUIRIES)

@@ -43,6 +43,7 @@ from remediator.core.ports.store import Ask, Attend, Fold, Judge, Review, Settle
 from remediator.core.quiet import Look
 from remediator.core.runs import Attempt, Run
 from remediator.core.targets import Target
+from remediator.core.watchdog import Watchdog
 from remediator.store.common.codecs import micros
 from remediator.store.common.wakers import Wakers
 from remediator.store.sqlite import (
@@ -62,6 +63,7 @@ from remediator.store.sqlite import (
     quiet,
     runs,
     views,
+    watchdogs,
 )
 from remediator.store.sqlite.clock import StoreClock
 from remediator.store.sqlite.transaction import Transaction
@@ -128,6 +130,21 @@ class SqliteStore:
 
     async def take_webhooks(self, intakes: Sequence[Intake], fold: Fold) -> list[Observed]:
         return await self._writer.submit(partial(inbox.take_webhooks, intakes=intakes, fold=fold))
+
+    async def watchdogs(self) -> tuple[Watchdog, ...]:
+        return await self._writer.submit(watchdogs.watchdogs)
+
+    async def change_watchdog(
+        self,
+        was: Watchdog,
+        becomes: Watchdog,
+        events: Sequence[Event] = (),
+        envelopes: Sequence[Envelope] = (),
+    ) -> bool:
+        work = partial(
+            watchdogs.change_watchdog, was=was, becomes=becomes, events=events, envelopes=envelopes
+        )
+        return await self._writer.submit(work)
 
     async def due_inquiries(self, limit: int, claim: timedelta) -> list[Inquiry]:
         return await self._writer.submit(partial(inquiries.due_inquiries, limit=limit, claim=claim))

@@ -42,7 +42,7 @@ class _Gone(_Picky):
 
 async def _opened(parts: Parts) -> DispatcherLoop:
     await parts.send(firing("One"), firing("Bad"), firing("Two"))
-    assert await IntakeLoop(parts.store, parts.engine.metrics, parts.alarms).work()
+    assert await IntakeLoop(parts.engine, parts.alarms).work()
     return DispatcherLoop(parts.engine, parts.alarms)
 
 
@@ -100,7 +100,7 @@ async def test_a_deferred_episode_that_is_handed_out_at_once_is_looked_at_at_onc
         assert isinstance(store, _Racing)
         labels = {"namespace": "shop", "job": "cart"}
         await parts.send(firing(labels=labels, startsAt=datetime.now(UTC).isoformat()))
-        assert await IntakeLoop(store, parts.engine.metrics, parts.alarms).work()
+        assert await IntakeLoop(parts.engine, parts.alarms).work()
         loop = DispatcherLoop(parts.engine, parts.alarms)
         store.meanwhile = loop.work
         await loop.work()

@@ -29,7 +29,7 @@ ODD = "a\x00b"
 
 async def take_in(parts: Parts) -> None:
     """Let the intake work until nothing is left, and fail if it does not come to that."""
-    loop = IntakeLoop(parts.store, parts.engine.metrics, parts.alarms)
+    loop = IntakeLoop(parts.engine, parts.alarms)
     for _ in range(20):
         if not await loop.work():
             return
@@ -138,7 +138,7 @@ async def test_a_ledger_that_is_gone_quarantines_nothing_and_makes_no_alert_coun
     monkeypatch.setattr(engine_intake, "_SLICE", 3)
     async with engine_parts(tmp_path, _Failing) as parts:
         await parts.send(*(firing(f"A{n}") for n in range(10)))
-        loop = IntakeLoop(parts.store, parts.engine.metrics, parts.alarms)
+        loop = IntakeLoop(parts.engine, parts.alarms)
         with pytest.raises(StoreUnavailableError):
             await loop.work()
         assert len(await names(parts)) == 3

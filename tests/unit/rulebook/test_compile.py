@@ -96,6 +96,8 @@ def test_every_key_of_the_policy_arrives() -> None:
     assert [each.name for each in book.severities] == ["P0", "P3"]
     assert book.severities[0].respond_within == 5 * MINUTE
     assert book.default_report == ("slack:#incidents",)
+    assert book.watchdog.matches({"alertname": "DeadMansSnitch"})
+    assert book.watchdog.within == 5 * MINUTE
     assert book.patience == Patience(20 * MINUTE, 40 * MINUTE, timedelta(days=2))
     plain = book.rules[0]
     assert (plain.was, plain.escalate, plain.deadline) == (("older",), ("lead",), 10 * MINUTE)
@@ -136,6 +138,16 @@ def test_a_rule_with_a_key_that_is_not_acted_on_only_observes(rule: str, unbuilt
 )
 def test_a_guard_that_is_not_enforced_yet_keeps_every_rule_from_acting(file: str, acts: bool) -> None:  # noqa: FBT001  # a table's column
     assert one(file=file).effective_mode(Mode.LIVE) is (Mode.LIVE if acts else Mode.OBSERVE)
+
+
+@pytest.mark.parametrize(
+    ("file", "warned"),
+    [("", True), ("watchdog: {matchers: []}", False), ("watchdog: {matchers: 'alertname=\"W\"'}", False)],
+)
+def test_a_rule_about_the_watchdog_is_warned_of(file: str, warned: bool) -> None:  # noqa: FBT001  # a table's column
+    text = 'rules: [{name: a, when: {matchers: [alertname="Watchdog", x="y"]}, target: node/n, steps: []}]\n'
+    found = [str(each) for each in of_text(text + file).warnings]
+    assert any("'a' is never asked: its alert is the Watchdog" in each for each in found) is warned
 
 
 def test_what_is_left_out_has_its_default() -> None:

@@ -21,3 +21,12 @@ ALTER TABLE episodes ADD COLUMN confirmed_at bigint;
 ALTER TABLE episodes ADD COLUMN closed_as text;
 -- Open episodes, so that quiet ones are found among them and not among all that ever were.
 CREATE INDEX episodes_still_open ON episodes (id) WHERE closed IS NULL;
+
+-- The alert that always fires, by the source that tells of it: when it last came in, since when people know that it
+-- is missing, and when an arrival was last passed on as a heartbeat.
+CREATE TABLE watchdogs (
+    source    text    PRIMARY KEY,
+    seen_at   bigint  NOT NULL,
+    missed_at bigint,
+    beaten_at bigint
+);

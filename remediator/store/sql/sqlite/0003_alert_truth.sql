@@ -21,3 +21,12 @@ ALTER TABLE episodes ADD COLUMN confirmed_at INTEGER;
 ALTER TABLE episodes ADD COLUMN closed_as TEXT;
 -- Open episodes, so that quiet ones are found among them and not among all that ever were.
 CREATE INDEX episodes_still_open ON episodes (id) WHERE closed IS NULL;
+
+-- The alert that always fires, by the source that tells of it: when it last came in, since when people know that it
+-- is missing, and when an arrival was last passed on as a heartbeat.
+CREATE TABLE watchdogs (
+    source    TEXT    PRIMARY KEY,
+    seen_at   INTEGER NOT NULL,
+    missed_at INTEGER,
+    beaten_at INTEGER
+);
