@@ -14,6 +14,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from hashlib import sha256
+from urllib.parse import urlsplit
 
 import structlog
 from aiohttp import web
@@ -35,6 +37,7 @@ from remediator.engine.alarms import Alarms
 from remediator.engine.answers import Answers
 from remediator.engine.commands import Commands
 from remediator.engine.engine import Engine
+from remediator.engine.lifeline import Lifeline
 from remediator.engine.parts import EngineParts
 from remediator.engine.rulebooks import Rulebooks
 from remediator.notify.log import LogNotifier
@@ -91,12 +94,15 @@ async def running(settings: Settings, *, kubeconfig: str | None) -> AsyncIterato
         OSError: it can't listen.
     """
     store = store_from_url(settings.store, jump_wait=settings.lease_ttl)
-    await store.open()
+    rulebooks = Rulebooks(store, FileRules(settings.rules))
+    notifiers = _notifiers(settings)
+    lifeline = _lifeline(settings, rulebooks, notifiers)
+    await _opened(store, lifeline)
     clients = Clients(KubernetesClient(kubeconfig), _alertmanagers(settings), _heartbeat(settings))
     try:
-        rulebooks = Rulebooks(store, FileRules(settings.rules))
         await rulebooks.boot()
-        async with _serving(settings, store, clients, rulebooks) as daemon:
+        speaking = partial(Engine, notifiers=notifiers, lifeline=lifeline)
+        async with _serving(settings, store, clients, rulebooks, speaking) as daemon:
             yield daemon
     finally:
         await clients.close()
@@ -105,7 +111,7 @@ async def running(settings: Settings, *, kubeconfig: str | None) -> AsyncIterato
 
 @asynccontextmanager
 async def _serving(
-    settings: Settings, store: Store, clients: Clients, rulebooks: Rulebooks
+    settings: Settings, store: Store, clients: Clients, rulebooks: Rulebooks, speaking: partial[Engine]
 ) -> AsyncIterator[Daemon]:
     metrics = Metrics(__version__)
     actions = build_actions(clients.kubernetes)
@@ -140,7 +146,7 @@ async def _serving(
         rule_files=rulebooks.complaint,
         drift=lambda: rulebooks.drift,
     )
-    engine = Engine(parts, _notifiers(settings), alarms)
+    engine = speaking(parts, alarms=alarms)
     _tune_memory()
     runner = await _listen(settings, make_app(deps))
     engine.start()
@@ -151,6 +157,23 @@ async def _serving(
         warming.cancel()
         await engine.stop(_GRACE_FOR_RUNS)
         await runner.cleanup()
+
+
+async def _opened(store: Store, lifeline: Lifeline) -> None:
+    try:
+        await store.open()
+    except StoreError as error:
+        lifeline.gone(str(error))
+        await lifeline.deliver()
+        raise
+
+
+def _lifeline(settings: Settings, rulebooks: Rulebooks, notifiers: Mapping[str, Notifier]) -> Lifeline:
+    """One for each ledger, known by its address: replicas speak of the same incident."""
+    address = urlsplit(settings.store)
+    where = address._replace(netloc=address.netloc.rpartition("@")[2]).geturl()
+    thread = f"ledger:{sha256(where.encode()).hexdigest()[:16]}"
+    return Lifeline(notifiers, rulebooks.default_report, thread, pager="" in settings.pagerduty_keys)
 
 
 def _alertmanagers(settings: Settings) -> AlertmanagerClient:

@@ -22,6 +22,7 @@ DEFAULT_COOLDOWN = timedelta(minutes=15)
 DEFAULT_DEADLINE = timedelta(minutes=15)
 DEFAULT_STEP_TIMEOUT = timedelta(seconds=60)
 DEFAULT_SEVERITY = "P3"
+DEFAULT_REPORT = ("slack:#incidents",)
 _DEFAULT_WITHIN = timedelta(minutes=10)
 
 
@@ -239,7 +240,7 @@ class Rulebook:
     freezes: tuple[Freeze, ...] = ()
     severities: tuple[Severity, ...] = ()
     databases: tuple[Database, ...] = ()
-    default_report: tuple[str, ...] = ("slack:#incidents",)
+    default_report: tuple[str, ...] = DEFAULT_REPORT
     patience: Patience = Patience()
     watchdog: WatchdogPolicy = WatchdogPolicy()
     warnings: tuple[str, ...] = ()

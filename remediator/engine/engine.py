@@ -14,6 +14,7 @@ from remediator.engine.alarms import Alarms
 from remediator.engine.dispatcher import DispatcherLoop
 from remediator.engine.inquiries import InquiryLoop
 from remediator.engine.intake import IntakeLoop
+from remediator.engine.lifeline import Lifeline, LifelineLoop
 from remediator.engine.loops import Loop
 from remediator.engine.outbox import OutboxLoop
 from remediator.engine.pages import PagesLoop
@@ -30,7 +31,9 @@ _log = structlog.get_logger(__name__)
 class Engine:
     """Intake, dispatcher, runner, recovery and outbox over one store."""
 
-    def __init__(self, parts: EngineParts, notifiers: Mapping[str, Notifier], alarms: Alarms) -> None:
+    def __init__(
+        self, parts: EngineParts, notifiers: Mapping[str, Notifier], alarms: Alarms, lifeline: Lifeline
+    ) -> None:
         self._runner = RunnerLoop(parts)
         self._loops: tuple[Loop, ...] = (
             IntakeLoop(parts, alarms),
@@ -43,6 +46,7 @@ class Engine:
             *(OutboxLoop(parts.store, parts.metrics, notifiers, alarms, lane) for lane in Lane),
             PagesLoop(parts.store, parts.metrics),
             WatchLoop(parts),
+            LifelineLoop(parts.store, parts.metrics, lifeline),
             alarms,
         )
         self._tasks: list[asyncio.Task[None]] = []

@@ -13,7 +13,7 @@ from remediator.core.ids import RulebookHash
 from remediator.core.ports.channels import RulebookError, RulebookSource, RuleFiles
 from remediator.core.ports.store import Store
 from remediator.core.rule_index import RuleIndex
-from remediator.core.rules import Rulebook
+from remediator.core.rules import DEFAULT_REPORT, Rulebook
 
 _log = structlog.get_logger(__name__)
 _KEPT_COMPILED = 16
@@ -65,6 +65,15 @@ class Rulebooks:
             active = self.active.rulebook.hash
             return f"drift: they are {self.drift[:12]}, and {active[:12]} is in force; {_REMEDY}"
         return ""
+
+    def default_report(self) -> tuple[str, ...]:
+        """Who hears of what no rule answers for, also before the ledger could say which book is in force."""
+        if self._active is not None:
+            return self._active.rulebook.default_report
+        try:
+            return self._read()[1].default_report
+        except RulebookError:
+            return DEFAULT_REPORT
 
     async def boot(self) -> None:
         """Propose the files unless the ledger saw them before; files that can't be used keep the old book.
