@@ -140,6 +140,7 @@ class WebhookResult(StrEnum):
     NOT_JSON = "not_json"
     ENCODED = "encoded"
     INCOMPLETE = "incomplete"
+    CROWDED = "crowded"
     UNAVAILABLE = "unavailable"
 
 

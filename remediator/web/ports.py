@@ -96,6 +96,8 @@ class Limits:
     """How much and how long; times in seconds, sizes in bytes."""
 
     webhook_bytes: int = 32 * 1024 * 1024
+    #: Of webhooks that come in pieces, all that are on their way; small ones come in one and are not counted.
+    arriving_bytes: int = 96 * 1024 * 1024
     request_bytes: int = 64 * 1024
     #: For a body to arrive whole.
     arrival: float = 30.0

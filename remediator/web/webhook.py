@@ -6,7 +6,6 @@ become valid, and whatever else goes wrong is a 503.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -17,8 +16,9 @@ from aiohttp import hdrs, web
 from remediator.core.ports.store import StoreUnavailableError
 from remediator.telemetry import WebhookResult
 from remediator.web.auth import WebhookAuth
+from remediator.web.bodies import Bodies, CrowdedError
 from remediator.web.deadline import SharedDeadline
-from remediator.web.ports import WebDeps
+from remediator.web.ports import Limits, WebDeps
 
 PATH: Final = "/alertmanager"
 _RETRY_AFTER_SECONDS: Final = "5"
@@ -44,7 +44,7 @@ def webhook_handler(deps: WebDeps) -> Callable[[web.Request], Awaitable[web.Stre
     """Make the handler; what it does with a good post is all in one place, because it is the hot path."""
     auth = WebhookAuth(deps.credentials.webhook)
     save, limits = deps.store.save_webhook, deps.limits
-    persisting = SharedDeadline(limits.persist)
+    persisting, bodies = SharedDeadline(limits.persist), Bodies(limits)
     count = deps.metrics.webhook
 
     async def take(request: web.Request) -> web.StreamResponse:
@@ -57,7 +57,7 @@ def webhook_handler(deps: WebDeps) -> Callable[[web.Request], Awaitable[web.Stre
             if request.content.is_eof():  # it came in one piece with its headers, as nearly all do
                 body = await request.read()
             else:
-                body = await _read(request, limits.webhook_bytes, limits.arrival)
+                body = await _whole(bodies, request, limits)
             try:
                 _check_json(body)
                 body.decode()  # the decoder passes over what is inside strings
@@ -72,15 +72,15 @@ def webhook_handler(deps: WebDeps) -> Callable[[web.Request], Awaitable[web.Stre
     return take
 
 
-async def _read(request: web.Request, limit: int, seconds: float) -> bytes:
-    if (request.content_length or 0) > limit:
-        raise web.HTTPRequestEntityTooLarge(limit)
+async def _whole(bodies: Bodies, request: web.Request, limits: Limits) -> bytes:
     try:
-        async with asyncio.timeout(seconds):
-            return await request.read()
+        return await bodies.read(request)
     except TimeoutError:
-        detail = f"the body did not arrive within {seconds:g} s"
+        detail = f"the body did not arrive within {limits.arrival:g} s"
         raise _RefusedError(503, WebhookResult.INCOMPLETE, detail) from None
+    except CrowdedError:
+        detail = "too many large bodies arrive at the same time; send it again"
+        raise _RefusedError(503, WebhookResult.CROWDED, detail) from None
 
 
 def _stranger(auth: WebhookAuth) -> _RefusedError:

@@ -17,6 +17,7 @@ from remediator.core.ports.store import StoreUnavailableError
 from remediator.settings import Credentials
 from remediator.store.sqlite import SqliteStore
 from remediator.web import Limits
+from tests.support.processes import eventually
 from tests.unit.web.harness import CLOSED, GOOD, served
 
 MIB = 2**20
@@ -214,6 +215,37 @@ async def test_a_body_that_does_not_arrive_is_503_so_that_it_is_sent_again(tmp_p
         assert time.monotonic() - began < 4
         assert web.heard.alarms == []
         assert await web.metric("remediator_webhooks_total", result="incomplete") == 1
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["with a length", "in chunks without a length"])
+async def test_more_bodies_at_once_than_memory_is_meant_for_are_503_and_get_in_later(
+    tmp_path: Path, *, told: bool
+) -> None:
+    """One holds the room, a second finds none, and small ones need none."""
+    body = b'{"a":"' + b"x" * 300_000 + b'"}'
+    headers = {"Content-Length": str(len(body))} if told else {}
+    async with served(tmp_path, limits=Limits(arriving_bytes=400_000)) as web:
+        begun, rest = asyncio.Event(), asyncio.Event()
+
+        async def slow() -> AsyncIterator[bytes]:
+            yield body[:250_000]
+            begun.set()
+            await rest.wait()
+            yield body[250_000:]
+
+        first = asyncio.create_task(web.post(slow(), headers=headers))
+        await begun.wait()
+
+        async def refused() -> bool:
+            return (await web.post(body))[0] == 503
+
+        await eventually(refused, "there is no room for a second one")
+        assert set(web.heard.kinds) == {"webhook_crowded"}
+        assert await web.metric("remediator_webhooks_total", result="crowded") >= 1
+        assert (await web.post(GOOD))[0] == 200
+        rest.set()
+        assert (await first)[0] == 200
+        assert (await web.post(body))[0] == 200
 
 
 async def test_a_slow_body_that_arrives_in_time_is_stored(tmp_path: Path) -> None:
