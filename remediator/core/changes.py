@@ -149,15 +149,26 @@ class DecisionRow:
     facts: tuple[Fact, ...] = ()
 
 
+#: How much of a story is told, however many alerts joined its run.
+MOST_OF_STORY, MOST_EVENTS = 100, 1000
+
+
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A run as `show` and `explain` need it."""
+    """A run's story, as who drives it and who reads it need it; also one that thousands of alerts joined.
+
+    ``episodes`` and ``decisions`` are the first :data:`MOST_OF_STORY`; ``joined`` counts all episodes, and
+    ``firing`` says whether any of them is open. Of ``events`` the last :data:`MOST_EVENTS` are there, and of
+    those that each further alert brings (:data:`~remediator.core.events.OF_JOINING`) the first few.
+    """
 
     run: Run
     episodes: tuple[Episode, ...]
     decisions: tuple[DecisionRow, ...]
     attempts: tuple[Attempt, ...]
     events: tuple[Event, ...]
+    joined: int
+    firing: bool
     approvals: tuple[Approval, ...] = ()
 
 

@@ -72,6 +72,10 @@ class EventKind(StrEnum):
     CLOCK_JUMPED = "clock.jumped"
 
 
+#: What each alert that joins a run adds to its story.
+OF_JOINING = frozenset({EventKind.RUN_JOINED, EventKind.DECISION_MADE})
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One fact. ``data`` is JSON-able; ``id`` is 0 until the ledger has given it one."""

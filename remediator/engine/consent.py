@@ -87,7 +87,8 @@ class Consent:
 
     async def changed_fact(self, values: Mapping[str, object]) -> tuple[Reason, str] | None:
         """Why what was approved must not be done after all: a fact no longer holds, or can't be had."""
-        run, episodes = self._journal.run, self._journal.story.episodes
+        run = self._journal.run
+        episodes = await self._parts.store.episodes_of(run.id)
         facts = await self._facts.gather(self._rule.only_if, run.target, episodes, values)
         for fact in facts:
             await self._journal.note(EventKind.RUN_CHECKED, fact.line, {"check": fact.check})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +26,7 @@ from remediator.core.targets import Target, TargetError
 from remediator.core.templates import TemplateError, scope_of
 from remediator.engine.alarms import Alarms
 from remediator.engine.facts import Facts
+from remediator.engine.lookers import Lookers
 from remediator.engine.loops import Loop
 from remediator.engine.manual import conclude
 from remediator.engine.parts import EngineParts
@@ -74,28 +74,38 @@ class DispatcherLoop(Loop):
         self._parts = parts
         self._alarms = alarms
         self._facts = Facts(parts.store, parts.checks)
-        self._gate = asyncio.Semaphore(_AT_ONCE)
-        self._looking: set[EpisodeId] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.lookers = Lookers(_AT_ONCE)
 
     async def work(self) -> bool:
         works = await self.store.undecided(_BATCH, _CLAIM)
-        if not works:
-            return False
+        if works:
+            await self.take(works)
+        return len(works) == _BATCH
+
+    async def take(self, works: Sequence[EpisodeWork], *, put_off: bool = True) -> None:
+        """Decide what can be decided now, and begin to look where facts are needed.
+
+        Facts take time: those who wait for them hold up no other episode; without room they are ``put_off``.
+        """
         book = self._parts.rulebooks.active
         now = await self.store.now()
         quick: list[tuple[EpisodeWork, list[_Candidate]]] = []
+        late: list[EpisodeId] = []
         for work in works:
             try:
                 rules = _rules_for(work.episode, book)
-                if any(rule.only_if for rule in rules):
-                    self._look_first(work, rules, book, now)
-                else:
+                if not any(rule.only_if for rule in rules):
                     quick.append((work, await self._candidates(work, rules, book, now)))
+                elif put_off and (self.lookers.behind or not self.lookers.room):
+                    late.append(work.episode.id)
+                elif not self.lookers.looks_at(work.episode.id):
+                    self.lookers.start(work.episode.id, self._look_and_decide(work, rules, book, now))
             except Exception as error:  # noqa: BLE001 - one bad episode never stops the others
                 self._set_aside(work, error)
+        if late:
+            self.lookers.behind = True
+            await self.store.wait_for_facts(late)
         await self._decide_each(book, quick)
-        return len(works) == _BATCH
 
     async def _decide_each(self, book: Book, works: Sequence[tuple[EpisodeWork, list[_Candidate]]]) -> None:
         """Decide them together, or one by one if that fails: one bad episode never stops the others."""
@@ -118,29 +128,17 @@ class DispatcherLoop(Loop):
 
     async def close(self) -> None:
         """Stop looking; what was not decided is found again at the next start."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _look_first(self, work: EpisodeWork, rules: Sequence[Rule], book: Book, now: datetime) -> None:
-        """Facts take time: those who wait for them hold up no other episode."""
-        id_ = work.episode.id
-        if id_ not in self._looking:
-            self._looking.add(id_)
-            task = asyncio.create_task(self._look_and_decide(work, rules, book, now))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        await self.lookers.close()
 
     async def _look_and_decide(
         self, work: EpisodeWork, rules: Sequence[Rule], book: Book, now: datetime
     ) -> None:
         try:
             try:
-                async with self._gate:
-                    candidates = await self._candidates(work, rules, book, now)
+                candidates = await self._candidates(work, rules, book, now)
             finally:
                 # Before it is decided: a deferral may be handed out again before this task has ended.
-                self._looking.discard(work.episode.id)
+                self.lookers.looked(work.episode.id)
             await self._decide(book, [(work, candidates)])
         except StoreUnavailableError as error:
             self.metrics.store_failed()
@@ -214,6 +212,26 @@ class DispatcherLoop(Loop):
             self.metrics.decided(decided.decision.kind, decided.decision.reason)
             if decided.decision.kind is DecisionKind.SKIP:
                 await conclude(self.store, request.episode)
+
+
+class LateLoop(Loop):
+    """From episodes that were put off for want of room to decisions, as room comes, oldest first."""
+
+    name = "late"
+    topic = Topic.FACTS
+
+    def __init__(self, dispatcher: DispatcherLoop) -> None:
+        super().__init__(dispatcher.store, dispatcher.metrics)
+        self._dispatcher = dispatcher
+
+    async def work(self) -> bool:
+        lookers = self._dispatcher.lookers
+        room = await lookers.some_room()
+        works = await self.store.undecided(room, _CLAIM, for_facts=True)
+        lookers.behind = len(works) == room
+        if works:
+            await self._dispatcher.take(works, put_off=False)
+        return bool(works)
 
 
 def _values(episode: Episode) -> dict[str, object]:

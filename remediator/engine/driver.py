@@ -113,7 +113,7 @@ class Driver:
         run, now = self._run, await self._parts.store.now()
         if now >= run.deadline_at and not run.broken:
             await self._end_late()
-        elif not run.reached_intent and not any(episode.is_open for episode in self._episodes):
+        elif not run.reached_intent and not self._journal.story.firing:
             await self._cancel()
         elif run.broken:
             await self._fall_back_or_fail()

@@ -11,7 +11,7 @@ import structlog
 from remediator.core.notices import Lane
 from remediator.core.ports.channels import Notifier
 from remediator.engine.alarms import Alarms
-from remediator.engine.dispatcher import DispatcherLoop
+from remediator.engine.dispatcher import DispatcherLoop, LateLoop
 from remediator.engine.inquiries import InquiryLoop
 from remediator.engine.intake import IntakeLoop
 from remediator.engine.lifeline import Lifeline, LifelineLoop
@@ -35,12 +35,14 @@ class Engine:
         self, parts: EngineParts, notifiers: Mapping[str, Notifier], alarms: Alarms, lifeline: Lifeline
     ) -> None:
         self._runner = RunnerLoop(parts)
+        dispatcher = DispatcherLoop(parts, alarms)
         self._loops: tuple[Loop, ...] = (
             IntakeLoop(parts, alarms),
             InquiryLoop(parts, alarms),
             QuietLoop(parts),
             WatchdogLoop(parts, alarms),
-            DispatcherLoop(parts, alarms),
+            dispatcher,
+            LateLoop(dispatcher),
             self._runner,
             RecoveryLoop(parts),
             *(OutboxLoop(parts.store, parts.metrics, notifiers, alarms, lane) for lane in Lane),

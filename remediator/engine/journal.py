@@ -282,6 +282,8 @@ def story_of(row: RunRow, rule: Rule | None, audience: Audience) -> Story:
         events=row.events,
         answers=decided.decision.answers if decided else (),
         approvals=row.approvals,
+        joined=row.joined,
+        firing=row.firing,
     )
 
 

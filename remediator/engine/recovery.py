@@ -115,7 +115,8 @@ class RecoveryLoop(Loop):
         if rule is None or rule.verify is None:
             return None
         values = values_of(row.run, row.episodes)
-        facts = await self._facts.look_at_all(rule.verify.checks, row.run.target, row.episodes, values)
+        episodes = await self.store.episodes_of(row.run.id)
+        facts = await self._facts.look_at_all(rule.verify.checks, row.run.target, episodes, values)
         if not facts or not all(fact.holds for fact in facts):
             return None
         return await self._watched(row, rule.verify, values)

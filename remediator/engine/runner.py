@@ -132,7 +132,7 @@ class RunnerLoop(Loop):
 
     async def _asked_in_vain(self, journal: Journal) -> None:
         """Nothing is left to approve, or nobody answered in time."""
-        if not any(episode.is_open for episode in journal.story.episodes):
+        if not journal.story.firing:
             await journal.move(None, Move.CANCEL, reason=Reason.RESOLVED, detail="resolved by itself")
         elif await self._answers.let_lapse(journal.run.id) is not None:
             await journal.refresh()
@@ -206,7 +206,7 @@ class RunnerLoop(Loop):
         if await self.store.now() >= run.deadline_at:
             detail = f"{run.target} was held by {held.run} until the deadline"
             await journal.move(None, Move.EXPIRE, reason=Reason.LEASE, detail=detail)
-        elif not any(episode.is_open for episode in journal.story.episodes):
+        elif not journal.story.firing:
             await journal.move(None, Move.CANCEL, reason=Reason.RESOLVED, detail="resolved by itself")
 
     async def _end_without_rule(self, journal: Journal) -> None:

@@ -18,6 +18,8 @@ from remediator.core.paging import Audience, page_envelopes
 from remediator.core.reasons import Reason
 from remediator.core.runs import Attempt, Run, RunState
 
+#: The latest lines of a run's story that its message holds.
+_MOST_LINES = 100
 _TONES = {
     RunState.SUCCEEDED: Tone.GOOD,
     RunState.FAILED: Tone.BAD,
@@ -74,7 +76,10 @@ _STORY: dict[EventKind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A run with what led to it and what came of it so far."""
+    """A run with what led to it and what came of it so far.
+
+    ``episodes`` are the first of those that ``joined`` it; ``firing`` says whether any of all is open.
+    """
 
     run: Run
     summary: str
@@ -84,6 +89,8 @@ class Story:
     attempts: tuple[Attempt, ...] = ()
     events: tuple[Event, ...] = ()
     plan: str = ""
+    joined: int = 1
+    firing: bool = True
     answers: tuple[GuardAnswer, ...] = ()
     approvals: tuple[Approval, ...] = ()
 
@@ -115,7 +122,7 @@ def _run_notice(story: Story) -> Notice:
         severity=run.severity,
         summary=_summary(story),
         fields=tuple(_fields(story)),
-        lines=tuple(_lines(story)),
+        lines=tuple(_lines(story))[-_MOST_LINES:],
         diff=_diff(story),
         commands=_commands(run),
         run=run.id,
@@ -176,7 +183,7 @@ def situation(story: Story) -> Iterable[tuple[str, str]]:
     yield "Target", str(run.target)
     if story.episodes:
         first = story.episodes[0]
-        more = f" and {len(story.episodes) - 1} more" if len(story.episodes) > 1 else ""
+        more = f" and {story.joined - 1} more" if story.joined > 1 else ""
         yield "Alert", f"{first.alertname or 'without a name'}{more}"
         text = first.annotations.get("summary") or first.annotations.get("description")
         if text:

@@ -210,8 +210,12 @@ class AskingView(_View, frozen=True):
 
 
 class RunStory(RunView, frozen=True):
-    """A run with everything that led to it and came of it."""
+    """A run with what led to it and came of it.
 
+    `joined` counts the episodes that belong to it; of these and of the decisions the first 100 are here.
+    """
+
+    joined: int
     episodes: list[EpisodeView]
     decisions: list[DecisionView]
     attempts: list[AttemptView]

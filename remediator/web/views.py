@@ -29,6 +29,7 @@ def story(row: RunRow) -> models.RunStory:
     """A run with all that belongs to it."""
     return models.RunStory(
         **_run_fields(row.run),
+        joined=row.joined,
         episodes=[episode(each) for each in row.episodes],
         decisions=[decision(each) for each in row.decisions],
         attempts=[attempt(each) for each in row.attempts],

@@ -18,10 +18,12 @@ from remediator.core.ports.store import Store
 from remediator.core.reasons import Reason
 from remediator.core.rules import Expect, Mode
 from remediator.core.runs import RunState
+from tests.store.backends import Backend
 from tests.store.clock import FakeClock
 from tests.store.values import (
     CART,
     CLAIM,
+    NO_CLAIM,
     NODE,
     a_request,
     advanced,
@@ -90,6 +92,31 @@ async def test_an_episode_with_one_deferral_waits_for_it_and_tells_which_rules_a
     clock.advance(2)
     (work,) = await store.undecided(9, CLAIM)
     assert work.decided == {"a"}
+
+
+async def test_an_episode_that_waits_for_facts_is_handed_out_to_who_asks_for_such_alone(
+    backend: Backend, clock: FakeClock
+) -> None:
+    store = backend.make()
+    await store.open()
+    await take(store, *(an_alert(f"f{n}") for n in range(4)))
+    first, second, *_ = await store.undecided(3, CLAIM)
+    behind = await store.backlog()
+    await store.wait_for_facts([second.episode.id, first.episode.id])
+    assert await store.backlog() == behind, "it is due as before"
+    assert await store.undecided(9, CLAIM, for_facts=True) == [first, second]
+    assert await store.undecided(9, CLAIM, for_facts=True) == []
+    clock.advance(CLAIM.total_seconds())
+    assert [work.episode.fingerprint for work in await store.undecided(9, NO_CLAIM)] == ["f2", "f3"]
+    await store.close()
+    store = backend.make()
+    await store.open()
+    assert await store.undecided(9, NO_CLAIM, for_facts=True) == [first, second], "also after a restart"
+    await store.decide([a_request(second.episode)], lambda _r, _v: Decided(deferring(clock.wall())))
+    await store.decide([a_request(first.episode)], skipping)
+    assert await store.undecided(9, NO_CLAIM, for_facts=True) == []
+    assert [work.episode.fingerprint for work in await store.undecided(9, NO_CLAIM)] == ["f1", "f2", "f3"]
+    await store.close()
 
 
 async def test_a_decision_is_kept_with_its_facts_and_answers(store: Store, clock: FakeClock) -> None:

@@ -8,13 +8,15 @@ from datetime import timedelta
 
 import pytest
 
-from remediator.core.changes import Backlog, Decided, RunFilter
+from remediator.core.changes import MOST_OF_STORY, Backlog, Decided, RunFilter
+from remediator.core.decide import Decision, DecisionKind
 from remediator.core.events import Event, EventKind
 from remediator.core.ids import RulebookHash, RunId
 from remediator.core.inquiries import LeftOut
 from remediator.core.notices import Lane
 from remediator.core.ports.channels import RuleFiles
 from remediator.core.ports.store import Store, StoreUnavailableError, Topic
+from remediator.core.reasons import Reason
 from remediator.core.runs import RunState
 from tests.store.backends import Backend
 from tests.store.clock import FakeClock
@@ -95,6 +97,31 @@ async def test_a_story_has_the_episodes_and_the_decisions_that_led_to_it(store: 
     assert [episode.id for episode in row.episodes] == [run.episode]
     assert [decision.episode for decision in row.decisions] == [run.episode]
     assert (row.attempts, row.events) == ((), ())
+
+
+async def test_a_run_that_very_many_joined_is_told_in_part_and_counted_whole(
+    store: Store, clock: FakeClock
+) -> None:
+    run = await begin(store)
+    await take(store, *(an_alert(f"f{n}") for n in range(MOST_OF_STORY + 50)))
+    joins = [a_request(episode) for episode in await due(store)]
+    joined = Event(EventKind.RUN_JOINED, clock.wall(), run=run.id)
+    answer = Decided(Decision(DecisionKind.JOIN, Reason.JOINED, run=run.id), events=(joined,))
+    await store.decide(joins, lambda _r, _v: answer)
+    await store.record([Event(EventKind.RUN_WAITING, clock.wall(), run=run.id)])
+    (row,) = await store.run_row("r-1")
+    assert (row.joined, row.firing) == (MOST_OF_STORY + 51, True)
+    assert len(row.episodes) == len(row.decisions) == MOST_OF_STORY
+    assert row.episodes[0].id == row.decisions[0].episode == run.episode
+    assert [event.kind for event in row.events] == [EventKind.RUN_JOINED] * MOST_OF_STORY + [
+        EventKind.RUN_WAITING
+    ]
+    assert len(await store.episodes_of(run.id)) == MOST_OF_STORY + 51
+    await take(store, *(an_alert(episode.fingerprint, firing=False) for episode in row.episodes))
+    assert (await store.run_row("r-1"))[0].firing
+    everything = await store.episodes_of(run.id)
+    await take(store, *(an_alert(episode.fingerprint, firing=False) for episode in everything))
+    assert not (await store.run_row("r-1"))[0].firing
 
 
 async def test_decisions_are_newest_first_and_page(store: Store) -> None:
@@ -221,6 +248,10 @@ async def _rulebook(store: Store) -> None:
     await store.propose_rulebook(RuleFiles({}, RulebookHash("1" * 64)), None, forced=True)
 
 
+async def _facts(store: Store) -> None:
+    await store.wait_for_facts([(await an_episode(store, "late")).id])
+
+
 WORK: dict[Topic, Callable[[Store], Awaitable[None]]] = {
     Topic.WEBHOOKS: _webhook,
     Topic.INQUIRIES: _inquiry,
@@ -229,6 +260,7 @@ WORK: dict[Topic, Callable[[Store], Awaitable[None]]] = {
     Topic.RUNS: _run,
     Topic.OUTBOX: _envelope,
     Topic.EVENTS: _event,
+    Topic.FACTS: _facts,
 }
 
 

@@ -73,6 +73,7 @@ class Topic(StrEnum):
     INQUIRIES = "inquiries"
     WATCHDOGS = "watchdogs"
     EPISODES = "episodes"
+    FACTS = "facts"
     RUNS = "runs"
     OUTBOX = "outbox"
     EVENTS = "events"
@@ -156,8 +157,18 @@ class Inbox(Protocol):
         """
         ...
 
-    async def undecided(self, limit: int, claim: timedelta) -> list[EpisodeWork]:
-        """Episodes to be decided: new ones, and deferred ones whose ``not_before`` has come, oldest first."""
+    async def undecided(self, limit: int, claim: timedelta, *, for_facts: bool = False) -> list[EpisodeWork]:
+        """Episodes to be decided: new ones, and deferred ones whose ``not_before`` has come, oldest first.
+
+        Those that were put off by :meth:`wait_for_facts` are handed out by ``for_facts`` alone.
+        """
+        ...
+
+    async def wait_for_facts(self, episodes: Sequence[EpisodeId]) -> None:
+        """Put off episodes that were handed out, until there is room to gather the facts of each.
+
+        They are due as before, and may be handed out again at once to whoever asks for such.
+        """
         ...
 
     async def decide(self, requests: Sequence[DecisionRequest], judge: Judge) -> list[Decided]:

@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 from remediator.core.alerts import AlertKey
-from remediator.core.changes import Decided, DecisionRequest, DecisionRow, EpisodeWork
+from remediator.core.changes import MOST_OF_STORY, Decided, DecisionRequest, DecisionRow, EpisodeWork
 from remediator.core.episodes import Episode
 from remediator.core.ids import EpisodeId, RunId
-from remediator.core.ports.store import Judge
+from remediator.core.ports.store import Judge, Topic
 from remediator.store.common.codecs import Row, micros
 from remediator.store.common.decisions import (
     COLUMNS,
@@ -28,12 +28,19 @@ from remediator.store.postgres.outbox import post
 from remediator.store.postgres.runs import insert_runs, join_runs
 from remediator.store.postgres.transaction import Transaction, places
 
-_CLAIM_DUE = (
-    "WITH due AS (SELECT id FROM episodes WHERE due_at IS NOT NULL AND due_at <= $1"
+#: Due episodes of a lane, oldest first; each lane has an index of its own.
+_CLAIM_DUE = {
+    for_facts: "WITH due AS (SELECT id FROM episodes WHERE due_at IS NOT NULL AND due_at <= $1"
+    f" AND for_facts IS {'NOT ' if for_facts else ''}NULL"
     " AND (claimed_until IS NULL OR claimed_until <= $1) ORDER BY id LIMIT $2"
     " FOR NO KEY UPDATE SKIP LOCKED),"
     " claimed AS (UPDATE episodes e SET claimed_until = $3, claimed_by = $4 FROM due WHERE e.id = due.id"
     f" RETURNING {EPISODE_COLUMNS}) SELECT * FROM claimed ORDER BY id"
+    for for_facts in (False, True)
+}
+_PUT_OFF = (
+    "UPDATE episodes SET for_facts = true, claimed_until = NULL, claimed_by = NULL"
+    " WHERE id = ANY($1::bigint[])"
 )
 _FINAL = "SELECT episode, rule FROM decisions WHERE final AND episode = ANY($1::bigint[])"
 # Kept from alerts that come in meanwhile: an episode closes before it is judged, or after it was decided.
@@ -44,7 +51,7 @@ _AS_NOW = (
 _INSERT = f"INSERT INTO decisions ({INSERTED}) VALUES ({places(11)})"
 _INSERT_FACT = f"INSERT INTO facts ({FACTS_INSERTED}) VALUES ({places(5)})"
 _DUE_AGAIN = (
-    "UPDATE episodes e SET due_at = d.due_at, claimed_until = NULL, claimed_by = NULL"
+    "UPDATE episodes e SET due_at = d.due_at, for_facts = NULL, claimed_until = NULL, claimed_by = NULL"
     " FROM unnest($1::bigint[], $2::bigint[]) AS d (id, due_at) WHERE e.id = d.id"
 )
 _ON = (
@@ -54,12 +61,21 @@ _ON = (
 _FACTS = "SELECT decision, fact FROM facts WHERE decision = ANY($1::bigint[]) ORDER BY decision, position"
 
 
-async def undecided(transaction: Transaction, limit: int, claim: timedelta) -> list[EpisodeWork]:
+async def undecided(
+    transaction: Transaction, limit: int, claim: timedelta, *, for_facts: bool
+) -> list[EpisodeWork]:
     until = micros(transaction.now + claim)
-    rows = await transaction.rows(_CLAIM_DUE, transaction.micros, limit, until, transaction.claimer)
+    rows = await transaction.rows(
+        _CLAIM_DUE[for_facts], transaction.micros, limit, until, transaction.claimer
+    )
     episodes = [episode_from(row) for row in rows]
     decided = await _final_decisions(transaction, [episode.id for episode in episodes])
     return [EpisodeWork(episode, frozenset(decided.get(episode.id, ()))) for episode in episodes]
+
+
+async def wait_for_facts(transaction: Transaction, episodes: Collection[EpisodeId]) -> None:
+    await transaction.run(_PUT_OFF, list(episodes))
+    transaction.topics.add(Topic.FACTS)
 
 
 async def _final_decisions(transaction: Transaction, ids: Collection[EpisodeId]) -> dict[EpisodeId, set[str]]:
@@ -121,7 +137,9 @@ async def decisions_on(transaction: Transaction, key: AlertKey) -> list[Decision
 
 
 async def decisions_of_run(transaction: Transaction, run: RunId) -> tuple[DecisionRow, ...]:
-    rows = await transaction.rows(f"SELECT {COLUMNS} FROM decisions WHERE run = $1 ORDER BY id", run)
+    rows = await transaction.rows(
+        f"SELECT {COLUMNS} FROM decisions WHERE run = $1 ORDER BY id LIMIT $2", run, MOST_OF_STORY
+    )
     return tuple(await _with_facts(transaction, rows))
 
 

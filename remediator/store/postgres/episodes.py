@@ -30,7 +30,11 @@ _LATEST = (
 )
 _OF_RUN = (
     f"SELECT {COLUMNS} FROM run_episodes j JOIN episodes e ON e.id = j.episode"
-    " WHERE j.run = $1 ORDER BY j.joined_at, e.id"
+    " WHERE j.run = $1 ORDER BY j.joined_at, e.id LIMIT $2"
+)
+_COUNTS_OF_RUN = (
+    "SELECT count(*), count(e.closed) FROM run_episodes j JOIN episodes e ON e.id = j.episode"
+    " WHERE j.run = $1"
 )
 
 
@@ -47,18 +51,22 @@ async def episodes_by_id(transaction: Transaction, ids: list[EpisodeId]) -> dict
     return {episode.id: episode for episode in found}
 
 
-async def episodes_of_run(transaction: Transaction, run: RunId) -> tuple[Episode, ...]:
-    return tuple([episode_from(row) for row in await transaction.rows(_OF_RUN, run)])
+async def episodes_of_run(
+    transaction: Transaction, run: RunId, limit: int | None = None
+) -> tuple[Episode, ...]:
+    return tuple([episode_from(row) for row in await transaction.rows(_OF_RUN, run, limit)])
+
+
+async def counts_of_run(transaction: Transaction, run: RunId) -> tuple[int, int]:
+    """How many episodes the run has, and how many of them are open."""
+    ((episodes, closed),) = await transaction.rows(_COUNTS_OF_RUN, run)
+    return episodes, episodes - closed
 
 
 async def still_fires(transaction: Transaction, run: RunId) -> bool:
     """Whether an episode of the run is open; a run that has none yet is being asked about one that is."""
-    ((episodes, closed),) = await transaction.rows(
-        "SELECT count(*), count(e.closed) FROM run_episodes j JOIN episodes e ON e.id = j.episode"
-        " WHERE j.run = $1",
-        run,
-    )
-    return bool(episodes > closed or not episodes)
+    episodes, still_open = await counts_of_run(transaction, run)
+    return bool(still_open or not episodes)
 
 
 async def next_episode_id(transaction: Transaction) -> int:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from remediator.core.events import Event
 from remediator.core.ids import RunId
-from remediator.store.common.events import COLUMNS, event_from
+from remediator.store.common.events import COLUMNS, event_from, of_run
 from remediator.store.postgres.transaction import Transaction
+
+_OF_RUN = of_run("$1")
 
 
 async def events_after(transaction: Transaction, after: int, limit: int) -> list[Event]:
@@ -16,5 +18,4 @@ async def events_after(transaction: Transaction, after: int, limit: int) -> list
 
 
 async def events_of_run(transaction: Transaction, run: RunId) -> tuple[Event, ...]:
-    found = await transaction.rows(f"SELECT {COLUMNS} FROM events WHERE run = $1 ORDER BY id", run)
-    return tuple([event_from(row) for row in found])
+    return tuple([event_from(row) for row in await transaction.rows(_OF_RUN, run)])

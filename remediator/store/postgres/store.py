@@ -191,8 +191,12 @@ class PostgresStore:
     async def review(self, looks: Sequence[Look], review: Review) -> Mapping[Sighting, int]:
         return await self._db.write(partial(quiet.review, looks=looks, fold=review), Lock.FOLD)
 
-    async def undecided(self, limit: int, claim: timedelta) -> list[EpisodeWork]:
-        return await self._db.write(partial(decisions.undecided, limit=limit, claim=claim))
+    async def undecided(self, limit: int, claim: timedelta, *, for_facts: bool = False) -> list[EpisodeWork]:
+        work = partial(decisions.undecided, limit=limit, claim=claim, for_facts=for_facts)
+        return await self._db.write(work)
+
+    async def wait_for_facts(self, episodes: Sequence[EpisodeId]) -> None:
+        await self._db.write(partial(decisions.wait_for_facts, episodes=episodes))
 
     async def decide(self, requests: Sequence[DecisionRequest], judge: Judge) -> list[Decided]:
         return await self._db.write(partial(decisions.decide, requests=requests, judge=judge), Lock.GUARDS)

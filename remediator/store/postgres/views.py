@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from remediator.core.changes import Backlog, RunFilter, RunRow
+from remediator.core.changes import MOST_OF_STORY, Backlog, RunFilter, RunRow
 from remediator.core.notices import Lane
 from remediator.core.runs import Run, RunState
 from remediator.store.common.codecs import maybe_micros, maybe_moment
 from remediator.store.common.runs import COLUMNS, run_from
 from remediator.store.postgres.approvals import approvals_of
 from remediator.store.postgres.decisions import decisions_of_run
-from remediator.store.postgres.episodes import episodes_of_run
+from remediator.store.postgres.episodes import counts_of_run, episodes_of_run
 from remediator.store.postgres.events import events_of_run
 from remediator.store.postgres.runs import attempts_of
 from remediator.store.postgres.transaction import Transaction
@@ -51,9 +51,12 @@ async def run_rows(transaction: Transaction, prefix: str) -> list[RunRow]:
 
 
 async def story_of(transaction: Transaction, run: Run) -> RunRow:
+    joined, still_open = await counts_of_run(transaction, run.id)
     return RunRow(
         run=run,
-        episodes=await episodes_of_run(transaction, run.id),
+        joined=joined,
+        firing=bool(still_open),
+        episodes=await episodes_of_run(transaction, run.id, MOST_OF_STORY),
         decisions=await decisions_of_run(transaction, run.id),
         attempts=await attempts_of(transaction, run.id),
         events=await events_of_run(transaction, run.id),

@@ -7,10 +7,10 @@ from datetime import timedelta
 from itertools import islice
 
 from remediator.core.alerts import AlertKey
-from remediator.core.changes import Decided, DecisionRequest, DecisionRow, EpisodeWork
+from remediator.core.changes import MOST_OF_STORY, Decided, DecisionRequest, DecisionRow, EpisodeWork
 from remediator.core.episodes import Episode
 from remediator.core.ids import EpisodeId, RunId
-from remediator.core.ports.store import Judge
+from remediator.core.ports.store import Judge, Topic
 from remediator.store.common.codecs import Row, as_json
 from remediator.store.common.decisions import (
     COLUMNS,
@@ -30,7 +30,12 @@ from remediator.store.sqlite.outbox import post
 from remediator.store.sqlite.runs import insert_runs, join_runs
 from remediator.store.sqlite.transaction import Transaction
 
-_DUE = f"SELECT {EPISODE_COLUMNS} FROM episodes e WHERE e.due_at IS NOT NULL AND e.due_at <= ? ORDER BY e.id"
+#: Due episodes of a lane, oldest first; each lane has an index of its own.
+_DUE = {
+    for_facts: f"SELECT {EPISODE_COLUMNS} FROM episodes e WHERE e.due_at IS NOT NULL AND e.due_at <= ?"
+    f" AND e.for_facts IS {'NOT ' if for_facts else ''}NULL ORDER BY e.id"
+    for for_facts in (False, True)
+}
 _FINAL = "SELECT episode, rule FROM decisions WHERE final = 1 AND episode IN (SELECT value FROM json_each(?))"
 _AS_NOW = (
     "SELECT id, starts_at, last_seen, closed, repeats FROM episodes"
@@ -44,15 +49,26 @@ _INSERT = f"INSERT INTO decisions ({INSERTED}) VALUES ({', '.join('?' * 11)})"
 _INSERT_FACT = f"INSERT INTO facts ({FACTS_INSERTED}) VALUES (?, ?, ?, ?, ?)"
 
 
-def undecided(transaction: Transaction, limit: int, claim: timedelta) -> list[EpisodeWork]:
+def undecided(
+    transaction: Transaction, limit: int, claim: timedelta, *, for_facts: bool
+) -> list[EpisodeWork]:
     now, claims = transaction.now, transaction.episode_claims
     claims.expire(now)
-    rows = (row for row in transaction.sql.execute(_DUE, (transaction.micros,)) if not claims.holds(row[0]))
+    due = transaction.sql.execute(_DUE[for_facts], (transaction.micros,))
+    rows = (row for row in due if not claims.holds(row[0]))
     episodes = [episode_from(row) for row in islice(rows, limit)]
     ids = [episode.id for episode in episodes]
     decided = _final_decisions(transaction, ids)
     claims.take(list(ids), now + claim)
     return [EpisodeWork(episode, frozenset(decided.get(episode.id, ()))) for episode in episodes]
+
+
+def wait_for_facts(transaction: Transaction, episodes: Collection[EpisodeId]) -> None:
+    waiting = [(episode,) for episode in episodes]
+    transaction.sql.executemany("UPDATE episodes SET for_facts = 1 WHERE id = ?", waiting)
+    for episode in episodes:
+        transaction.episode_claims.drop(episode)
+    transaction.topics.add(Topic.FACTS)
 
 
 def _final_decisions(transaction: Transaction, ids: Iterable[EpisodeId]) -> dict[EpisodeId, set[str]]:
@@ -83,7 +99,7 @@ def _write(transaction: Transaction, judging: Judging) -> None:
     sql.executemany(_INSERT_FACT, judging.facts)
     join_runs(transaction, judging.joins)
     due = [(due_at, episode) for episode, due_at in judging.due.items()]
-    sql.executemany("UPDATE episodes SET due_at = ? WHERE id = ?", due)
+    sql.executemany("UPDATE episodes SET due_at = ?, for_facts = NULL WHERE id = ?", due)
     append_events(transaction, judging.events)
     post(transaction, judging.envelopes)
     for episode in judging.due:
@@ -114,7 +130,7 @@ def decisions_on(transaction: Transaction, key: AlertKey) -> list[DecisionRow]:
 
 def decisions_of_run(transaction: Transaction, run: RunId) -> tuple[DecisionRow, ...]:
     rows = transaction.sql.execute(
-        f"SELECT {COLUMNS} FROM decisions WHERE run = ? ORDER BY id", (run,)
+        f"SELECT {COLUMNS} FROM decisions WHERE run = ? ORDER BY id LIMIT ?", (run, MOST_OF_STORY)
     ).fetchall()
     return tuple(_with_facts(transaction, rows))
 

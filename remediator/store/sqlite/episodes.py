@@ -31,8 +31,12 @@ _LATEST = (
 )
 _OF_RUN = (
     f"SELECT {COLUMNS} FROM run_episodes j JOIN episodes e ON e.id = j.episode"
-    " WHERE j.run = ? ORDER BY j.joined_at, e.id"
+    " WHERE j.run = ? ORDER BY j.joined_at, e.id LIMIT ?"
 )
+_COUNTS_OF_RUN = (
+    "SELECT count(*), count(e.closed) FROM run_episodes j JOIN episodes e ON e.id = j.episode WHERE j.run = ?"
+)
+_ALL = -1
 
 
 def latest_episodes(transaction: Transaction, keys: Iterable[AlertKey]) -> dict[AlertKey, Episode]:
@@ -50,18 +54,20 @@ def episodes_by_id(transaction: Transaction, ids: Iterable[EpisodeId]) -> Mappin
     return {episode.id: episode for episode in found}
 
 
-def episodes_of_run(transaction: Transaction, run: RunId) -> tuple[Episode, ...]:
-    return tuple(episode_from(row) for row in transaction.sql.execute(_OF_RUN, (run,)))
+def episodes_of_run(transaction: Transaction, run: RunId, limit: int = _ALL) -> tuple[Episode, ...]:
+    return tuple(episode_from(row) for row in transaction.sql.execute(_OF_RUN, (run, limit)))
+
+
+def counts_of_run(transaction: Transaction, run: RunId) -> tuple[int, int]:
+    """How many episodes the run has, and how many of them are open."""
+    episodes, closed = transaction.sql.execute(_COUNTS_OF_RUN, (run,)).fetchone()
+    return episodes, episodes - closed
 
 
 def still_fires(transaction: Transaction, run: RunId) -> bool:
     """Whether an episode of the run is open; a run that has none yet is being asked about one that is."""
-    counts = transaction.sql.execute(
-        "SELECT count(*), count(e.closed) FROM run_episodes j JOIN episodes e ON e.id = j.episode"
-        " WHERE j.run = ?",
-        (run,),
-    ).fetchone()
-    return bool(counts[0] > counts[1] or not counts[0])
+    episodes, still_open = counts_of_run(transaction, run)
+    return bool(still_open or not episodes)
 
 
 def next_episode_id(transaction: Transaction) -> int:

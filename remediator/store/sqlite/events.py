@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from remediator.core.events import Event
 from remediator.core.ids import RunId
 from remediator.core.ports.store import Topic
-from remediator.store.common.events import COLUMNS, INSERTED, event_from, event_row
+from remediator.store.common.events import COLUMNS, INSERTED, event_from, event_row, of_run
 from remediator.store.sqlite.transaction import Transaction
 
+_OF_RUN = of_run("?1")
 _APPEND = f"INSERT INTO events ({INSERTED}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -28,5 +29,4 @@ def events_after(transaction: Transaction, after: int, limit: int) -> list[Event
 
 
 def events_of_run(transaction: Transaction, run: RunId) -> tuple[Event, ...]:
-    found = transaction.sql.execute(f"SELECT {COLUMNS} FROM events WHERE run = ? ORDER BY id", (run,))
-    return tuple(event_from(row) for row in found)
+    return tuple(event_from(row) for row in transaction.sql.execute(_OF_RUN, (run,)))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from remediator.core.changes import Backlog, RunFilter, RunRow
+from remediator.core.changes import MOST_OF_STORY, Backlog, RunFilter, RunRow
 from remediator.core.notices import Lane
 from remediator.core.runs import Run, RunState
 from remediator.store.common.codecs import maybe_moment, micros
 from remediator.store.common.runs import COLUMNS, run_from
 from remediator.store.sqlite.approvals import approvals_of
 from remediator.store.sqlite.decisions import decisions_of_run
-from remediator.store.sqlite.episodes import episodes_of_run
+from remediator.store.sqlite.episodes import counts_of_run, episodes_of_run
 from remediator.store.sqlite.events import events_of_run
 from remediator.store.sqlite.runs import attempts_of
 from remediator.store.sqlite.transaction import Transaction
@@ -61,9 +61,12 @@ def run_rows(transaction: Transaction, prefix: str) -> list[RunRow]:
 
 
 def story_of(transaction: Transaction, run: Run) -> RunRow:
+    joined, still_open = counts_of_run(transaction, run.id)
     return RunRow(
         run=run,
-        episodes=episodes_of_run(transaction, run.id),
+        joined=joined,
+        firing=bool(still_open),
+        episodes=episodes_of_run(transaction, run.id, MOST_OF_STORY),
         decisions=decisions_of_run(transaction, run.id),
         attempts=attempts_of(transaction, run.id),
         events=events_of_run(transaction, run.id),

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from remediator.actions.specs import CHECKS
 from remediator.core.changes import Decided, DecisionRequest
+from remediator.core.checks import CheckAnswer, CheckContext, Said
 from remediator.core.ports.store import Judge, StoreError, StoreUnavailableError
 from remediator.engine import dispatcher as engine_dispatcher
-from remediator.engine.dispatcher import DispatcherLoop
+from remediator.engine.dispatcher import DispatcherLoop, LateLoop
 from remediator.engine.intake import IntakeLoop
 from remediator.store.sqlite import SqliteStore
 from tests.support.processes import eventually
@@ -118,3 +121,55 @@ async def test_a_ledger_that_is_gone_is_no_episodes_fault(tmp_path: Path) -> Non
         with pytest.raises(StoreUnavailableError):
             await loop.work()
         assert await parts.alarmed() == {}
+
+
+class _Slow:
+    """A check that answers once it is let; counts who waits for it at the same time."""
+
+    spec = CHECKS["kubernetes.gitops_managed"]
+
+    def __init__(self) -> None:
+        self.let = asyncio.Event()
+        self.waiting = self.most = self.asked = 0
+
+    async def look(self, _context: CheckContext) -> CheckAnswer:
+        self.waiting, self.asked = self.waiting + 1, self.asked + 1
+        self.most = max(self.most, self.waiting)
+        await self.let.wait()
+        self.waiting -= 1
+        return CheckAnswer(Said.YES, "after a while")
+
+
+async def test_facts_that_nobody_answers_fill_no_memory_and_hold_up_none_that_need_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many are looked at as there is room for; the others wait in the ledger, not in tasks."""
+    monkeypatch.setattr(engine_dispatcher, "_AT_ONCE", 4)
+    monkeypatch.setattr(engine_dispatcher, "_BATCH", 25)
+    looking = page_only("look", only_if=[{"check": _Slow.spec.name}], when={"matchers": ['look="yes"']})
+    text = rules(looking, page_only("quick", when={"matchers": ['look=""']}))
+    async with engine_parts(tmp_path, text=text) as parts:
+        slow = _Slow()
+        dispatcher = DispatcherLoop(replace(parts.engine, checks={_Slow.spec.name: slow}), parts.alarms)
+        where = {"namespace": "shop", "job": "cart"}
+        alerts = [firing(f"A{n}", labels={**where, "look": "yes" if n % 2 else ""}) for n in range(200)]
+        await parts.send(*alerts)
+        assert await IntakeLoop(parts.engine, parts.alarms).work()
+        loops = [asyncio.create_task(loop.run()) for loop in (dispatcher, LateLoop(dispatcher))]
+
+        async def decided(rule: str, count: int) -> bool:
+            found = [row for row in await parts.store.decisions(1000) if row.rule == rule]
+            assert len(found) == count, len(found)
+            return True
+
+        await eventually(lambda: decided("quick", 100), "those that need no facts are decided")
+        await eventually(lambda: slow.waiting == 4, "as many are looked at as there is room for")
+        facts = [task for task in asyncio.all_tasks() if task.get_name().startswith("facts")]
+        assert len(facts) == 4
+        slow.let.set()
+        await eventually(lambda: decided("look", 100), "the others are decided too")
+        assert (slow.most, slow.asked) == (4, 100)
+        assert (await parts.store.backlog()).episodes == 0
+        for loop in loops:
+            loop.cancel()
+        await dispatcher.close()
