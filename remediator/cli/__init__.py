@@ -23,6 +23,7 @@ _COMMANDS = {
     "pause": "control",
     "resume": "control",
     "clear": "control",
+    "ack": "control",
     "reload": "control",
     "status": "control",
 }

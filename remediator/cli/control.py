@@ -34,6 +34,8 @@ def status(*, as_json: bool) -> None:
         print_(f"[yellow]paused[/] {escape(_pause_line(pause_))}")
     for held in found["quarantines"]:
         print_(f"[red]quarantined[/] {escape(_quarantine_line(held))}")
+    for page in found["pages"]:
+        print_(f"[red]page {page['id']}[/] {escape(_page_line(page))}")
     for asking in found["asking"]:
         print_(f"[yellow]waits for approval[/] {escape(_asking_line(asking))}")
 
@@ -125,6 +127,19 @@ def clear(*, target: str, why: str) -> None:
 
 
 @click.command()
+@click.argument("page", metavar="RUN|PAGE")
+@click.option("--why", default="", help="What whoever reads it later should know.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def ack(*, page: str, why: str, as_json: bool) -> None:
+    """Take a page on, by its run or its number (`status` lists them): nobody else is called for it."""
+    taken = ask("POST", "/ack", {"page": page, "why": why})
+    if as_json:
+        print_json(taken)
+    else:
+        click.echo(f"acknowledged by {taken['acknowledged_by']}: {taken['title']}")
+
+
+@click.command()
 def reload() -> None:
     """Put the rule files as they are now in force; files with errors change nothing."""
     made = ask("POST", "/rulebook/reload", {})
@@ -154,6 +169,11 @@ def _asking_line(asking: dict[str, Any]) -> str:
         f"{asking['run']} {asking['rule']} on {asking['target']}: {asking['summary']};"
         f" {asked} may approve until {asking['until']}, else {asking['otherwise']}"
     )
+
+
+def _page_line(page: dict[str, Any]) -> str:
+    taken = f"acknowledged by {page['acknowledged_by']}" if page["acknowledged"] else "not acknowledged"
+    return f"{page['run'] or page['rule']} since {page['opened']}, {taken}: {page['title']}"
 
 
 def _quarantine_line(held: dict[str, Any]) -> str:

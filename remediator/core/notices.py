@@ -65,7 +65,7 @@ class Notice:
     answers to what it asks.
     ``final`` says that no later notice will update this one. ``count`` is how many like things it tells of:
     0 for the state of one thing, of which only the newest counts. ``evidence`` are named lists of lines for
-    channels that have the room.
+    channels that have the room; ``mentions`` the Slack ids of those whom a page is for, else for all here.
     """
 
     kind: NoticeKind
@@ -82,6 +82,7 @@ class Notice:
     page: bool = False
     count: int = 1
     evidence: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    mentions: tuple[str, ...] = ()
     choices: tuple[Choice, ...] = ()
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from remediator.core.contacts import Contact
+from remediator.core.durations import format_duration
 from remediator.core.events import Event, EventKind
 from remediator.core.ids import PageId, RunId
 from remediator.core.notices import Call, Envelope, Lane, Notice, NoticeKind, Signal, Tone
@@ -14,6 +15,8 @@ from remediator.core.notices import Call, Envelope, Lane, Notice, NoticeKind, Si
 PAGER = "pagerduty"
 #: Within a thread the newest word about a page is the only one that counts.
 KEY = "page"
+#: How often a chain is walked before it is given up.
+ROUNDS = 3
 #: Of a run's timeline, what a page shows where there is little room.
 _BRIEF = 5
 
@@ -87,11 +90,26 @@ def page_envelopes(notice: Notice, thread: str, call: Call, audience: Audience) 
     """
     called = replace(call, reports=audience.reports, chain=audience.chain)
     told = replace(notice, page=True, final=True)
-    return tuple(_page(told, thread, called, audience, channel) for channel in audience.pages)
+    channels = audience.pages
+    if audience.chain:
+        first = audience.chain[0]
+        told = replace(told, fields=(*told.fields, ("Calls", first.line)), mentions=_mentions(first))
+        channels = (*channels, *_own_channels(first, audience))
+    return tuple(_page(told, thread, called, audience, channel) for channel in dict.fromkeys(channels))
+
+
+def _own_channels(contact: Contact, audience: Audience) -> tuple[str, ...]:
+    """Where the first contact is called beside the page itself: their own pager, and Slack by their id."""
+    own = (f"{PAGER}:{contact.pagerduty}",) if contact.pagerduty else ()
+    return (*own, *(audience.reports if contact.slack else ()))
+
+
+def _mentions(contact: Contact) -> tuple[str, ...]:
+    return (contact.slack,) if contact.slack else ()
 
 
 def _page(notice: Notice, thread: str, call: Call, audience: Audience, channel: str) -> Envelope:
-    pager = channel == PAGER
+    pager = is_pager(channel)
     return Envelope(
         channel,
         thread,
@@ -130,6 +148,68 @@ def why_over(page: Page, view: PageView) -> str | None:
     if call.held:
         return None if view.quarantined else f"the quarantine of {call.target} was lifted"
     return None if view.firing else "every alert of it has resolved"
+
+
+def call_next(page: Page, now: datetime) -> PageChange | None:
+    """Call the next contact of a page's chain once the one before has had their time.
+
+    ``None`` while nobody is due. The chain is walked :data:`ROUNDS` times; then it is said that nobody came.
+    """
+    if page.next_at is None or now < page.next_at:
+        return None
+    chain, waited = page.call.chain, format_duration(now - page.opened_at)
+    calls = ROUNDS * len(chain)
+    if page.called >= calls:
+        why = f"nobody acknowledged it in {waited}, after {calls} calls; no more are made"
+        notice = replace(_follow_up(page, why, Tone.BAD), title=f"Unanswered: {page.notice.title}", page=True)
+        event = page_event(EventKind.PAGE_UNANSWERED, page, now, why)
+        return PageChange(replace(page, next_at=None), (event,), _in_reports(page, notice))
+    contact = chain[page.called % len(chain)]
+    why = f"not acknowledged for {waited}: call {page.called + 1} of {calls} is for {contact.line}"
+    changed = replace(page, called=page.called + 1, next_at=now + contact.wait)
+    event = page_event(EventKind.PAGE_CALLED, page, now, why)
+    return PageChange(changed, (event,), (*_to_pager(page, contact), *_to_slack(page, contact, why)))
+
+
+def acknowledge(page: Page, who: str, why: str, now: datetime) -> PageChange | None:
+    """Note that somebody has taken a page on: nobody else is called. ``None`` if somebody had already."""
+    if page.acknowledged_at is not None:
+        return None
+    said = f"acknowledged by {who} at {now:%H:%M:%S} UTC" + (f": {why}" if why else "")
+    taken = replace(page, acknowledged_at=now, acknowledged_by=who, acknowledged_why=why, next_at=None)
+    event = page_event(EventKind.PAGE_ACKNOWLEDGED, page, now, said)
+    notice = _follow_up(page, said, Tone.WORKING)
+    signals = _signals(page, notice, Signal.ACKNOWLEDGE)
+    return PageChange(taken, (event,), (*signals, *_in_reports(page, notice)))
+
+
+def _to_pager(page: Page, contact: Contact) -> tuple[Envelope, ...]:
+    if not contact.pagerduty:
+        return ()
+    channel = f"{PAGER}:{contact.pagerduty}"
+    trigger = Envelope(channel, page.thread, page.notice, KEY, Lane.PAGES, standalone=True)
+    return (replace(trigger, signal=Signal.TRIGGER, otherwise=page.call.reports),)
+
+
+def _to_slack(page: Page, contact: Contact, why: str) -> tuple[Envelope, ...]:
+    notice = replace(
+        _follow_up(page, why, page.notice.tone),
+        page=True,
+        mentions=_mentions(contact),
+        fields=(("Calls", contact.line),),
+        commands=(f"remediator ack {page.call.run or page.id} --why '...'",),
+    )
+    return _in_reports(page, notice)
+
+
+def _in_reports(page: Page, notice: Notice) -> tuple[Envelope, ...]:
+    """To the reports' channels: below the run's message, if there is a run."""
+    run = page.call.run
+    thread = f"run:{run}" if run else page.thread
+    lane = Lane.PAGES if notice.page else Lane.REPORTS
+    return tuple(
+        Envelope(channel, thread, notice, lane=lane, standalone=run is None) for channel in page.call.reports
+    )
 
 
 def over(page: Page, why: str, now: datetime) -> PageChange:

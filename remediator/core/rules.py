@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import IntEnum, StrEnum
 
+from remediator.core.contacts import Contact
 from remediator.core.durations import format_duration
 from remediator.core.freezes import Freeze
 from remediator.core.ids import RulebookHash
@@ -241,6 +242,7 @@ class Rulebook:
     severities: tuple[Severity, ...] = ()
     databases: tuple[Database, ...] = ()
     default_report: tuple[str, ...] = DEFAULT_REPORT
+    contacts: tuple[Contact, ...] = ()
     patience: Patience = Patience()
     watchdog: WatchdogPolicy = WatchdogPolicy()
     warnings: tuple[str, ...] = ()
@@ -260,6 +262,11 @@ class Rulebook:
             if severity.matchers and all(matcher.matches(labels) for matcher in severity.matchers):
                 return severity.name
         return DEFAULT_SEVERITY
+
+    def chain_of(self, rule: Rule | None) -> tuple[Contact, ...]:
+        """Whom a page of a rule calls in turn; of one whom no file describes, only the name is known."""
+        known = {contact.name: contact for contact in self.contacts}
+        return tuple(known.get(name, Contact(name)) for name in (rule.escalate if rule else ()))
 
     def report_to(self, rule: Rule | None) -> tuple[str, ...]:
         """The channels that hear of a rule's runs."""

@@ -13,8 +13,9 @@ from remediator.core.approvals import NOTHING_ASKED, Answer, Approval, Objection
 from remediator.core.changes import DecisionRow, Proposal, RunChange
 from remediator.core.decide import DecisionKind
 from remediator.core.guards import Pause, PauseScope
-from remediator.core.ids import RunId
+from remediator.core.ids import PageId, RunId
 from remediator.core.manual import SOURCE, Request
+from remediator.core.paging import Page, PageChange, PageView, acknowledge
 from remediator.core.ports.store import Store
 from remediator.core.targets import KINDS, Target, TargetError, parse_target
 from remediator.core.templates import TemplateError
@@ -82,6 +83,34 @@ class Commands:
             message = "say why: what proves that the target is in order?"
             raise CommandError(message)
         return await self.store.clear_quarantine(target, why.strip(), who)
+
+    async def open_page(self, wanted: str) -> Page:
+        """The open page of a run, by its id or the beginning of it, or with this number.
+
+        Raises:
+            CommandError: there is none, or more than one.
+        """
+        pages = await self.store.open_pages()
+        found = [each for each in pages if wanted in (str(each.id), each.call.run)]
+        if not found:
+            found = [each for each in pages if each.call.run and each.call.run.startswith(wanted)]
+        if len(found) == 1:
+            return found[0]
+        open_ = ", ".join(str(each.call.run or each.id) for each in found or pages) or "none"
+        message = f"{'several pages match' if found else 'no open page is of'} {wanted!r}: there are {open_}"
+        raise CommandError(message)
+
+    async def acknowledge(self, page: PageId, why: str, who: str) -> Page | None:
+        """Take a page on in somebody's name: nobody else is called. ``None`` if it is over, or was taken."""
+        taken: list[Page] = []
+
+        def attend(open_: Page, view: PageView) -> PageChange | None:
+            change = acknowledge(open_, who, why.strip(), view.now)
+            taken[:] = [] if change is None else [change.page]
+            return change
+
+        await self.store.attend_page(page, attend)
+        return taken[0] if taken else None
 
     async def answer(self, run: RunId, given: Answer) -> Approval | Objection:
         """Approve or deny what a run asks for, in a person's name, unless an objection says why not."""

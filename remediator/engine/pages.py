@@ -1,10 +1,10 @@
-"""Pages: each stays open until what is around it says that it is over."""
+"""Pages: each calls one contact after the other, until somebody answers or it is over."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from remediator.core.paging import Page, PageChange, PageView, over, why_over
+from remediator.core.paging import Page, PageChange, PageView, call_next, over, why_over
 from remediator.core.ports.store import Topic
 from remediator.engine.loops import Loop
 
@@ -25,4 +25,4 @@ class PagesLoop(Loop):
 def attend(page: Page, view: PageView) -> PageChange | None:
     """What becomes of a page now; pure."""
     why = why_over(page, view)
-    return None if why is None else over(page, why, view.now)
+    return call_next(page, view.now) if why is None else over(page, why, view.now)

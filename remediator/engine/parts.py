@@ -45,4 +45,4 @@ class EngineParts:
 
     def audience(self, book: Rulebook, rule: Rule | None) -> Audience:
         """Who hears of a rule's doings; without one, of what no rule answers for."""
-        return Audience(book.report_to(rule), self.pager)
+        return Audience(book.report_to(rule), self.pager, book.chain_of(rule))

@@ -10,6 +10,7 @@ https://github.com/slackapi/bolt-js/issues/2867), so the shares below add up to 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -49,6 +50,7 @@ _MARKS = {
 }
 _PAGE_MARK = "🚨 PAGE"
 _MENTION = "<!here>"
+_SLACK_ID = re.compile(r"[UWS][A-Z0-9]{5,20}")
 #: Fields that say where; they stand beside the severity.
 _PLACES = ("rule", "target")
 
@@ -70,7 +72,7 @@ def render(notice: Notice, *, buttons: bool = False) -> SlackMessage:
 
 
 def _fallback(notice: Notice) -> str:
-    start = [_PAGE_MARK, _MENTION] if notice.page else [_MARKS[notice.tone]]
+    start = [_PAGE_MARK, _mention(notice)] if notice.page else [_MARKS[notice.tone]]
     said = [notice.severity, notice.title, *([] if _blank(notice.summary) else ["–", notice.summary])]
     return " ".join(part for part in (*start, fit(" ".join(said), FALLBACK, inline), _more(notice)) if part)
 
@@ -113,9 +115,15 @@ def _intro(notice: Notice) -> Iterator[str]:
         *(fit(value, PLACE // 2, code) for value in places[:2]),
     ]
     line = " · ".join(part for part in where if part)
-    yield f"{_MENTION} {line}".rstrip() if notice.page else line
+    yield f"{_mention(notice)} {line}".rstrip() if notice.page else line
     yield fit(notice.summary, SUMMARY, inline)
     yield _more(notice)
+
+
+def _mention(notice: Notice) -> str:
+    """Those whom a page is for; whoever is here, if it is for nobody in particular."""
+    ids = [each for each in notice.mentions if _SLACK_ID.fullmatch(each)]
+    return " ".join(f"<!subteam^{each}>" if each[0] == "S" else f"<@{each}>" for each in ids) or _MENTION
 
 
 def _more(notice: Notice) -> str:

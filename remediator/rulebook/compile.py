@@ -164,6 +164,7 @@ def _rulebook(
         freezes=policy.freezes(),
         severities=policy.severities,
         default_report=report,
+        contacts=policy.people_known,
         patience=policy.patience,
         watchdog=policy.watchdog,
         warnings=tuple(map(str, warnings)),

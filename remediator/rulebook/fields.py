@@ -41,6 +41,9 @@ _RULE_NAME = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_.]{0,99}")
 _STEP_ID = re.compile(r"[a-z][a-z0-9_]{0,39}")
 # Slack's names for channels, and its ids: https://api.slack.com/methods/conversations.create
 _SLACK = re.compile(r"#[^\s#@,:A-Z]{1,80}|[CGDU][A-Z0-9]{5,20}")
+_SLACK_ID = re.compile(r"[UWS][A-Z0-9]{5,20}")
+#: A key itself has 32 characters, and is no name.
+_KEY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,30}")
 _LOG = re.compile(r"[-\w.]{0,60}")
 _CRON_RANGES = (("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 7))
 _CRON_PART = re.compile(r"(?:\*|(\d{1,2})(?:-(\d{1,2}))?)(?:/([1-9]\d?))?")
@@ -332,6 +335,16 @@ StepId = Annotated[
     str,
     PlainValidator(_named(_STEP_ID, "a step's id", "use a-z, digits and `_`, 40 at most, a letter first")),
     _json("string", "undo", pattern=f"^{_STEP_ID.pattern}$"),
+]
+SlackId = Annotated[
+    str,
+    PlainValidator(_named(_SLACK_ID, "a Slack id", "write that of a person, U…, or of a group, S…")),
+    _json("string", "S0123456789", pattern=f"^{_SLACK_ID.pattern}$"),
+]
+KeyName = Annotated[
+    str,
+    PlainValidator(_named(_KEY_NAME, "a routing key's name", "write the name of the key, never the key")),
+    _json("string", "lead", pattern=f"^{_KEY_NAME.pattern}$"),
 ]
 Channel = Annotated[str, PlainValidator(_channel), _json("string", "slack:#incidents", "log")]
 Cron = Annotated[str, PlainValidator(_cron), _json("string", "0 2 * * *")]

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from remediator.core.contacts import DEFAULT_WAIT
 from remediator.core.rules import DEFAULT_DEADLINE, Patience, WatchdogPolicy
 from remediator.rulebook import fields
 from remediator.rulebook.freezes import FreezeMoment
@@ -122,8 +123,16 @@ class Contact(Strict):
     """Somebody who can be named in `escalate`."""
 
     summary: str = Field(default="", description="Who that is.", examples=["Leads the platform's engineers"])
-    slack: str | None = Field(
-        default=None, description="Slack id of the person or group.", examples=["S0123456789"]
+    slack: fields.SlackId | None = Field(
+        default=None, description="Slack id of the person or group to mention.", examples=["S0123456789"]
+    )
+    pagerduty: fields.KeyName | None = Field(
+        default=None,
+        description="Name of their routing key, as the file of `REMEDIATOR_PAGERDUTY_ROUTING_KEY` has it.",
+        examples=["lead"],
+    )
+    wait: fields.PositiveDuration = Field(
+        default=DEFAULT_WAIT, description="How long they have before the next is called.", examples=["5m"]
     )
     email: str | None = Field(default=None, description="Email address.", examples=["lead@example.org"])
     phone: str | None = Field(default=None, description="Phone number.", examples=["+44 7700 900000"])
@@ -138,7 +147,7 @@ class Defaults(Strict):
         examples=[["slack:#incidents"]],
     )
     escalate: Words = Field(
-        default=(), description="Who is named when a rule pages.", examples=[["on-call-engineer"]]
+        default=(), description="Who is called in turn when a rule pages.", examples=[["on-call-engineer"]]
     )
     deadline: fields.PositiveDuration = Field(
         default=DEFAULT_DEADLINE, description="How long everything may take.", examples=["15m"]

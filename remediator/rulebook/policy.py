@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import partial
 
+from remediator.core.contacts import Contact
 from remediator.core.freezes import Freeze
 from remediator.core.rules import Brake, Limits, Patience, Severity, WatchdogPolicy
 from remediator.core.selections import Selection
@@ -56,6 +57,22 @@ class Policy:
     def contacts(self) -> frozenset[str] | None:
         """Who can be named; ``None`` if no file says."""
         return frozenset(self.said.contacts) if "contacts" in self.reporters else None
+
+    @property
+    def people_known(self) -> tuple[Contact, ...]:
+        """The contacts as they can be called."""
+        return tuple(
+            Contact(
+                name,
+                each.summary,
+                each.slack or "",
+                each.pagerduty or "",
+                each.email or "",
+                each.phone or "",
+                each.wait,
+            )
+            for name, each in self.said.contacts.items()
+        )
 
     def sound(self, *keys: str) -> bool:
         """Whether nothing was left out of these keys, so that errors can be judged by them."""

@@ -260,7 +260,7 @@ class Rule(Strict):
     )
     escalate: Words = Field(
         default=(),
-        description="Who is named when it pages; listed in `contacts`.",
+        description="Who is called in turn when it pages, until somebody acknowledges; of `contacts`.",
         examples=[["engineering-lead"]],
     )
     report: Words = Field(

@@ -87,6 +87,7 @@ async def _status(call: Call[None, None]) -> models.StatusView:
         backlog=views.backlog(await store.backlog()),
         pauses=[views.pause(each) for each in await store.pauses()],
         quarantines=[views.quarantine(each) for each in await store.quarantines()],
+        pages=[views.page(each) for each in await store.open_pages()],
         asking=[views.asking(each) for each in await store.asking()],
     )
 
@@ -124,6 +125,24 @@ async def _clear(call: Call[None, models.ClearRequest]) -> models.Cleared:
             "GET /api/v1/status lists the targets that are",
         )
     return models.Cleared(target=str(target))
+
+
+async def _acknowledge(call: Call[None, models.AckRequest]) -> models.PageView:
+    commands, asked = call.deps.commands, call.body
+    page = await commands.open_page(asked.page)
+    if page.call.target:
+        _own_target(call, page.call.target)
+    else:
+        _everywhere(call, "take on what is about no single target")
+    taken = await commands.acknowledge(page.id, asked.why, call.who.name)
+    if taken is None:
+        who = page.acknowledged_by
+        raise ProblemError(
+            HTTPStatus.CONFLICT,
+            f"{who} has taken it on already" if who else "it is over, or was taken on, a moment ago",
+            "GET /api/v1/status lists the pages that are open",
+        )
+    return views.page(taken)
 
 
 async def _request_run(call: Call[None, models.RunRequest]) -> Answer:
@@ -287,6 +306,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "POST", f"{_V1}/clear", "clear", "Lift a target's quarantine; needs a person's own token.",
         Access.PERSON, _clear, {200: models.Cleared}, body=models.ClearRequest,
         problems=(400, 403, 404, 413, 415, 422),
+    ),
+    Endpoint(
+        "POST", f"{_V1}/ack", "acknowledge", "Take a page on: nobody else is called for it.",
+        Access.OPERATOR, _acknowledge, {200: models.PageView}, body=models.AckRequest,
+        problems=(400, 403, 409, 413, 415, 422),
     ),
     Endpoint(
         "GET", f"{_V1}/approvals", "listApprovals", "The plans that wait for a person's approval.",

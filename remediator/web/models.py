@@ -266,6 +266,23 @@ class RulebookView(_View, frozen=True):
     first_seen: Instant
 
 
+class PageView(_View, frozen=True):
+    """A call for a person that is not over. `called` counts the calls of its chain, the next is at `next`."""
+
+    id: int
+    run: str | None
+    rule: str
+    target: str
+    title: str
+    severity: str
+    opened: Instant
+    called: int
+    next: Instant | None
+    acknowledged: Instant | None
+    acknowledged_by: str
+    acknowledged_why: str
+
+
 class StatusView(_View, frozen=True):
     """Where the daemon stands. `mode` is this daemon's; a rule's own may be lower.
 
@@ -283,6 +300,7 @@ class StatusView(_View, frozen=True):
     pauses: list[PauseView]
     quarantines: list[QuarantineView]
     asking: list[AskingView]
+    pages: list[PageView]
 
 
 class Requested(_View, frozen=True):
@@ -407,6 +425,13 @@ class ClearRequest(_Asked, frozen=True):
 
     target: TargetText
     why: Why
+
+
+class AckRequest(_Asked, frozen=True):
+    """Take a page on, by its run's id or its own number: nobody else is called."""
+
+    page: Annotated[str, Meta(min_length=1, max_length=40)]
+    why: Annotated[str, Meta(max_length=500, description="What people read later.")] = ""
 
 
 class AnswerRequest(_Asked, frozen=True):

@@ -12,8 +12,9 @@ from remediator.core.alerts import AlertKey
 from remediator.core.approvals import Answer, Approval, Objection
 from remediator.core.changes import DecisionRow, Proposal
 from remediator.core.guards import Pause, PauseScope
-from remediator.core.ids import RulebookHash, RunId
+from remediator.core.ids import PageId, RulebookHash, RunId
 from remediator.core.manual import Request
+from remediator.core.paging import Page
 from remediator.core.ports.store import Store
 from remediator.core.rules import Mode
 from remediator.core.targets import Target
@@ -37,6 +38,14 @@ class Commands(Protocol):
 
     async def clear(self, target: Target, why: str, who: str) -> bool:
         """Lift a target's quarantine; ``False`` if there was none."""
+        ...
+
+    async def open_page(self, wanted: str) -> Page:
+        """The open page of a run, or with this number."""
+        ...
+
+    async def acknowledge(self, page: PageId, why: str, who: str) -> Page | None:
+        """Take a page on; ``None`` if it is over, or somebody had taken it on."""
         ...
 
     async def answer(self, run: RunId, given: Answer) -> Approval | Objection:

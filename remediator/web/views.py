@@ -12,6 +12,7 @@ from remediator.core.checks import Fact
 from remediator.core.episodes import Episode
 from remediator.core.events import Event
 from remediator.core.guards import Pause, Quarantine
+from remediator.core.paging import Page
 from remediator.core.runs import Attempt, Run
 from remediator.web import models
 
@@ -211,6 +212,24 @@ def pause(it: Pause) -> models.PauseView:
         who=it.who,
         at=models.instant(it.at),
         until=_maybe(it.until),
+    )
+
+
+def page(it: Page) -> models.PageView:
+    """A page."""
+    return models.PageView(
+        id=it.id,
+        run=it.call.run,
+        rule=it.call.rule,
+        target=it.call.target,
+        title=it.notice.title,
+        severity=it.notice.severity,
+        opened=models.instant(it.opened_at),
+        called=it.called,
+        next=_maybe(it.next_at),
+        acknowledged=_maybe(it.acknowledged_at),
+        acknowledged_by=it.acknowledged_by,
+        acknowledged_why=it.acknowledged_why,
     )
 
 

@@ -20,8 +20,9 @@ from remediator.core.alerts import AlertKey
 from remediator.core.approvals import NOTHING_ASKED, Answer, Approval, Objection
 from remediator.core.changes import DecisionRow, Proposal, RunChange
 from remediator.core.guards import Pause, PauseScope
-from remediator.core.ids import RunId
+from remediator.core.ids import PageId, RunId
 from remediator.core.manual import Request
+from remediator.core.paging import Page, PageChange, PageView, acknowledge
 from remediator.core.ports.channels import RulebookError
 from remediator.core.ports.store import Store
 from remediator.core.rules import Mode
@@ -71,6 +72,20 @@ class Steering:
 
     async def resume(self, scope: PauseScope, value: str, why: str, who: str) -> int:
         return await self.store.resume(scope, value, why, who)
+
+    async def open_page(self, wanted: str) -> Page:
+        return next(page for page in await self.store.open_pages() if wanted == str(page.id))
+
+    async def acknowledge(self, page: PageId, why: str, who: str) -> Page | None:
+        taken: list[Page] = []
+
+        def attend(open_: Page, view: PageView) -> PageChange | None:
+            change = acknowledge(open_, who, why, view.now)
+            taken.extend([change.page] if change else [])
+            return change
+
+        await self.store.attend_page(page, attend)
+        return taken[0] if taken else None
 
     async def clear(self, target: Target, why: str, who: str) -> bool:
         return await self.store.clear_quarantine(target, why, who)

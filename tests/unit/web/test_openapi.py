@@ -11,6 +11,8 @@ import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
+from remediator.core.notices import Call, Notice, NoticeKind, Tone
+from remediator.core.paging import Audience, page_envelopes
 from remediator.web.api import ENDPOINTS
 from remediator.web.openapi import document
 from tests.unit.web.harness import CLOSED, Web, served
@@ -42,6 +44,9 @@ async def test_it_is_served_to_anybody(tmp_path: Path) -> None:
         assert (await web.ask("GET", "/api/openapi.json"))[1] == DOCUMENT
 
 
+PAGED = Notice(NoticeKind.RUN, "cart: FAILED", Tone.BAD)
+
+
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda each: each.name)
 async def test_real_answers_are_what_it_says(tmp_path: Path, endpoint: Any) -> None:
     bodies = {
@@ -51,12 +56,15 @@ async def test_real_answers_are_what_it_says(tmp_path: Path, endpoint: Any) -> N
         "approve": LIFT,
         "deny": LIFT,
         "requestRun": ASK,
+        "acknowledge": {"page": "1", "why": "on it"},
     }
     path = endpoint.path.replace("{run}", "r-aaaa1" if endpoint.method == "GET" else "r-aaaa2")
     async with served(tmp_path, credentials=CLOSED) as web:
         await _lived(web)
         if endpoint.name == "resume":
             await web.ask("POST", "/api/v1/pauses", bearer="act", json=PAUSE)
+        if endpoint.name == "acknowledge":
+            await web.store.post(page_envelopes(PAGED, "t", Call(), Audience(("log",))))
         body = bodies.get(endpoint.name)
         rest: dict[str, Any] = {} if body is None else {"json": body}
         status, answer, headers = await web.ask(endpoint.method, path, bearer="adas", **rest)
