@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 UV := .uv
 REPORTS ?=
+# How many seeds `make simulate` plays.
+SEEDS ?= 2000
 # Where a suite's JUnit report goes: nowhere, unless REPORTS names a folder.
 report = $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml)
 
@@ -16,7 +18,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format cluster e2e bench lock clean
+.PHONY: help setup demo test lint format simulate cluster e2e bench lock clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,7 +29,11 @@ demo: setup ## see an alert roll a broken release back, all on this machine
 	@$(BIN)/remediator demo
 
 test: setup ## every test that needs nothing but Python
-	$(PYTEST) tests --ignore=tests/e2e --ignore=tests/bench $(call report,test)
+	$(PYTEST) tests --ignore=tests/e2e --ignore=tests/bench --ignore=tests/simulation/test_teeth.py $(call report,test)
+
+simulate: setup ## play SEEDS random histories of replicas that crash, on all cores; the laws have to hold in each
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(if $(REPORTS),--junit $(REPORTS)/simulate.xml)
+	$(PYTEST) tests/simulation/test_teeth.py $(call report,teeth)
 
 lint: setup ## formatting, lint, types, and the arrows between the rooms
 	$(BIN)/ruff format --check

@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 #: Report → the folders of tests/ that must appear in it.
-SUITES = {"test": ("unit", "store", "kubernetes", "flow"), "cluster": ("kubernetes",), "e2e": ("e2e",)}
+SUITES = {
+    "test": ("unit", "store", "kubernetes", "flow", "simulation"),
+    "simulate": ("simulation",),
+    "teeth": ("simulation",),
+    "cluster": ("kubernetes",),
+    "e2e": ("e2e",),
+}
 
 
 @dataclass(slots=True)

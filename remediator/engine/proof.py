@@ -63,9 +63,11 @@ class Proof:
             facts = await self._facts.look_at_all(verify.checks, run.target, await episodes(), values)
             await self._tell_changes(facts)
             good = bool(facts) and all(fact.holds for fact in facts)
-            good_since = (good_since or looked_at) if good else None
             now = await self._store.now()
-            if good_since is not None and looked_at - good_since >= verify.stable_for:
+            # What a look saw held at some moment of it: time that the first one took proves nothing.
+            good_since = (good_since or now) if good else None
+            stable = good_since is not None and looked_at - good_since >= verify.stable_for
+            if good and (stable or not verify.stable_for):
                 return Finding(Proven.PROVEN, _proven(facts, verify.stable_for))
             if now >= until:
                 return _at_the_end(facts, verify, good=good)

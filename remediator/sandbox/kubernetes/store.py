@@ -106,7 +106,7 @@ class Store:
         removed = self.get(resource, namespace, name)
         del self._kind(resource)[namespace, name]
         self.version += 1
-        self._tell(Change("DELETED", resource, copied(removed)))
+        self._tell(Change("DELETED", resource, removed))
         return removed
 
     def _kind(self, resource: Resource) -> dict[tuple[str, str], Object]:
@@ -121,7 +121,7 @@ class Store:
         metadata = stored["metadata"]
         metadata["resourceVersion"] = str(self.version)
         self._kind(resource)[metadata.get("namespace", ""), metadata["name"]] = stored
-        self._tell(Change(kind, resource, copied(stored)))
+        self._tell(Change(kind, resource, stored))
         return copied(stored)
 
     def _tell(self, change: Change) -> None:

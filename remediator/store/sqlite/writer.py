@@ -9,7 +9,7 @@ import asyncio
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -25,7 +25,7 @@ from remediator.store.sqlite.transaction import Work
 T = TypeVar("T")
 
 #: Told once something is committed, in the event loop.
-Wake = Callable[[set[Topic]], None]
+Wake = Callable[[Iterable[Topic]], None]
 
 #: How many callers share a commit at most: bounds what the first of them waits for the others.
 GROUP = 256

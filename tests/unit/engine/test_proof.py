@@ -34,6 +34,9 @@ class Scripted:
         word = [said for since, said in self._script.items() if since <= passed()][-1]
         if word == "hangs":
             await asyncio.sleep(3600)
+        if word == "slowly":
+            await asyncio.sleep(5)
+            word = "yes"
         if word == "raises":
             raise ZeroDivisionError
         return CheckAnswer(Said(word), f"at {passed():.1f}")
@@ -89,6 +92,13 @@ def test_one_break_begins_the_stable_time_anew(break_: str) -> None:
     assert unbroken[0].verdict is broken[0].verdict is Proven.PROVEN
     assert 6 <= unbroken[1] < 7
     assert 10.4 <= broken[1] < 12
+
+
+def test_the_time_that_a_look_takes_is_no_stable_time() -> None:
+    """What it saw held at some moment of it, perhaps only at its end."""
+    finding, at, _ = watched({0: "slowly", 1: "yes"}, stable=4)
+    assert finding.verdict is Proven.PROVEN
+    assert 9 <= at < 10
 
 
 def test_all_checks_have_to_say_yes_at_the_same_time() -> None:

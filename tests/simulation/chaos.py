@@ -1,0 +1,161 @@
+"""What befalls replicas and the lines between them, and what people do meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from random import Random
+
+from remediator.core.guards import PauseScope
+from remediator.engine.commands import Commands
+from tests.simulation.clockwork import Clockwork, Node
+from tests.simulation.diary import Diary
+from tests.simulation.replica import Replica
+from tests.simulation.rulebook import SERVICES
+from tests.simulation.script import Script
+from tests.simulation.weather import Sky, Weather
+
+_RESTARTED_AFTER = (0.2, 3.0, 15.0)
+#: From SIGTERM to SIGKILL.
+_LONGEST_STOP = 10.0
+
+
+class Chaos:
+    """Happenings, each again and again with a mean time between two, until :meth:`end`."""
+
+    def __init__(
+        self,
+        replicas: Sequence[Replica],
+        script: Script,
+        sky: Sky,
+        weather: Weather,
+        outside: Node,
+        clockwork: Clockwork,
+        random: Random,
+        diary: Diary,
+    ) -> None:
+        self._replicas = replicas
+        self._script = script
+        self._sky = sky
+        self._weather = weather
+        self._outside = outside
+        self._clockwork = clockwork
+        self._random = random
+        self._diary = diary
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def begin(self) -> None:
+        """Start the replicas, and what happens to them."""
+        for replica in self._replicas:
+            self._outside.call_later(self._random.uniform(0, 2), self._start, replica)
+        weather = self._weather
+        for every, happening in (
+            (weather.crash_every, self._crash),
+            (weather.restart_every, self._restart),
+            (weather.pause_every, self._pause),
+            (weather.partition_every, self._partition),
+            (weather.people_every, self._person),
+            (weather.meddling_every, self._meddle),
+        ):
+            if every:
+                self._tasks.append(self._outside.create_task(self._now_and_then(every, happening)))
+
+    def end(self) -> None:
+        """From here on nothing fails any more, and every replica is there."""
+        for task in self._tasks:
+            task.cancel()
+        self._diary.note("world", "the faults are over")
+        self._sky.calm = True
+        for replica in self._replicas:
+            if replica.node is not None:
+                self._thaw(replica.node)
+            self._start(replica)
+
+    async def _now_and_then(self, every: float, happening: Callable[[], None]) -> None:
+        while True:
+            await asyncio.sleep(self._random.expovariate(1 / every))
+            happening()
+
+    def _start(self, replica: Replica) -> None:
+        if not replica.alive:
+            replica.start()
+            self._diary.note(replica.name, "starts")
+
+    def _crash(self) -> None:
+        replica = self._random.choice(self._replicas)
+        if replica.alive:
+            self._diary.note(replica.name, "is killed")
+            self._diary.count("crashes")
+            replica.kill()
+            self._outside.call_later(self._random.choice(_RESTARTED_AFTER), self._start, replica)
+
+    def _restart(self) -> None:
+        replica = self._random.choice(self._replicas)
+        if replica.alive:
+            self._diary.note(replica.name, "is asked to stop")
+            self._diary.count("graceful stops")
+            replica.stop()
+            self._outside.call_later(_LONGEST_STOP, self._replace, replica, replica.node)
+
+    def _replace(self, replica: Replica, node: Node | None) -> None:
+        if replica.node is node:
+            replica.kill()
+            self._start(replica)
+
+    def _pause(self) -> None:
+        replica = self._random.choice(self._replicas)
+        node, ttl = replica.node, self._weather.lease_ttl
+        if node is None or not node.alive or node.frozen:
+            return
+        seconds = self._random.choice((0.5, ttl, 2 * ttl, 30))
+        self._diary.note(replica.name, f"is stopped for {seconds:.1f} s")
+        if seconds > ttl:
+            self._diary.count("pauses past a lease")
+        node.freeze()
+        self._outside.call_later(seconds, self._thaw, node)
+
+    def _thaw(self, node: Node) -> None:
+        if node.frozen and node.alive:
+            self._diary.note(node.name, "goes on")
+            node.thaw(timers_first=self._random.random() < 0.5)
+
+    def _partition(self) -> None:
+        replica = self._random.choice(self._replicas)
+        who = replica.name if self._random.random() < 0.7 else ""
+        what = self._random.choice(("ledger", "cluster", "cluster", "slack", "alertmanager"))
+        seconds = self._random.choice((2.0, self._weather.lease_ttl, 25.0, 45.0))
+        self._diary.note(who or "everybody", f"can't reach {what} for {seconds:.1f} s")
+        self._sky.cut[who, what] = self._clockwork.now + seconds
+
+    def _meddle(self) -> None:
+        self._script.meddle()
+
+    def _person(self) -> None:
+        """Somebody pauses, resumes or clears, at whatever replica is there."""
+        replica, verb = self._random.choice(self._replicas), self._random.choice(("pause", "resume", "clear"))
+        name = self._random.choice(SERVICES)
+        scope, value = self._random.choice(
+            (
+                (PauseScope.ALL, ""),
+                (PauseScope.RULE, "slow-restart"),
+                (PauseScope.TARGET, f"deployment/{name}/{name}"),
+                (PauseScope.TARGET, f"namespace/{name}"),
+            )
+        )
+        length = timedelta(seconds=self._random.uniform(3, 30))
+
+        async def act(commands: Commands) -> None:
+            if verb == "pause":
+                await commands.pause(scope, value, "drill", "ann", length)
+            elif verb == "resume":
+                await commands.resume(scope, value, "it is over", "ann")
+            else:
+                await self._clear(commands)
+
+        replica.command(act)
+
+    async def _clear(self, commands: Commands) -> None:
+        """Somebody has looked at what is in quarantine."""
+        for quarantine in await commands.store.quarantines():
+            await commands.clear(quarantine.target, "looked at it", "ann")

@@ -1,0 +1,55 @@
+"""Counts what has happened, by what the ledger and the cluster show of it."""
+
+from __future__ import annotations
+
+from tests.simulation.diary import Diary
+from tests.simulation.seen import Commit, SeenEvent
+
+_BY_KIND = {
+    "attempt.taken_over": "takeovers",
+    "episode.refired": "episodes that refired",
+    "run.created": "runs",
+    "run.joined": "joins",
+    "run.falling_back": "fallbacks",
+    "run.succeeded": "succeeded",
+    "run.failed": "failed",
+    "run.unknown": "unknown",
+    "run.cancelled": "cancelled",
+    "run.observed": "observed",
+    "run.expired": "expired",
+    "run.refused": "refused",
+    "episode.stale": "stale alerts",
+    "automation.paused": "pauses by a person",
+}
+_BY_REASON = {
+    "parallel": "waits for a place",
+    "cooldown": "cooldowns",
+    "fact_error": "facts in error",
+    "paused": "stopped by a pause of a person",
+}
+
+
+def count_commit(diary: Diary, commit: Commit) -> None:
+    """Count what a commit's events tell of."""
+    for event in commit.events:
+        for what in _told_by(event):
+            diary.count(what)
+
+
+def _told_by(event: SeenEvent) -> list[str]:
+    detail = str(event.data.get("detail", ""))
+    found = [_BY_KIND[event.kind]] if event.kind in _BY_KIND else []
+    if event.kind == "decision.made":
+        found += [_BY_REASON[reason] for reason in [event.data["reason"]] if reason in _BY_REASON]
+    elif event.kind == "attempt.succeeded" and detail.startswith("it did happen"):
+        found.append("probes: it happened")
+    elif event.kind == "attempt.failed" and detail.startswith("it did not happen"):
+        found.append("probes: it did not happen")
+    elif event.kind == "run.refused":
+        found.append("refused by a guard at the intent")
+    elif event.kind == "run.waiting" and detail.startswith("pause"):
+        found.append("stopped by a pause of a person")
+    elif event.kind == "target.cleared":
+        proven = "probe of" in str(event.data.get("why")) or event.data.get("who") == "remediator"
+        found.append("quarantines lifted by proof" if proven else "quarantines lifted by a person")
+    return found

@@ -1,0 +1,110 @@
+"""The rule files of the simulation: few rules that between them take every path of the engine."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from remediator.core.ports.channels import RuleFiles
+from remediator.core.rules import Rulebook
+from remediator.rulebook.source import FileRules, rulebook_hash
+
+#: Services, each a Deployment of its own namespace; the last two are out of bounds.
+SERVICES = ("cart", "auth", "mail", "bank", "void")
+PROTECTED, OUT_OF_SCOPE = "bank", "void"
+CHANNEL = "slack:#sim"
+
+_RULES = """
+rules:
+  - name: down-undo
+    summary: Undo the last rollout of a service that went down
+    when: {{matchers: ['alertname="Down"']}}
+    target: deployment/{{{{ labels.namespace }}}}/{{{{ labels.job }}}}
+    only_if: [{{check: kubernetes.rolled_out_within, with: {{window: 1h}}}}]
+    limits: {{cooldown: {cooldown}s}}
+    deadline: 90s
+    steps: [{{id: undo, action: kubernetes.rollout_undo, timeout: 15s, retry: 1}}]
+    verify: {{within: 20s, stable_for: 2s, checks: [{{check: kubernetes.rolled_out}}]}}
+    on_failure: [{{id: again, action: kubernetes.rollout_restart, timeout: 15s}}]
+    report: ["{channel}"]
+    mode: live
+
+  - name: slow-restart
+    summary: Restart a slow service, and give it room
+    when: {{matchers: ['alertname="Slow"'], firing_for: 2s}}
+    target: deployment/{{{{ labels.namespace }}}}/{{{{ labels.job }}}}
+    limits: {{cooldown: {cooldown}s}}
+    deadline: 60s
+    steps:
+      - {{id: restart, action: kubernetes.rollout_restart, timeout: 12s, retry: 2}}
+      - {{id: room, action: kubernetes.scale, with: {{replicas: 2}}, timeout: 12s}}
+    verify:
+      within: 25s
+      checks: [{{check: kubernetes.rolled_out}}, {{check: alert.resolved}}]
+    report: ["{channel}"]
+    mode: live
+
+  - name: full-scale
+    summary: Give a full service more replicas
+    when: {{matchers: ['alertname="Full"']}}
+    target: deployment/{{{{ labels.namespace }}}}/{{{{ labels.job }}}}
+    limits: {{cooldown: {cooldown}s}}
+    deadline: 60s
+    steps: [{{id: more, action: kubernetes.scale, with: {{replicas: 3}}, timeout: 12s}}]
+    verify: {{within: 15s, checks: [{{check: kubernetes.pods_ready}}]}}
+    report: ["{channel}"]
+    mode: live
+    continue: true
+
+  - name: full-watch
+    summary: What a restart would do
+    when: {{matchers: ['alertname="Full"']}}
+    target: deployment/{{{{ labels.namespace }}}}/{{{{ labels.job }}}}
+    limits: {{cooldown: {cooldown}s}}
+    steps: [{{action: kubernetes.rollout_restart}}]
+    report: ["{channel}"]
+
+  - name: odd-page
+    summary: A person has to look
+    when: {{matchers: ['alertname="Odd"']}}
+    target: deployment/{{{{ labels.namespace }}}}/{{{{ labels.job }}}}
+    steps: []
+    report: ["{channel}"]
+
+defaults: {{report: ["{channel}"]}}
+brake: {{parallel: {parallel}, targets: 100/10m, failures: 100/1h}}
+scope: {{namespaces: [{scope}]}}
+protect: [{{names: [{protected}]}}]
+"""
+
+_SOURCE = FileRules(Path("rules"))
+
+
+def rule_files(*, parallel: int, cooldown: int) -> RuleFiles:
+    """The files, with the brake's limit and the cooldown of every rule in seconds."""
+    scope = ", ".join(name for name in SERVICES if name != OUT_OF_SCOPE)
+    text = _RULES.format(
+        channel=CHANNEL, parallel=parallel, cooldown=cooldown, scope=scope, protected=PROTECTED
+    )
+    texts = {"rules.yaml": text}
+    return RuleFiles(texts, rulebook_hash(texts))
+
+
+@cache
+def _compiled(text: str) -> Rulebook:
+    texts = {"rules.yaml": text}
+    return _SOURCE.compile(RuleFiles(texts, rulebook_hash(texts)))
+
+
+class SharedRules:
+    """The files as every replica finds them; a person may change them."""
+
+    def __init__(self, files: RuleFiles) -> None:
+        self.files = files
+
+    def read(self) -> RuleFiles:
+        return self.files
+
+    def compile(self, files: RuleFiles) -> Rulebook:
+        """Compiled once for each text: that takes longer than a whole simulation."""
+        return _compiled(files.texts["rules.yaml"])

@@ -1,0 +1,151 @@
+"""What happens to the services of one simulation, and what people do meanwhile: drawn from its seed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from random import Random
+
+from remediator.sandbox.kubernetes import StandIn
+from tests.simulation.alerting import Alert, Group, Peer
+from tests.simulation.clockwork import Clockwork, Node
+from tests.simulation.diary import Diary
+from tests.simulation.rulebook import SERVICES
+
+_KINDS, _HOW_OFTEN = ("bad release", "bad for good", "slow", "full", "odd", "blip"), (30, 10, 25, 20, 5, 10)
+_ALERTS = {
+    "bad release": "Down",
+    "bad for good": "Down",
+    "slow": "Slow",
+    "full": "Full",
+    "odd": "Odd",
+    "blip": "Slow",
+}
+_LOOK_EVERY = 1.5
+#: The release that every service has at first; there is one before it.
+FIRST_RELEASE = 2
+
+
+class Script:
+    """The troubles. Prometheus sees each some time after it began, and its end some time after it is over."""
+
+    def __init__(
+        self,
+        cluster: StandIn,
+        peers: list[Peer],
+        outside: Node,
+        clockwork: Clockwork,
+        random: Random,
+        diary: Diary,
+    ) -> None:
+        self._cluster = cluster
+        self._peers = peers
+        self._outside = outside
+        self._clockwork = clockwork
+        self._random = random
+        self._diary = diary
+        self._releases = dict.fromkeys(SERVICES, FIRST_RELEASE)
+        self._groups = 0
+        self.alerts: list[Alert] = []
+
+    def firing(self) -> frozenset[str]:
+        """The fingerprints of all that fires now."""
+        return frozenset(alert.fingerprint for alert in self.alerts if alert.firing)
+
+    def trouble(self, until: float) -> None:
+        """Begin the troubles of a simulation that goes on for so many seconds."""
+        for _ in range(self._random.randint(2, 5)):
+            kind = self._random.choices(_KINDS, _HOW_OFTEN)[0]
+            weights = [5] * (len(SERVICES) - 2) + [1, 1]
+            name = self._random.choices(SERVICES, weights)[0]
+            at = self._random.uniform(0, until * 0.7)
+            self._outside.begin(self._trouble(kind, name, at))
+
+    def meddle(self) -> None:
+        """Somebody else changes a service."""
+        name = self._random.choice(SERVICES)
+        if self._random.random() < 0.5:
+            self._release(name)
+        else:
+            self._cluster.annotate(name, name, {"touched-at": str(round(self._clockwork.now))})
+            self._diary.note("kubectl", f"annotates {name}")
+
+    async def _trouble(self, kind: str, name: str, at: float) -> None:
+        random = self._random
+        await asyncio.sleep(at)
+        self._diary.note("world", f"{kind}: {name}")
+        over = self._begin(kind, name)
+        await asyncio.sleep(random.uniform(0.5, 4))
+        group = self._group(_ALERTS[kind], name)
+        await self._until(over)
+        await asyncio.sleep(random.uniform(0, 6))
+        self._resolve(group)
+        if random.random() < 0.3:
+            await asyncio.sleep(random.uniform(2, 60))
+            self._diary.note("world", f"again {kind}: {name}")
+            over = self._begin(kind, name)
+            for alert in group.alerts:
+                alert.starts_at, alert.ends_at = self._clockwork.now, None
+            await self._until(over)
+            self._resolve(group)
+
+    def _begin(self, kind: str, name: str) -> Callable[[], bool]:
+        """Make the trouble; gives whether it is over."""
+        random = self._random
+        if kind in ("bad release", "bad for good"):
+            release = self._release(name)
+            self._cluster.break_image(_image(name, release))
+            if kind == "bad for good":
+                self._cluster.break_image(_image(name, release - 1))
+            return lambda: self._cluster.healthy(name, name)
+        lasts = random.uniform(1, 4) if kind == "blip" else random.choice((15, 40, float("inf")))
+        end = self._clockwork.now + lasts
+        return lambda: self._clockwork.now >= end
+
+    def _release(self, name: str) -> int:
+        self._releases[name] += 1
+        release = self._releases[name]
+        self._cluster.set_image(name, name, _image(name, release))
+        self._diary.note("kubectl", f"rolls out {name}:{release}")
+        return release
+
+    def _group(self, alertname: str, name: str) -> Group:
+        self._groups += 1
+        group = Group(f"{alertname}-{self._groups}")
+        for instance in range(self._random.choice((1, 1, 2, 3))):
+            labels = {"alertname": alertname, "namespace": name, "job": name, "instance": str(instance)}
+            alert = next((each for each in self.alerts if each.labels == labels), None)
+            if alert is None:
+                alert = Alert(labels, self._clockwork.now)
+                self.alerts.append(alert)
+            elif not alert.firing:
+                alert.starts_at, alert.ends_at = self._clockwork.now, None
+            group.alerts.append(alert)
+        for peer in self._peers:
+            peer.follow(group)
+        self._diary.note("prometheus", f"{alertname} of {name} fires, {len(group.alerts)} instances")
+        return group
+
+    def _resolve(self, group: Group) -> None:
+        for alert in group.alerts:
+            alert.ends_at = self._clockwork.now
+        self._diary.note("prometheus", f"{group.name} is resolved")
+
+    async def _until(self, over: Callable[[], bool]) -> None:
+        while not over():  # noqa: ASYNC110 - time is virtual, and nobody tells
+            await asyncio.sleep(_LOOK_EVERY)
+
+
+async def deploy(cluster: StandIn) -> None:
+    """Bring every service up."""
+    for release in range(1, FIRST_RELEASE + 1):
+        for name in SERVICES:
+            if release == 1:
+                cluster.deploy(name, name, _image(name, release), replicas=1)
+            else:
+                cluster.set_image(name, name, _image(name, release))
+        await cluster.settled()
+
+
+def _image(name: str, release: int) -> str:
+    return f"registry.example/{name}:{release}"

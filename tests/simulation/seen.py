@@ -1,0 +1,176 @@
+"""What the laws are judged by: each commit of the ledger and each write to the cluster, as they happen."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple
+
+import zstandard
+
+from remediator.core.notices import Envelope
+from remediator.sandbox.kubernetes.audit import AuditEntry
+from remediator.store.sqlite.transaction import Work
+from tests.simulation.diary import Clock
+
+
+class SeenEvent(NamedTuple):
+    """An event of the ledger."""
+
+    id: int
+    kind: str
+    at: int
+    data: Mapping[str, Any]
+    episode: int | None
+    run: str | None
+    rule: str | None
+    target: str | None
+
+
+class LeaseRow(NamedTuple):
+    """A lease as the ledger has it; times in its microseconds."""
+
+    target: str
+    run: str
+    owner: str
+    token: int
+    expires_at: int
+    shared: int
+
+
+class Look(NamedTuple):
+    """A check's answer: at (seconds), who asked, what of, and what it truly said."""
+
+    at: float
+    who: str
+    check: str
+    target: str
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One commit that wrote something. ``was`` are the leases that lived right before it."""
+
+    who: str
+    name: str
+    given: Mapping[str, Any]
+    now: int
+    events: tuple[SeenEvent, ...]
+    was: tuple[LeaseRow, ...]
+    leases: tuple[LeaseRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One write of a replica that the cluster let in; ``attempt`` and ``token`` are what it put there."""
+
+    who: str
+    target: str
+    entry: AuditEntry
+    attempt: str | None
+    token: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The loosest that any rulebook of this simulation allows (cooldown in microseconds)."""
+
+    cooldown: int
+    parallel: int
+
+
+@dataclass(slots=True)
+class History:
+    """Everything that was seen, for laws that look back; `sql` reads the ledger as it is now."""
+
+    sql: sqlite3.Connection
+    clock: Clock
+    limits: Limits
+    events: list[SeenEvent] = field(default_factory=list)
+    leases: tuple[LeaseRow, ...] = ()
+    looks: list[Look] = field(default_factory=list)
+    answered: list[bytes] = field(default_factory=list)
+    delivered: list[tuple[float, Envelope]] = field(default_factory=list)
+    #: Attempts that were applied, in order, each with its target.
+    applied: dict[str, str] = field(default_factory=dict)
+    #: The greatest token that was ever on each target, and the greatest that was ever given out.
+    stamped: dict[str, int] = field(default_factory=dict)
+    highest_token: int = 0
+
+    def one(self, statement: str, *values: object) -> Any:
+        """The first column of the first row, None if there is no row."""
+        row = self.sql.execute(statement, values).fetchone()
+        return None if row is None else row[0]
+
+    def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        return self.sql.execute(statement, values).fetchall()
+
+    def commit(self, who: str, work: Work[Any], now: int) -> Commit:
+        """Take note of a commit."""
+        after = self.events[-1].id if self.events else 0
+        rows = self.rows(
+            "SELECT id, kind, at, data, episode, run, rule, target FROM events WHERE id > ? ORDER BY id",
+            after,
+        )
+        events = tuple(
+            SeenEvent(id_, kind, at, json.loads(data), *rest) for id_, kind, at, data, *rest in rows
+        )
+        self.events.extend(events)
+        was = tuple(lease for lease in self.leases if lease.expires_at > now)
+        found = self.rows(
+            "SELECT target, run, owner, token, expires_at, shared FROM leases WHERE expires_at > ?", now
+        )
+        self.leases = tuple(LeaseRow(*row) for row in found)
+        given = work.keywords if isinstance(work, partial) else {}
+        name = work.func.__name__ if isinstance(work, partial) else getattr(work, "__name__", "work")
+        return Commit(who, name, given, now, events, was, self.leases)
+
+    def note(self, write: Write) -> None:
+        """Take note of a write, once it was judged."""
+        if write.attempt is not None:
+            self.applied[write.attempt] = write.target
+        if write.token is not None:
+            self.stamped[write.target] = max(write.token, self.stamped.get(write.target, 0))
+
+    def kept_bodies(self) -> set[bytes]:
+        """The bodies of all posts in the ledger."""
+        return {_decompress(row[0]) for row in self.rows("SELECT body FROM webhooks")}
+
+    def answered_alerts(self) -> Iterator[Mapping[str, Any]]:
+        """Every alert of every post that was answered with 200."""
+        for body in self.answered:
+            yield from json.loads(body)["alerts"]
+
+    def last_look(self, who: str, check: str, target: str | None, since: float) -> str | None:
+        """What a check last said to a replica of a target, since then; ``never`` when it did not answer."""
+        for look in reversed(self.looks):
+            if look.at < since:
+                return None
+            if (look.who, look.check, look.target) == (who, check, target):
+                return look.said
+        return None
+
+    def last_look_at(self, who: str, check: str, target: str) -> float:
+        """When it did."""
+        return next(
+            each.at
+            for each in reversed(self.looks)
+            if (each.who, each.check, each.target) == (who, check, target)
+        )
+
+    def good_since(self, who: str, check: str, target: str) -> float | None:
+        """Since when a check has said nothing but yes to a replica; None if it does not say so now."""
+        since = None
+        for look in reversed(self.looks):
+            if (look.who, look.check, look.target) == (who, check, target):
+                if look.said != "yes":
+                    return since
+                since = look.at
+        return since
+
+
+_decompress = zstandard.ZstdDecompressor().decompress
