@@ -18,7 +18,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format simulate cluster e2e bench lock clean
+.PHONY: help setup demo test lint format simulate cluster e2e faults bench lock clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,7 +29,7 @@ demo: setup ## see an alert roll a broken release back, all on this machine
 	@$(BIN)/remediator demo
 
 test: setup ## every test that needs nothing but Python
-	$(PYTEST) tests --ignore=tests/e2e --ignore=tests/bench --ignore=tests/simulation/test_teeth.py $(call report,test)
+	$(PYTEST) tests --ignore=tests/e2e --ignore=tests/faults --ignore=tests/bench --ignore=tests/simulation/test_teeth.py $(call report,test)
 
 simulate: setup ## play SEEDS random histories of replicas that crash, on all cores; the laws have to hold in each
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(if $(REPORTS),--junit $(REPORTS)/simulate.xml)
@@ -52,6 +52,9 @@ cluster: setup ## the Kubernetes suite on a real control plane: KUBEBUILDER_ASSE
 e2e: setup ## end to end, in real processes: KUBEBUILDER_ASSETS as above, prometheus-alertmanager installed
 	$(control_plane)
 	$(PYTEST) tests/e2e $(call report,e2e)
+
+faults: setup ## replicas on one PostgreSQL, struck at every boundary by every fault; prints a table
+	$(PYTEST) tests/faults $(call report,faults)
 
 bench: setup ## measure against the peers, side by side; prints a table
 	$(BIN)/python -m tests.bench

@@ -28,7 +28,7 @@ class _Connection:
 class Proxy:
     """Passes connections on to `url`. A fault is armed for what a client sends next, on any connection.
 
-    `cuts` counts the replies that were kept from clients; `holding` is set while a request is held.
+    `cuts` counts what was kept from its receiver; `holding` is set while a request is held.
     """
 
     def __init__(self, url: str) -> None:
@@ -38,6 +38,7 @@ class Proxy:
         self._server: asyncio.Server
         self._serving: set[asyncio.Task[None]] = set()
         self._cut_next = False
+        self._refuse_next = False
         self._held: asyncio.Event | None = None
 
     @property
@@ -49,6 +50,10 @@ class Proxy:
     def cut_next_reply(self) -> None:
         """Let the next request through; once the server answers it, cut the connection instead."""
         self._cut_next = True
+
+    def cut_next_request(self) -> None:
+        """Cut the connection when the next request comes, and let nothing of it through."""
+        self._refuse_next = True
 
     def hold_next_request(self) -> asyncio.Event:
         """Keep the next request, and all that follows on its connection, until the returned event is set."""
@@ -92,6 +97,10 @@ class Proxy:
                     self.holding.set()
                     await held.wait()
                     self.holding.clear()
+                if self._refuse_next:
+                    self._refuse_next = False
+                    self.cuts += 1
+                    break
                 if self._cut_next:
                     self._cut_next, connection.cutting = False, True
                 connection.to_server.write(data)

@@ -1,0 +1,240 @@
+"""Services that are broken and repaired by the dozen, the replicas that do it, and what strikes these."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from remediator.sandbox.faults import Fault as Planned
+from remediator.sandbox.kubernetes import StandIn
+from remediator.sandbox.kubernetes.api import ApiRequest
+from remediator.sandbox.kubernetes.audit import AuditEntry
+from remediator.sandbox.kubernetes.standin import ADMIN
+from remediator.sandbox.slack import Message, SlackReceiver
+from tests.faults.adapters import RECORDED, SENDING
+from tests.faults.fleet import Fleet, Story
+from tests.faults.scenarios import SCENARIOS, SECOND, Scenario
+from tests.faults.strikes import Strike, Strikes
+from tests.store.postgres import aside, execute, server
+from tests.support.daemon import _of_spec, changing, written
+from tests.support.processes import eventually
+from tests.support.rulebooks import NAMESPACE, image, rules
+
+NO_BRAKE = {"targets": "100000/10m", "parallel": 64, "failures": "100000/1h"}
+"""Hundreds of services break here, and no person is to be waited for."""
+ATTEMPT = "remediator.dev/attempt"
+_RUN = re.compile(r"\br-[0-9a-z]{10}\b")
+_PAGED = frozenset({"failed", "unknown", "refused", "expired"})
+_PATIENCE = 120.0
+
+
+@dataclass(slots=True)
+class Arena:
+    """A cluster, a Slack and a fleet. ``gate`` lets go of the requests that a scenario holds back."""
+
+    cluster: StandIn
+    slack: SlackReceiver
+    fleet: Fleet
+    strikes: Strikes
+    database: str
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    _services: int = 0
+    _seen: int = 0
+    _changed: set[str] = field(default_factory=set)
+    _books: int = 0
+
+    # The world, for scenarios.
+
+    def changing(self, name: str) -> Callable[[ApiRequest], bool]:
+        return lambda request: changing(request) and request.name == name
+
+    def fault(self, matches: Callable[[ApiRequest], bool], fault: Planned, times: int | None = None) -> None:
+        self.cluster.faults.add(matches, fault, times=times)
+
+    def changed(self) -> set[str]:
+        """The services that were changed so far by others than their admin."""
+        fresh = self.cluster.audit.entries[self._seen :]
+        self._seen += len(fresh)
+        self._changed |= {
+            each.name for each in fresh if each.resource == "deployments" and each.changed and ours(each)
+        }
+        return self._changed
+
+    def applied(self, name: str) -> list[AuditEntry]:
+        """The changes of a service's spec that others than its admin made, oldest first."""
+        found = self.cluster.audit.changes(resource="deployments", name=name)
+        return [each for each in found if ours(each)]
+
+    async def fire(self, scenario: Scenario, names: Iterable[str], *, second: bool = False) -> None:
+        """One webhook a service, as each is a group of its own."""
+        await asyncio.gather(*(self.fleet.fire(scenario.alert(name, second=second)) for name in names))
+
+    async def resolve(self, scenario: Scenario, names: Iterable[str], *, second: bool = False) -> None:
+        alerts = [scenario.alert(name, second=second).resolved() for name in names]
+        await asyncio.gather(*(self.fleet.fire(each) for each in alerts))
+
+    async def in_state(self, rule: str, names: Sequence[str], state: str) -> None:
+        """Return once each service's run of this rule has been seen in this state."""
+        left = set(names)
+
+        async def seen() -> bool:
+            runs = await self.runs(rule, names)
+            left.difference_update(name for name, run in runs.items() if run["state"] in (state, *_FINAL))
+            return not left
+
+        await eventually(seen, f"each run of {rule} is {state}", within=_PATIENCE)
+
+    async def ended(self, rule: str, names: Sequence[str]) -> dict[str, Story]:
+        """The one run of this rule on each of the services, once all have ended."""
+
+        async def all_ended() -> dict[str, Story]:
+            runs = await self.runs(rule, names)
+            waiting = {name: runs.get(name, {"state": "no run"})["state"] for name in names}
+            waiting = {name: state for name, state in waiting.items() if state not in _FINAL}
+            assert not waiting, waiting
+            return runs
+
+        return await eventually(all_ended, f"each run of {rule} has ended", within=_PATIENCE)
+
+    async def runs(self, rule: str, names: Iterable[str]) -> dict[str, Story]:
+        """The run of this rule on each of these services; more than one is a failure at once."""
+        wanted, found = set(names), defaultdict[str, list[Story]](list)
+        for run in await self.fleet.runs(rule):
+            found[run["target"].rpartition("/")[2]].append(run)
+        twice = {name: runs for name, runs in found.items() if len(runs) > 1}
+        if twice:
+            raise RuntimeError(f"more than one run of {rule}: {twice}")
+        return {name: runs[0] for name, runs in found.items() if name in wanted}
+
+    async def another_rulebook(self) -> str:
+        """Put the same rules in force under another hash."""
+        self._books += 1
+        write_rules(self.fleet.folder, f"# edition {self._books}\n")
+        return await self.fleet.reload()
+
+    async def make_unreadable(self, rulebook: str) -> None:
+        """As if a version to come had written it."""
+        text = '{"rules.yaml": "version: 99"}'
+        statement = f"UPDATE rulebooks SET files = '{text}' WHERE hash = '{rulebook}'"
+        await asyncio.to_thread(lambda: aside().do(execute(self.database, statement)))
+
+    # A scenario, played for many services at once.
+
+    async def play(self, scenario: Scenario, strikes: Sequence[Callable[[str], Strike]]) -> list[Strike]:
+        """Break a service for each of the strikes, and see what must come of it; gives what was committed."""
+        self.gate.clear()
+        planned = [make(self._new_name()) for make in strikes]
+        names = [each.service for each in planned]
+        await self._deploy(scenario, names)
+        for strike in planned:
+            scenario.prepare(self, strike.service)
+            self.strikes.plan(strike)
+        await self.fire(scenario, names)
+        await scenario.drive(self, names)
+        runs = await self.ended(scenario.name, names)
+        seconds = await self.ended(scenario.name + SECOND, names) if scenario.second else {}
+        self.cluster.faults.clear()
+        for strike in planned:
+            self.strikes.withdraw(strike)
+        await self.fleet.idle(within=_PATIENCE)
+        self._check(scenario, runs, seconds)
+        committed = {each.service for each in self.strikes.committed()}
+        return [each for each in planned if each.service in committed]
+
+    def _new_name(self) -> str:
+        self._services += 1
+        return f"svc-{self._services}"
+
+    async def _deploy(self, scenario: Scenario, names: Sequence[str]) -> None:
+        for release in range(1, scenario.releases + 1):
+            for name in names:
+                if release in scenario.broken:
+                    self.cluster.break_image(image(name, release))
+                if release == 1:
+                    self.cluster.deploy(NAMESPACE, name, image(name, 1), replicas=1)
+                else:
+                    self.cluster.set_image(NAMESPACE, name, image(name, release))
+            await self.cluster.settled(_PATIENCE)
+
+    # What must hold whatever was struck.
+
+    def _check(self, scenario: Scenario, runs: Mapping[str, Story], seconds: Mapping[str, Story]) -> None:
+        messages = self._messages()
+        for name, run in runs.items():
+            assert run["outcome"] in scenario.ends, (name, run)
+            wanted = scenario.ends[run["outcome"]]
+            if name in seconds:
+                assert seconds[name]["outcome"] in scenario.second_ends, (name, seconds[name])
+                wanted += scenario.second_ends[seconds[name]["outcome"]]
+            applied = self.applied(name)
+            attempts = Counter(str((each.after or {})["annotations"][ATTEMPT]) for each in applied)
+            assert len(applied) == wanted, (name, run, attempts)
+            assert all(count == 1 for count in attempts.values()), (name, attempts)
+        for run in (*runs.values(), *seconds.values()):
+            self._check_reports(run, messages[run["id"]])
+        assert not self.fleet.faults, self.fleet.faults
+
+    def _check_reports(self, run: Story, told: Sequence[Message]) -> None:
+        heads = [each for each in told if "PAGE" not in each.text]
+        assert any("⏳" not in each.text for each in heads), (run, [each.text for each in told])
+        if run["outcome"] in _PAGED:
+            assert len(heads) < len(told), (run, "nobody was paged")
+
+    def _messages(self) -> dict[str, list[Message]]:
+        found = defaultdict[str, list[Message]](list)
+        for message in self.slack.messages:
+            for run in set(_RUN.findall(written(message))):
+                found[run].append(message)
+        return found
+
+    def duplicate_reports(self) -> int:
+        """Messages beyond the first head and the first page of a run."""
+        spare = 0
+        for told in self._messages().values():
+            pages = sum("PAGE" in each.text for each in told)
+            spare += max(pages - 1, 0) + max(len(told) - pages - 1, 0)
+        return spare
+
+    def sends_unrecorded(self) -> int:
+        """How many notices were on their way to Slack when their replica was struck, or soon after."""
+        noted = Counter(self.strikes.notes())
+        return noted[SENDING] - noted[RECORDED]
+
+
+_FINAL = frozenset({"succeeded", "failed", "unknown", "observed", "cancelled", "refused", "expired"})
+
+
+def ours(entry: AuditEntry) -> bool:
+    """Whether a change is of the spec and not the admin's; annotations alone are tokens and marks."""
+    return entry.user != ADMIN and _of_spec(entry)
+
+
+def write_rules(folder: Path, edition: str = "") -> Path:
+    """The rules of all scenarios, as a file."""
+    file = folder / "rules.yaml"
+    written_rules = [each for scenario in SCENARIOS for each in scenario.rules()]
+    file.write_text(edition + rules(*written_rules, brake=NO_BRAKE))
+    return file
+
+
+@asynccontextmanager
+async def an_arena(folder: Path) -> AsyncIterator[Arena]:
+    """Three replicas on one PostgreSQL, against the stand-in."""
+    strikes = Strikes(folder / "strikes")
+    database = server().make_database()
+    async with StandIn(ready_after=0.005) as cluster, SlackReceiver() as slack:
+        settings = {
+            "STORE": database,
+            "RULES": str(write_rules(folder)),
+            "SLACK_BOT_TOKEN": slack.token,
+            "SLACK_API_URL": slack.api_url,
+        }
+        kubeconfig = str(cluster.kubeconfig(folder / "kubeconfig"))
+        environment = {"KUBECONFIG": kubeconfig, "FAULTS": str(folder / "strikes")}
+        async with Fleet(folder, settings, environment) as fleet:
+            yield Arena(cluster, slack, fleet, strikes, database)

@@ -1,0 +1,299 @@
+"""Scenarios that together take every arrow of the transition table, and what must come of each.
+
+Each is a rule, or two of which the first keeps the target from the second, and a world that makes a run take
+the wanted way. All faults of the world are a service's own, so that many services are struck at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from remediator.core.runs import Move, RunState
+from remediator.sandbox.alertmanager import Alert
+from remediator.sandbox.faults import Answer, DropReply, Late, Refuse
+from tests.faults.boundaries import Exchange, arrow
+from tests.support.rulebooks import NAMESPACE, alert, image, rule, step
+
+if TYPE_CHECKING:
+    from tests.faults.arena import Arena
+
+_S, _M = RunState, Move
+Prepare = Callable[["Arena", str], None]
+Drive = Callable[["Arena", "list[str]"], Awaitable[None]]
+ROLLED_OUT: Final = {"within": "30s", "checks": [{"check": "kubernetes.rolled_out"}]}
+SECOND: Final = "-second"
+"""What the name of a scenario's second rule ends with."""
+
+
+def _nothing(_arena: Arena, _name: str) -> None:
+    """The world is as it was broken."""
+
+
+async def _just_wait(_arena: Arena, _names: list[str]) -> None:
+    """The runs end by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """``takes`` are the places that it is struck at; ``ends`` each outcome that may come of it, with how many
+    changes are then made to the service. ``second`` is the same of the second rule's run."""
+
+    name: str
+    takes: tuple[str, ...]
+    ends: Mapping[str, int]
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    second: Mapping[str, Any] | None = None
+    second_ends: Mapping[str, int] = field(default_factory=dict)
+    releases: int = 3
+    broken: tuple[int, ...] = (3,)
+    prepare: Prepare = _nothing
+    drive: Drive = _just_wait
+
+    def rules(self) -> list[dict[str, Any]]:
+        """The rules that its alerts match, by their label `scenario`."""
+        written = [_rule(self.name, self.fields)]
+        if self.second is not None:
+            written.append(_rule(self.name + SECOND, self.second))
+        return written
+
+    def alert(self, name: str, *, second: bool = False) -> Alert:
+        return alert(name, labels={"scenario": self.name + (SECOND if second else "")})
+
+
+def _rule(name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    usual = {"when": {"matchers": [f'scenario="{name}"']}, "deadline": "3m", "verify": ROLLED_OUT}
+    undo = step(id="undo", timeout="30s", retry=2)
+    return rule(name, **{"steps": [undo], **usual, **fields})
+
+
+# What the world does to one service.
+
+
+def _once(fault: Any) -> Prepare:
+    def prepare(arena: Arena, name: str) -> None:
+        arena.fault(arena.changing(name), fault, times=1)
+
+    return prepare
+
+
+def _blind(arena: Arena, name: str) -> None:
+    arena.fault(lambda request: request.verb == "get" and request.name == name, Answer(503))
+
+
+def _blind_once_changed(arena: Arena, name: str) -> None:
+    def hidden(request: Any) -> bool:
+        return request.verb == "get" and request.name == name and name in arena.changed()
+
+    arena.fault(hidden, Answer(503))
+
+
+def _lost_and_blind(arena: Arena, name: str) -> None:
+    arena.fault(arena.changing(name), DropReply(), times=1)
+    _blind_once_changed(arena, name)
+
+
+def _podless(arena: Arena, name: str) -> None:
+    def listing(request: Any) -> bool:
+        return request.resource.plural == "pods" and f"app={name}" in request.query.get("labelSelector", "")
+
+    arena.fault(listing, Answer(503))
+
+
+def _held(arena: Arena, name: str) -> None:
+    arena.fault(arena.changing(name), Late(arena.gate))
+
+
+def _protected(arena: Arena, name: str) -> None:
+    arena.cluster.annotate(NAMESPACE, name, {"remediator.dev/protected": "true"})
+
+
+def _never_back(arena: Arena, name: str) -> None:
+    arena.cluster.break_image(image(name, 2))
+
+
+# What is done while the runs are under way.
+
+
+async def _resolve(arena: Arena, names: list[str]) -> None:
+    await arena.in_state("cancel", names, "ready")
+    await arena.resolve(CANCEL, names)
+
+
+async def _second_while_held(arena: Arena, names: list[str]) -> None:
+    await arena.in_state("held", names, "acting")
+    await arena.fire(HELD, names, second=True)
+    await arena.ended("held" + SECOND, names)
+    arena.gate.set()
+
+
+async def _withdrawn_while_held(arena: Arena, names: list[str]) -> None:
+    await arena.in_state("withdrawn", names, "acting")
+    await arena.fire(WITHDRAWN, names, second=True)
+    await arena.in_state("withdrawn" + SECOND, names, "pending")
+    await arena.resolve(WITHDRAWN, names, second=True)
+    await arena.ended("withdrawn" + SECOND, names)
+    arena.gate.set()
+
+
+async def _unreadable_while_held(arena: Arena, names: list[str]) -> None:
+    """What the second run is pinned to was written by a version that this one can't read."""
+    await arena.in_state("unreadable", names, "acting")
+    pinned = await arena.another_rulebook()
+    await arena.fire(UNREADABLE, names, second=True)
+    await arena.in_state("unreadable" + SECOND, names, "pending")
+    await arena.another_rulebook()
+    await arena.make_unreadable(pinned)
+    await arena.ended("unreadable" + SECOND, names)
+    arena.gate.set()
+
+
+_HOLDING = {"steps": [step(id="undo", timeout="2m")]}
+#: It may get the target for a moment while its holder is taken over, and must do nothing with it.
+_HELD_OFF = {"steps": [step(with_={"to_revision": 99})]}
+_HELD_ENDS = {"expired": 0, "failed": 0}
+
+REPAIR = Scenario(
+    "repair",
+    takes=(
+        *(each.value for each in Exchange),
+        arrow(_S.PENDING, _M.LEASE),
+        arrow(_S.READY, _M.INTEND),
+        arrow(_S.ACTING, _M.SUCCEED),
+        arrow(_S.READY, _M.VERIFY),
+        arrow(_S.VERIFYING, _M.PROVE),
+    ),
+    ends={"succeeded": 1},
+)
+OBSERVE = Scenario(
+    "observe", takes=(arrow(_S.PENDING, _M.OBSERVE),), ends={"observed": 0}, fields={"mode": "observe"}
+)
+RETRY = Scenario(
+    "retry",
+    takes=(arrow(_S.ACTING, _M.MISS),),
+    ends={"succeeded": 1},
+    prepare=_once(Answer(409)),
+)
+LOST = Scenario(
+    "lost",
+    takes=(arrow(_S.ACTING, _M.LOSE), arrow(_S.PROBING, _M.SUCCEED)),
+    ends={"succeeded": 1},
+    prepare=_once(DropReply()),
+)
+UNSENT = Scenario(
+    "unsent", takes=(arrow(_S.PROBING, _M.MISS),), ends={"succeeded": 1}, prepare=_once(Refuse())
+)
+FALLBACK = Scenario(
+    "fallback",
+    takes=(arrow(_S.READY, _M.MISS), arrow(_S.READY, _M.FALL_BACK)),
+    ends={"succeeded": 1},
+    fields={"on_failure": [step("kubernetes.rollout_restart", timeout="30s", retry=2)]},
+    releases=1,
+    broken=(),
+)
+DISPROVEN = Scenario(
+    "disproven",
+    takes=(arrow(_S.VERIFYING, _M.DISPROVE), arrow(_S.READY, _M.FAIL)),
+    ends={"failed": 1},
+    fields={"verify": {**ROLLED_OUT, "within": "1s"}},
+    prepare=_never_back,
+)
+UNPROVABLE = Scenario(
+    "unprovable",
+    takes=(arrow(_S.PROBING, _M.GIVE_UP),),
+    ends={"unknown": 1},
+    prepare=_lost_and_blind,
+)
+UNPROVEN = Scenario(
+    "unproven",
+    takes=(arrow(_S.VERIFYING, _M.GIVE_UP),),
+    ends={"unknown": 1},
+    fields={"verify": {"within": "1s", "checks": [{"check": "kubernetes.pods_ready"}]}},
+    prepare=_podless,
+)
+STRANDED = Scenario(
+    "stranded",
+    takes=(arrow(_S.READY, _M.GIVE_UP),),
+    ends={"unknown": 1},
+    fields={
+        "steps": [
+            step(id="undo", timeout="30s", retry=2),
+            step("kubernetes.scale", id="grow", timeout="1s", with_={"replicas": 4}),
+        ]
+    },
+    prepare=_blind_once_changed,
+)
+CANCEL = Scenario(
+    "cancel",
+    takes=(arrow(_S.READY, _M.CANCEL),),
+    ends={"cancelled": 0},
+    prepare=_blind,
+    drive=_resolve,
+)
+REFUSE = Scenario("refuse", takes=(arrow(_S.READY, _M.REFUSE),), ends={"refused": 0}, prepare=_protected)
+EXPIRE = Scenario(
+    "expire",
+    takes=(arrow(_S.READY, _M.EXPIRE),),
+    ends={"expired": 0},
+    fields={"deadline": "1s"},
+    prepare=_blind,
+)
+HELD = Scenario(
+    "held",
+    takes=(arrow(_S.PENDING, _M.EXPIRE),),
+    ends={"succeeded": 1},
+    fields=_HOLDING,
+    second={**_HELD_OFF, "deadline": "1s"},
+    second_ends=_HELD_ENDS,
+    prepare=_held,
+    drive=_second_while_held,
+)
+WITHDRAWN = Scenario(
+    "withdrawn",
+    takes=(arrow(_S.PENDING, _M.CANCEL),),
+    ends={"succeeded": 1},
+    fields=_HOLDING,
+    second=_HELD_OFF,
+    second_ends={"cancelled": 0, **_HELD_ENDS},
+    prepare=_held,
+    drive=_withdrawn_while_held,
+)
+UNREADABLE = Scenario(
+    "unreadable",
+    takes=(arrow(_S.PENDING, _M.REFUSE),),
+    ends={"succeeded": 1},
+    fields=_HOLDING,
+    second=_HELD_OFF,
+    second_ends={"refused": 0, "unknown": 0, **_HELD_ENDS},
+    prepare=_held,
+    drive=_unreadable_while_held,
+)
+
+SCENARIOS: Final = (
+    REPAIR,
+    OBSERVE,
+    RETRY,
+    LOST,
+    UNSENT,
+    FALLBACK,
+    DISPROVEN,
+    UNPROVABLE,
+    UNPROVEN,
+    STRANDED,
+    CANCEL,
+    REFUSE,
+    EXPIRE,
+    HELD,
+    WITHDRAWN,
+    UNREADABLE,
+)
+
+UNREACHED: Final = frozenset(
+    {
+        *(arrow(state, _M.ASK) for state in (_S.PENDING, _S.READY)),
+        *(arrow(_S.ASKING, move) for move in (_M.GRANT, _M.DENY, _M.LAPSE, _M.CANCEL, _M.REFUSE)),
+        *(arrow(state, _M.YIELD) for state in (_S.PENDING, _S.READY, _S.ACTING, _S.PROBING, _S.VERIFYING)),
+    }
+)
+"""What no scenario takes yet: a person's answer, and giving way to a run that may preempt."""

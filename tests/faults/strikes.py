@@ -1,0 +1,117 @@
+"""Strikes: faults at boundaries, planned by the test for one service each, committed by whoever comes by.
+
+A planned strike is a file named after its service. The replica that moves it away commits it, so that each
+is committed once, however many replicas there are and however often they are started.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.faults.boundaries import Boundary, Fault, Side
+
+_SERVICE = re.compile(r"\bsvc-\d+\b")
+
+
+class LostReply(Exception):
+    """What was asked for may have been done, and the answer will not come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """A fault at a boundary, for the first replica that comes there with this service."""
+
+    service: str
+    boundary: Boundary
+    fault: Fault
+
+    def line(self) -> str:
+        return f"{self.boundary.where}\t{self.boundary.side}\t{self.fault}"
+
+    @classmethod
+    def read(cls, file: Path) -> Strike:
+        where, side, fault = file.read_text().split("\t")
+        return cls(file.name, Boundary(where, Side(side)), Fault(fault))
+
+
+class Strikes:
+    """The strikes below a folder that test and replicas share."""
+
+    def __init__(self, folder: Path) -> None:
+        self._planned = folder / "planned"
+        self._struck = folder / "struck"
+        self._notes = folder / "notes"
+        for each in (self._planned, self._struck, self._notes):
+            each.mkdir(parents=True, exist_ok=True)
+
+    def plan(self, strike: Strike) -> None:
+        draft = self._notes / f"{strike.service}.draft"
+        draft.write_text(strike.line())
+        draft.rename(self._planned / strike.service)
+
+    def withdraw(self, strike: Strike) -> None:
+        """Let a strike be that nobody came by; later ones must not meet it."""
+        (self._planned / strike.service).unlink(missing_ok=True)
+
+    def committed(self) -> Iterator[Strike]:
+        """Those that were committed so far."""
+        return (Strike.read(file) for file in self._struck.iterdir())
+
+    # In the replica.
+
+    def meet(self, where: str, side: Side, service: str | None) -> None:
+        """Commit the strike that is planned here for this service, if any.
+
+        Raises:
+            LostReply: that is the fault.
+        """
+        fault = self.take(where, side, service)
+        if fault is not None:
+            commit(fault)
+
+    def take(self, where: str, side: Side, service: str | None) -> Fault | None:
+        """The fault to commit here, which then is this replica's."""
+        if service is None:
+            return None
+        file = self._planned / service
+        try:
+            strike = Strike.read(file)
+            if strike.boundary != Boundary(where, side):
+                return None
+            file.rename(self._struck / service)
+        except FileNotFoundError:
+            return None
+        return strike.fault
+
+    def note(self, what: str) -> None:
+        """Leave a line about this replica that outlives it."""
+        with (self._notes / f"{os.getpid()}.notes").open("a") as notes:
+            notes.write(f"{what}\n")
+
+    def notes(self) -> list[str]:
+        """What all replicas left."""
+        return [line for file in self._notes.glob("*.notes") for line in file.read_text().splitlines()]
+
+
+def commit(fault: Fault) -> None:
+    """Do it to this process."""
+    match fault:
+        case Fault.KILL:
+            os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(60)
+        case Fault.STOP:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        case Fault.LOST:
+            raise LostReply("the reply was lost on its way, as planned")
+
+
+def service_in(text: str | bytes) -> str | None:
+    """The service that a text is about."""
+    found = _SERVICE.search(text if isinstance(text, str) else text.decode(errors="replace"))
+    return found and found.group()
