@@ -26,7 +26,7 @@ from remediator.clients.alertmanager import AlertmanagerClient
 from remediator.clients.heartbeat import HeartbeatClient
 from remediator.clients.kubernetes import ApiError, KubernetesClient
 from remediator.clients.pagerduty import PagerDuty
-from remediator.clients.slack import SlackBot, SlackWebhook
+from remediator.clients.slack import SlackBot, SlackSignature, SlackWebhook
 from remediator.core.answers import Silent
 from remediator.core.ids import Owner
 from remediator.core.matchers import Matcher, Operator
@@ -40,6 +40,7 @@ from remediator.engine.engine import Engine
 from remediator.engine.lifeline import Lifeline
 from remediator.engine.parts import EngineParts
 from remediator.engine.rulebooks import Rulebooks
+from remediator.notify.clicks import SlackClicks
 from remediator.notify.log import LogNotifier
 from remediator.notify.pagerduty import PagerDutyNotifier
 from remediator.notify.slack import SlackNotifier
@@ -145,6 +146,7 @@ async def _serving(
         probes=partial(_probes, settings, clients, rulebooks),
         rule_files=rulebooks.complaint,
         drift=lambda: rulebooks.drift,
+        clicks=_clicks(settings),
     )
     engine = speaking(parts, alarms=alarms)
     _tune_memory()
@@ -203,12 +205,24 @@ def _notifiers(settings: Settings) -> Mapping[str, Notifier]:
 
 def _slack(settings: Settings) -> Notifier:
     """Without Slack, what is meant for it goes to the log."""
-    if settings.slack_bot_token is not None:
-        bot = SlackBot(settings.slack_bot_token.get_secret_value(), api_url=settings.slack_api_url)
-        return SlackNotifier(bot=bot)
+    bot = _slack_bot(settings)
+    if bot is not None:
+        return SlackNotifier(bot=bot, buttons=settings.slack_signing_secret is not None)
     if settings.slack_webhook_url is not None:
         return SlackNotifier(webhook=SlackWebhook(settings.slack_webhook_url.get_secret_value()))
     return LogNotifier("slack")
+
+
+def _slack_bot(settings: Settings) -> SlackBot | None:
+    token = settings.slack_bot_token
+    return None if token is None else SlackBot(token.get_secret_value(), api_url=settings.slack_api_url)
+
+
+def _clicks(settings: Settings) -> SlackClicks | None:
+    secret = settings.slack_signing_secret
+    if secret is None:
+        return None
+    return SlackClicks(SlackSignature(secret.get_secret_value()), _slack_bot(settings))
 
 
 def _probes(settings: Settings, clients: Clients, rulebooks: Rulebooks) -> Mapping[str, Probe]:

@@ -143,6 +143,12 @@ class SlackBot:
             ),
         )
 
+    async def whisper(self, text: str, *, channel: str, user: str) -> Delivery | Missing:
+        """Say something in a channel that one person alone sees, and that is gone when they look away."""
+        return await self._call(
+            channel, lambda client: client.chat_postEphemeral(channel=channel, user=user, text=text)
+        )
+
     async def update(self, text: str, blocks: Blocks, *, place: Place) -> Delivery | Missing:
         """Replace a message's content in place. It rings nobody's phone."""
         return await self._call(
@@ -190,12 +196,20 @@ class SlackWebhook:
     async def post(self, text: str, blocks: Blocks) -> Delivery:
         """Post to the webhook's channel. Delivered with :attr:`REF`."""
         content = {"text": text, "blocks": list(blocks), "unfurl_links": False, "unfurl_media": False}
+        return await self._send(content, "through the incoming webhook")
+
+    async def whisper(self, text: str) -> Delivery:
+        """Through a click's ``response_url``: say something that only who clicked sees."""
+        content = {"text": text, "response_type": "ephemeral", "replace_original": False}
+        return await self._send(content, "through the click's response_url")
+
+    async def _send(self, content: dict[str, Any], where: str) -> Delivery:
         answered = await _ask(self._url, lambda: self._client().send_dict(content), self._timeout)
         if not isinstance(answered, _Answer):
             return answered
         if answered.status == 200 and answered.word == "ok":
             return Delivered(self.REF)
-        return answered.failure("through the incoming webhook")
+        return answered.failure(where)
 
     def _client(self) -> AsyncWebhookClient:
         from slack_sdk.webhook.async_client import AsyncWebhookClient
@@ -239,6 +253,26 @@ class _Answer:
         details = "; ".join(str(each) for each in messages)[:300] if isinstance(messages, list) else ""
         remedy = _REMEDIES.get(self.word, "")
         return f"{f' ({details})' if details else ''}{f': {remedy}' if remedy else ''}"
+
+
+class SlackSignature:
+    """Tells Slack's own requests from others' by the app's signing secret, none older than five minutes.
+
+    https://docs.slack.dev/authentication/verifying-requests-from-slack
+    """
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+
+    def holds(self, body: bytes, headers: Mapping[str, str]) -> bool:
+        """Whether Slack signed this very body, a short while ago."""
+        from slack_sdk.signature import SignatureVerifier
+
+        try:
+            return SignatureVerifier(self._secret).is_valid_request(body, dict(headers))
+        except (TypeError, ValueError):
+            # No number for a time, no UTF-8 for a body, or what no signature is made of.
+            return False
 
 
 async def _ask(

@@ -5,9 +5,9 @@ Each request is a message of its own, so that it rings; its end takes its place.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from remediator.core.approvals import APPROVE, DENY, Approval, Settled
+from remediator.core.approvals import APPROVE, DENY, Approval, Settled, difference
 from remediator.core.notices import Choice, Envelope, Notice, NoticeKind, Tone
 from remediator.core.rules import Otherwise
 from remediator.engine.telling import Story, situation
@@ -33,7 +33,7 @@ def tell_request(story: Story) -> tuple[Envelope, ...]:
         tone=Tone.ASKING if latest.settled is None else Tone.QUIET,
         severity=story.run.severity,
         summary=story.run.detail if latest.settled is Settled.WITHDRAWN else _plan(latest),
-        fields=(*situation(story), *_terms(latest)),
+        fields=(*situation(story), *_changes(story.approvals), *_terms(latest)),
         diff="\n".join(step.diff for step in latest.proposal.steps if step.diff),
         commands=(f"remediator explain {story.run.id}",),
         run=story.run.id,
@@ -56,6 +56,12 @@ def _title(latest: Approval) -> str:
 def _plan(latest: Approval) -> str:
     steps = [step.summary for step in latest.proposal.steps]
     return steps[0] if len(steps) == 1 else "; ".join(f"{n}. {step}" for n, step in enumerate(steps, 1))
+
+
+def _changes(approvals: Sequence[Approval]) -> Iterable[tuple[str, str]]:
+    """In what a plan that is asked about anew differs from the one before it."""
+    for before, latest in zip(approvals[-2:-1], approvals[-1:], strict=False):
+        yield "Changed", difference(before.proposal, latest.proposal)
 
 
 def _terms(latest: Approval) -> Iterable[tuple[str, str]]:

@@ -22,6 +22,8 @@ from remediator.sandbox.serving import LoopbackServer
 
 WEBHOOK_PATH = "/services/T00000000/B00000000/sandbox"
 WEBHOOK_CHANNEL = "#webhook"
+#: Where a click's ``response_url`` leads; its last part is the user who clicked.
+ACTIONS_PATH = "/actions/T00000000/1232321423432/"
 BOT_TOKEN = "xoxb-sandbox"  # noqa: S105 - opens nothing but this stand-in
 _EPOCH = 1_700_000_000
 
@@ -51,6 +53,15 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Whisper:
+    """What one person alone was told: in a channel, or in answer to a click (then `channel` is empty)."""
+
+    user: str
+    channel: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One request as it came in: a Web API method or `webhook`, and its arguments."""
 
@@ -68,6 +79,7 @@ class SlackReceiver:
     def __init__(self, *, token: str = BOT_TOKEN) -> None:
         self.faults: Faults[Call] = Faults()
         self.calls: list[Call] = []
+        self.whispers: list[Whisper] = []
         self._token = token
         self._messages: dict[tuple[str, str], Message] = {}
         self._clock = itertools.count(1)
@@ -77,6 +89,7 @@ class SlackReceiver:
             "auth.test": self._auth_test,
             "chat.postMessage": self._post_message,
             "chat.update": self._update,
+            "chat.postEphemeral": self._post_ephemeral,
         }
 
     async def __aenter__(self) -> Self:
@@ -96,6 +109,10 @@ class SlackReceiver:
     def api_url(self) -> str:
         """The Web API's base, ending in `/api/`."""
         return f"{self._server.url}/api/"
+
+    def response_url(self, user: str) -> str:
+        """The answering URL of a click by this user."""
+        return self._server.url + ACTIONS_PATH + user
 
     @property
     def token(self) -> str:
@@ -126,7 +143,7 @@ class SlackReceiver:
         return self.messages
 
     async def _handle(self, http: web.BaseRequest) -> web.StreamResponse:
-        if http.path.startswith("/services/"):
+        if http.path.startswith(("/services/", "/actions/")):
             return await self._on_webhook(http)
         if http.path.startswith("/api/"):
             return await self._on_method(http)
@@ -145,6 +162,8 @@ class SlackReceiver:
 
     def _deliver(self, path: str, call: Call) -> web.Response:
         self.calls.append(call)
+        if path.startswith(ACTIONS_PATH):
+            return self._answer_click(path.removeprefix(ACTIONS_PATH), call.arguments)
         if path != WEBHOOK_PATH:
             return web.Response(status=404, text="no_service")
         try:
@@ -153,6 +172,17 @@ class SlackReceiver:
             return web.Response(status=400, text=refused.error)
         self._record(WEBHOOK_CHANNEL, call.arguments)
         return web.Response(text="ok")
+
+    def _answer_click(self, user: str, arguments: Mapping[str, Any]) -> web.Response:
+        """Only who clicked is answered here: nobody answers for all, or in place of the message."""
+        if arguments.get("response_type") != "ephemeral" or arguments.get("replace_original"):
+            return web.Response(status=400, text="invalid_payload")
+        self._whisper(Whisper(user, "", str(arguments.get("text", ""))))
+        return web.Response(text="ok")
+
+    def _whisper(self, whisper: Whisper) -> None:
+        self.whispers.append(whisper)
+        self._changed.set()
 
     async def _on_method(self, http: web.BaseRequest) -> web.StreamResponse:
         arguments = await _method_arguments(http)
@@ -193,6 +223,16 @@ class SlackReceiver:
             raise SlackRefusal("channel_not_found")
         _check(arguments)
         return _confirmed(self._record(channel, arguments))
+
+    def _post_ephemeral(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        channel, user = arguments.get("channel"), arguments.get("user")
+        if not isinstance(channel, str) or not channel:
+            raise SlackRefusal("channel_not_found")
+        if not isinstance(user, str) or not user:
+            raise SlackRefusal("user_not_in_channel")
+        _check(arguments)
+        self._whisper(Whisper(user, channel, str(arguments.get("text", ""))))
+        return {"message_ts": f"{_EPOCH}.{next(self._clock):06d}"}
 
     def _update(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         key = (str(arguments.get("channel")), str(arguments.get("ts")))

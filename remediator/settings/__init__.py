@@ -158,12 +158,27 @@ class Settings(_Environment):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is allowed but probably not meant, each with its remedy."""
-        return (*self._exposed(), *self._unbuilt(), *_unknown())
+        return (*self._exposed(), *self._unanswerable(), *self._unbuilt(), *_unknown())
+
+    def _unanswerable(self) -> Iterator[str]:
+        """Ways to ask people by which nobody can answer."""
+        if self.mode is Mode.APPROVE and not self.operators_file:
+            yield "REMEDIATOR_MODE: approve, and nobody can: name people in REMEDIATOR_OPERATORS_FILE"
+        if self.slack_signing_secret is None:
+            return
+        if self.slack_bot_token is None:
+            yield (
+                "REMEDIATOR_SLACK_SIGNING_SECRET: without REMEDIATOR_SLACK_BOT_TOKEN no message has buttons:"
+                " set it, or unset this"
+            )
+        elif not any(each.slack for each in self.operators_file):
+            yield (
+                "REMEDIATOR_SLACK_SIGNING_SECRET: nobody's clicks count: write `slack: U...`, the id of their"
+                " Slack user, to people of REMEDIATOR_OPERATORS_FILE"
+            )
 
     def _unbuilt(self) -> Iterator[str]:
         """What is set and does nothing in this version."""
-        if self.slack_signing_secret is not None:
-            yield "REMEDIATOR_SLACK_SIGNING_SECRET: Slack's buttons are not built yet: unset it"
         if self.prometheus_url is not None:
             yield "REMEDIATOR_PROMETHEUS_URL: no check asks Prometheus yet: unset it"
 

@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import hdrs, web
 from prometheus_client.exposition import choose_encoder
 
-from remediator.web import webhook
+from remediator.web import slack, webhook
 from remediator.web.api import ENDPOINTS
 from remediator.web.endpoints import JSON, SECURITY_HEADERS, Dispatcher
 from remediator.web.health import HealthBoard
@@ -25,6 +25,8 @@ def make_app(deps: WebDeps) -> web.Application:
     health = HealthBoard(deps)
     dispatcher = Dispatcher(deps, health)
     app.router.add_post(webhook.PATH, webhook.webhook_handler(deps))
+    clicks = slack.Interactivity(deps)
+    app.router.add_post(slack.PATH, clicks.take)
     for endpoint in ENDPOINTS:
         if endpoint.method == hdrs.METH_GET:
             app.router.add_get(endpoint.path, dispatcher.handler(endpoint))
@@ -35,6 +37,7 @@ def make_app(deps: WebDeps) -> web.Application:
     app.router.add_route("*", "/api/{rest:.*}", dispatcher.unknown)
     app.on_response_prepare.append(_hide_server)
     app.on_cleanup.append(lambda _: health.close())
+    app.on_cleanup.append(lambda _: clicks.close())
     return app
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from hmac import compare_digest
@@ -12,7 +13,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from remediator.core.targets import Target
-from remediator.settings import DEFAULT_SOURCE, Credentials, NamedToken, Role
+from remediator.settings import DEFAULT_SOURCE, Credentials, NamedToken, Operator, Role
 
 #: Who acts where nobody has to say who they are.
 LOCAL: Final = "local"
@@ -81,13 +82,7 @@ class ApiAuth:
         self._known = [
             *((_hash(each.token.get_secret_value().encode()), _viewer(each)) for each in credentials.viewer),
             *((_hash(each.token.get_secret_value().encode()), _bare(each)) for each in credentials.operator),
-            *(
-                (
-                    each.token_hash.removeprefix("sha256:"),
-                    Principal(each.name, Role.OPERATOR in each.roles, named=True, namespaces=each.namespaces),
-                )
-                for each in credentials.operators
-            ),
+            *((each.token_hash.removeprefix("sha256:"), _person(each)) for each in credentials.operators),
         ]
 
     def principal(self, authorization: str | None) -> Principal | None:
@@ -102,6 +97,15 @@ class ApiAuth:
             if compare_digest(known, digest):
                 found = principal
         return found
+
+
+def people_by_slack(credentials: Credentials) -> Mapping[str, Principal]:
+    """People by the ids of their Slack users, for those that have one."""
+    return {each.slack: _person(each) for each in credentials.operators if each.slack is not None}
+
+
+def _person(each: Operator) -> Principal:
+    return Principal(each.name, Role.OPERATOR in each.roles, named=True, namespaces=each.namespaces)
 
 
 def _hash(token: bytes) -> str:

@@ -203,7 +203,7 @@ class Dispatcher:
         text = (
             await request.content.read(limit + 1)
             if request.content.is_eof()
-            else await _short(request, limit)
+            else await read_short(request, limit)
         )
         if len(text) > limit:
             raise ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is over {limit} bytes")
@@ -255,7 +255,8 @@ def _require_person(who: Principal) -> None:
         )
 
 
-async def _short(request: web.Request, limit: int) -> bytes:
+async def read_short(request: web.Request, limit: int) -> bytes:
+    """A body that is short; of a longer one a little more than ``limit`` bytes, which tells it apart."""
     text = bytearray()
     async for chunk in request.content.iter_any():
         text += chunk

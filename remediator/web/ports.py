@@ -80,6 +80,18 @@ class Alarms(Protocol):
         ...
 
 
+class Clicks(Protocol):
+    """Slack's buttons: who pressed one, and what only they are told about it."""
+
+    def is_slacks(self, body: bytes, headers: Mapping[str, str]) -> bool:
+        """Whether Slack signed this very body, at most five minutes ago."""
+        ...
+
+    async def whisper(self, text: str, *, channel: str, user: str, response_url: str) -> None:
+        """Tell somebody who clicked, if it can be done; does not raise for what Slack does."""
+        ...
+
+
 class Health(StrEnum):
     """How a dependency, or the whole, is doing."""
 
@@ -108,12 +120,16 @@ class Limits:
     #: Of webhooks that come in pieces, all that are on their way; small ones come in one and are not counted.
     arriving_bytes: int = 96 * 1024 * 1024
     request_bytes: int = 64 * 1024
+    #: Slack sends the whole message along with the click.
+    click_bytes: int = 1024 * 1024
     #: For a body to arrive whole.
     arrival: float = 30.0
     #: For the store to keep a webhook; Alertmanager is then told to come again.
     persist: float = 5.0
     #: For an answer of the API.
     answer: float = 20.0
+    #: For a click to be answered: Slack waits for three seconds.
+    click: float = 2.5
     #: For one probe of ``/health``, and for the store to say that it can write.
     probe: float = 3.0
     #: How long ``/health`` waits for probes before it answers with what it knew.
@@ -127,6 +143,7 @@ class WebDeps:
     """Everything that the HTTP surface stands on.
 
     ``probes`` gives the dependencies beside the store, which change with the rulebook in force.
+    ``clicks`` is ``None`` where no signing secret tells Slack's requests from others'.
     ``rule_files`` tells why the rule files are not the rulebook in force, empty while they are; ``drift`` is
     their hash while another rulebook is.
     """
@@ -142,3 +159,4 @@ class WebDeps:
     limits: Limits = field(default_factory=Limits)
     rule_files: Callable[[], str] = str
     drift: Callable[[], RulebookHash | None] = lambda: None
+    clicks: Clicks | None = None

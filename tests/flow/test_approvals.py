@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
+from remediator.core.approvals import APPROVE, DENY
 from remediator.core.rules import Mode
-from tests.support.daemon import ADAS, OPERATOR, Story, World
+from remediator.sandbox.clicks import buttons
+from remediator.sandbox.slack import Whisper
+from tests.support.daemon import ADAS, OPERATOR, Story, World, changing, moment, written
+from tests.support.processes import eventually
 from tests.support.rulebooks import NAMESPACE, SERVICE, alert, image, rule, rules, step
 
 ASKING = {"approval": {"within": "10m"}}
@@ -238,15 +244,9 @@ async def test_the_time_that_people_take_is_not_the_run_s(world: World) -> None:
     await world.start(rules(rule(**ASKING, deadline="3s", steps=[step(timeout="1s")])))
     await world.fire(await world.break_service())
     run = await asked(world)
-    await world.past(_plus(run["started"], 3.5))
+    await world.past(moment(run["started"]) + timedelta(seconds=3.5))
     await say(world, "approve", run)
     assert (await world.run_ended())["outcome"] == "succeeded"
-
-
-def _plus(at: str, seconds: float) -> Any:
-    from datetime import datetime, timedelta
-
-    return datetime.fromisoformat(at) + timedelta(seconds=seconds)
 
 
 async def test_later_steps_are_shown_and_done_as_they_were_approved(world: World) -> None:
@@ -312,3 +312,147 @@ async def test_the_command_line_shows_what_waits_and_answers_it(world: World) ->
     assert "by ada (api): I looked" in explained
     code, _, errors = await world.cli("deny", run["id"], "--why", "late", token=ADAS)
     assert (code, "already approved by ada" in errors) == (1, True)
+
+
+# In Slack.
+
+
+async def test_a_click_approves_and_the_message_then_says_who_did_and_when(world: World) -> None:
+    await world.start(rules(rule(**ASKING)))
+    await world.fire(await world.break_service())
+    asking = await world.told("cart: wants approval")
+    assert f"image: {image(SERVICE, 2)}" in written(asking)
+    assert "revision 3 → 2" in written(asking)
+    assert "*May approve*\\nada" in written(asking)
+    assert "UTC, then it ends and pages" in written(asking)
+    assert [button["action_id"] for button in buttons(asking)] == [APPROVE, DENY]
+    assert [each.text for each in world.slack.messages] == [asking.text]
+    assert await world.press(asking, APPROVE, "UADA") == 200
+    done = await world.run_ended()
+    assert (done["outcome"], done["approvals"][0]["how"]) == ("succeeded", "slack")
+    settled = await world.told("cart: approved by ada")
+    assert (settled.ts, settled.channel, settled.edits) == (asking.ts, asking.channel, 1)
+    assert "approved by ada (slack) at" in written(settled)
+    assert list(buttons(settled)) == []
+    await world.told("repaired and verified", "approved by ada (slack)")
+    await world.idle()
+    assert len(world.slack.messages) == 2
+    assert world.slack.whispers == []
+    assert len(world.applied()) == 1
+
+
+async def test_a_click_denies(world: World) -> None:
+    await world.start(rules(rule(**ASKING)))
+    await world.fire(await world.break_service())
+    asking = await world.told("wants approval")
+    assert await world.press(asking, DENY, "UADA") == 200
+    assert (await world.run_ended())["reason"] == "denied"
+    await world.told("cart: denied by ada")
+    await world.idle()
+    assert [(each.ts, each.edits) for each in world.slack.messages] == [(asking.ts, 1)]
+
+
+@pytest.mark.parametrize(
+    ("user", "said"),
+    [
+        ("UPAT", "pat may not approve what is done to deployment/shop/cart: only act on targets of payments"),
+        ("UVIC", "vic may look, not act"),
+        ("U0123", "Slack user U0123 is nobody of `OPERATORS_FILE,`"),
+    ],
+)
+async def test_a_click_of_whom_it_is_not_for_is_answered_to_them_alone(
+    world: World, user: str, said: str
+) -> None:
+    await world.start(rules(rule(**ASKING)))
+    await world.fire(await world.break_service())
+    asking = await world.told("wants approval")
+    assert await world.press(asking, APPROVE, user) == 200
+    (whisper,) = await eventually(lambda: world.slack.whispers, "they are told")
+    assert (whisper.user, whisper.channel) == (user, asking.channel)
+    assert said in whisper.text
+    assert (await world.run_in("asking"))["outcome"] is None
+    assert not world.applied()
+
+
+async def test_the_buttons_of_an_older_message_are_gone_and_no_longer_count(world: World) -> None:
+    await world.start(rules(rule(**ASKING)))
+    await world.fire(await world.break_service())
+    old = await world.told("wants approval")
+    world.cluster.mend_image(image(SERVICE, 3))
+    world.cluster.set_image(NAMESPACE, SERVICE, image(SERVICE, 4))
+    await world.cluster.settled()
+    assert await world.press(old, APPROVE, "UADA") == 200
+    new = await world.told("the plan changed, wants approval anew")
+    assert new.ts != old.ts
+    assert await world.press(old, APPROVE, "UADA") == 200
+    (whisper,) = await eventually(lambda: world.slack.whispers, "they are told")
+    assert whisper == Whisper("UADA", old.channel, whisper.text)
+    assert "the plan has changed since" in whisper.text
+    assert not world.applied()
+    assert await world.press(new, APPROVE, "UADA") == 200
+    assert (await world.run_ended())["outcome"] == "succeeded"
+
+
+async def test_a_bot_without_a_signing_secret_and_an_incoming_webhook_show_what_to_type(world: World) -> None:
+    await world.start(rules(rule(**ASKING)), slack_signing_secret=None)
+    await world.fire(await world.break_service())
+    run = await asked(world)
+    command = f"remediator approve {run['id']} --digest {run['approvals'][0]['digest'][:12]}"
+    asking = await world.told("wants approval", command, f"remediator deny {run['id']}")
+    assert list(buttons(asking)) == []
+    await world.stop()
+    url = SecretStr(world.slack.webhook_url)
+    await world.start(slack_bot_token=None, slack_webhook_url=url)
+    await world.fire(alert("auth"), await world.break_service("auth"))
+    await world.told("auth: wants approval", "remediator approve")
+    await say(world, "deny", await world.run_in("asking"))
+    await world.told("auth: denied by ada")
+
+
+# What waits for people outlives the daemon.
+
+
+async def test_killed_while_it_waits_nothing_is_lost(world: World) -> None:
+    process = await world.spawn(rules(rule(**ASKING)))
+    await world.fire(await world.break_service())
+    asking = await world.told("wants approval")
+    before = await asked(world)
+    process.kill()
+    await world.spawn()
+    assert (await asked(world))["approvals"] == before["approvals"]
+    assert await world.press(asking, APPROVE, "UADA") == 200
+    done = await world.run_ended()
+    assert (done["id"], done["outcome"]) == (before["id"], "succeeded")
+    await world.told("approved by ada")
+    await world.idle()
+    assert len(world.applied()) == 1
+    assert len([each for each in world.slack.messages if "wants approval" in each.text]) == 0
+
+
+async def test_killed_after_the_grant_it_acts_once_by_it(world: World) -> None:
+    process = await world.spawn(rules(rule(**ASKING)))
+    await world.fire(await world.break_service())
+    run = await asked(world)
+    held = world.hold(changing)
+    assert (await say(world, "approve", run))[0] == 200
+    await held.struck()
+    process.kill()
+    held.release()
+    await world.spawn()
+    done = await world.run_ended()
+    assert done["outcome"] == "succeeded"
+    assert len(done["approvals"]) == 1
+    assert len(world.applied()) == 1
+
+
+async def test_what_lapses_while_nobody_is_there_lapses_at_the_next_start(world: World) -> None:
+    process = await world.spawn(rules(rule(approval={"within": "2s"})))
+    await world.fire(await world.break_service())
+    run = await asked(world)
+    process.kill()
+    await world.past(moment(run["deadline"]))
+    await world.spawn()
+    done = await world.run_ended()
+    assert (done["outcome"], done["reason"]) == ("expired", "unanswered")
+    assert not world.applied()
+    await world.paged("expired")

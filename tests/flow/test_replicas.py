@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from remediator.app import running
 from remediator.core.ids import RulebookHash
 from tests.store.postgres import server
-from tests.support.daemon import OPERATOR, World
+from tests.support.daemon import ADAS, OPERATOR, World
 from tests.support.processes import eventually
 from tests.support.rulebooks import rule, rules
 
@@ -45,9 +46,11 @@ class Replicas:
         """Its name within its folder is part of the rulebook, and so the same for all."""
         return self.world.folder / name / "rules.yaml"
 
-    async def ask(self, name: str, method: str, path: str) -> tuple[int, Any]:
-        headers = {"Authorization": f"Bearer {OPERATOR}"}
-        async with self.world.http.request(method, f"{self.urls[name]}{path}", headers=headers) as answer:
+    async def ask(
+        self, name: str, method: str, path: str, body: object = None, *, token: str = OPERATOR
+    ) -> tuple[int, Any]:
+        headers, url = {"Authorization": f"Bearer {token}"}, f"{self.urls[name]}{path}"
+        async with self.world.http.request(method, url, json=body, headers=headers) as answer:
             return answer.status, await answer.json(content_type=None)
 
     async def status(self, name: str) -> Any:
@@ -115,3 +118,22 @@ async def test_a_replica_that_starts_with_other_files_than_ever_seen_takes_over_
     await replicas.start("c", rules())
     await shows(replicas, "c", new, drift=True)
     await shows(replicas, "b", new, drift=False)
+
+
+async def test_a_grant_at_any_replica_is_heard_by_all_and_done_once(replicas: Replicas) -> None:
+    """Both are asked at once, of two clicks one is first, and one of the replicas acts."""
+    world = replicas.world
+    text = rules(rule(approval={"within": "10m"}))
+    for name in ("a", "b"):
+        await replicas.start(name, text)
+    world.url = replicas.urls["a"]
+    await world.fire(await world.break_service())
+    run = await world.run_in("asking")
+    path, body = f"/api/v1/runs/{run['id']}/approve", {"why": "looked"}
+    answers = await asyncio.gather(
+        *(replicas.ask(name, "POST", path, body, token=ADAS) for name in ("a", "b", "b", "a"))
+    )
+    assert sorted(status for status, _ in answers) == [200, 409, 409, 409]
+    done = await world.run_ended()
+    assert (done["outcome"], len(done["approvals"])) == ("succeeded", 1)
+    assert len(world.applied()) == 1

@@ -20,11 +20,13 @@ from typing import Any, Final
 
 import aiohttp
 import pytest
+import yaml
 from pydantic import SecretStr
 
 from remediator.app import running
 from remediator.core.rules import Mode
 from remediator.sandbox.alertmanager import Alert, AlertmanagerStandIn, webhook
+from remediator.sandbox.clicks import SIGNING_SECRET, click, signed
 from remediator.sandbox.faults import Fault, Late, PlannedFault
 from remediator.sandbox.kubernetes import StandIn
 from remediator.sandbox.kubernetes.api import ApiRequest
@@ -41,6 +43,24 @@ Story = dict[str, Any]
 HOOK, OPERATOR, ADAS = "hook-token", "operator-token", "adas-token"
 REMEDIATOR: Final = Path(sys.executable).parent / "remediator"
 LEASE_TTL: Final = timedelta(seconds=1)
+
+
+def _hashed(token: str) -> str:
+    return f"sha256:{sha256(token.encode()).hexdigest()}"
+
+
+#: One who may do everything, one who may only act elsewhere, and one who may only look.
+PEOPLE: Final = (
+    Operator(name="ada", token_hash=_hashed(ADAS), roles=frozenset({Role.OPERATOR}), slack="UADA"),
+    Operator(
+        name="pat",
+        token_hash=_hashed("pats-token"),
+        roles=frozenset({Role.OPERATOR}),
+        namespaces=frozenset({"payments"}),
+        slack="UPAT",
+    ),
+    Operator(name="vic", token_hash=_hashed("vics-token"), roles=frozenset({Role.VIEWER}), slack="UVIC"),
+)
 
 
 def changing(request: ApiRequest) -> bool:
@@ -181,10 +201,9 @@ class World:
             "lease_ttl": LEASE_TTL,
             "webhook_token": (NamedToken("", SecretStr(HOOK)),),
             "operator_token": (NamedToken("", SecretStr(OPERATOR)),),
-            "operators_file": (
-                Operator(name="ada", token_hash=_hashed(ADAS), roles=frozenset({Role.OPERATOR})),
-            ),
+            "operators_file": PEOPLE,
             "slack_bot_token": SecretStr(self.slack.token),
+            "slack_signing_secret": SecretStr(SIGNING_SECRET),
             "slack_api_url": self.slack.api_url,
             "alertmanager_url": (self.alertmanager.url,),
         }
@@ -199,10 +218,18 @@ class World:
             "LEASE_TTL": "1s",
             "WEBHOOK_TOKEN": HOOK,
             "OPERATOR_TOKEN": OPERATOR,
+            "OPERATORS_FILE": str(self._people_file()),
             "SLACK_BOT_TOKEN": self.slack.token,
+            "SLACK_SIGNING_SECRET": SIGNING_SECRET,
             "SLACK_API_URL": self.slack.api_url,
             "ALERTMANAGER_URL": self.alertmanager.url,
         }
+
+    def _people_file(self) -> Path:
+        file = self.folder / "people.yaml"
+        people = [each.model_dump(mode="json", exclude_none=True) for each in PEOPLE]
+        file.write_text(yaml.safe_dump(people))
+        return file
 
     # What goes wrong, and what is heard of it.
 
@@ -240,6 +267,15 @@ class World:
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         async with self.http.post(f"{self.url}/alertmanager", data=body, headers=headers) as answer:
             return answer.status, await answer.text()
+
+    async def press(self, message: Message, action: str, user: str) -> int:
+        """Press a button of a Slack message, as Slack tells of it; gives the daemon's status."""
+        now = datetime.now(UTC).timestamp()
+        payload = click(message, action, user, response_url=self.slack.response_url(user), at=now)
+        request = signed(payload, at=now)
+        url = f"{self.url}/slack/interactivity"
+        async with self.http.post(url, data=request.body, headers=request.headers) as answer:
+            return answer.status
 
     # What the daemon says.
 
@@ -391,10 +427,6 @@ def moment(text: str) -> datetime:
 def _of_spec(entry: AuditEntry) -> bool:
     """Annotations alone are tokens and marks: they change nothing that runs."""
     return any(each["op"] != "test" and each["path"].startswith("/spec/") for each in entry.body)
-
-
-def _hashed(token: str) -> str:
-    return f"sha256:{sha256(token.encode()).hexdigest()}"
 
 
 @asynccontextmanager

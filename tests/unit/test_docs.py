@@ -14,7 +14,7 @@ from remediator.settings import ClientSettings, Settings
 
 ROOT = Path(__file__).parents[2]
 #: Accepted so that a configuration for a later version loads, and told of once they do something.
-NOT_YET = {"PROMETHEUS_URL", "SLACK_SIGNING_SECRET"}
+NOT_YET = {"PROMETHEUS_URL"}
 
 
 def _generate() -> ModuleType:

@@ -12,6 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from remediator.core.rules import Mode
+from remediator.core.targets import parse_target
 from remediator.settings import (
     Address,
     Role,
@@ -24,6 +25,11 @@ from tests.support.pki import create_pki
 
 SECRET = "s3cr3t-value"
 HASH = f"sha256:{sha256(SECRET.encode()).hexdigest()}"
+OTHER_HASH = f"sha256:{'d' * 64}"
+SHARING = f"""
+- {{name: ada, token_hash: '{HASH}', roles: [viewer], slack: U0123}}
+- {{name: sam, token_hash: '{OTHER_HASH}', roles: [viewer], slack: U0123}}
+"""
 Env = Callable[..., None]
 
 
@@ -234,6 +240,9 @@ def test_a_token_file_that_can_not_be_used_names_its_line(
         (f"- {{name: ada, token_hash: '{HASH}', roles: [king]}}", "0.roles"),
         (f"- {{name: ada, token_hash: '{HASH}', roles: [viewer], rolls: 1}}", "0.rolls"),
         (f"- &a {{name: ada, token_hash: '{HASH}', roles: [viewer]}}\n- *a", "share a name"),
+        (f"- {{name: ada, token_hash: '{HASH}', roles: [viewer], slack: ada}}", "0.slack"),
+        (f"- {{name: ada, token_hash: '{HASH}', roles: [viewer], slack: u0123}}", "0.slack"),
+        (SHARING, "share a slack"),
     ],
 )
 def test_an_operators_file_that_can_not_be_used_names_the_place(
@@ -244,6 +253,41 @@ def test_an_operators_file_that_can_not_be_used_names_the_place(
     (problem,) = problems()
     assert said in problem
     assert str(file) in problem
+
+
+def test_who_may_approve_goes_by_role_and_namespace(env: Env, tmp_path: Path) -> None:
+    people = f"""
+- {{name: ada, token_hash: '{HASH}', roles: [operator], slack: U012AB3CD}}
+- {{name: sam, token_hash: '{OTHER_HASH}', roles: [viewer, operator], namespaces: [shop]}}
+- {{name: vic, token_hash: 'sha256:{"c" * 64}', roles: [viewer]}}
+"""
+    env(OPERATORS_FILE=_file(tmp_path, people))
+    credentials = load_settings().credentials
+    assert [each.slack for each in credentials.operators] == ["U012AB3CD", None, None]
+    assert credentials.approvers(parse_target("deployment/shop/cart")) == ("ada", "sam")
+    assert credentials.approvers(parse_target("deployment/pay/cart")) == ("ada",)
+    assert credentials.approvers(parse_target("node/n1")) == ("ada",)
+
+
+@pytest.mark.parametrize(
+    ("given", "warned"),
+    [
+        ({"MODE": "approve"}, "nobody can"),
+        ({"SLACK_SIGNING_SECRET": SECRET}, "without REMEDIATOR_SLACK_BOT_TOKEN no message has buttons"),
+        ({"SLACK_SIGNING_SECRET": SECRET, "SLACK_BOT_TOKEN": SECRET}, "nobody's clicks count"),
+        ({}, None),
+    ],
+)
+def test_ways_to_ask_by_which_nobody_can_answer_are_warned_of(
+    env: Env, tmp_path: Path, given: dict[str, str], warned: str | None
+) -> None:
+    env(**given)
+    warnings = load_settings().warnings
+    assert len(warnings) == (warned is not None)
+    assert warned is None or warned in warnings[0]
+    person = f"- {{name: ada, token_hash: '{HASH}', roles: [operator], slack: U012AB3CD}}"
+    env(**{**given, "OPERATORS_FILE": _file(tmp_path, person), "SLACK_BOT_TOKEN": SECRET})
+    assert load_settings().warnings == ()
 
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:9095", ":9095", "[::]:9095", "10.0.0.1:9095", "box:9095"])

@@ -13,7 +13,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from remediator.sandbox.faults import Answer, DropReply, Hang
-from remediator.sandbox.slack import Call, SlackReceiver
+from remediator.sandbox.slack import Call, SlackReceiver, Whisper
 
 
 @pytest.fixture
@@ -213,3 +213,16 @@ async def test_a_slack_that_is_down_comes_back_with_what_it_had(
 async def test_waiting_in_vain_is_a_timeout(slack: SlackReceiver) -> None:
     with pytest.raises(TimeoutError):
         await slack.wait_for(1, deadline=0.01)
+
+
+async def test_a_whisper_is_for_one_person(slack: SlackReceiver, web: AsyncWebClient) -> None:
+    await web.chat_postEphemeral(channel="C1", user="U1", text="psst")
+    hook = AsyncWebhookClient(slack.response_url("U2"), retry_handlers=[])
+    answered = await hook.send(text="pssst", response_type="ephemeral", replace_original=False)
+    assert (answered.status_code, answered.body) == (200, "ok")
+    assert slack.whispers == [Whisper("U1", "C1", "psst"), Whisper("U2", "", "pssst")]
+    assert slack.messages == []
+    for channel, user in (("C1", ""), ("", "U1")):
+        with pytest.raises(SlackApiError):
+            await web.chat_postEphemeral(text="x", channel=channel, user=user)
+    assert (await hook.send(text="x", response_type="in_channel")).status_code == 400

@@ -31,6 +31,7 @@ from remediator.settings import Address, Credentials, NamedToken, Operator, Role
 from remediator.store.sqlite import SqliteStore
 from remediator.telemetry import Metrics
 from remediator.web import Limits, Probe, WebDeps, make_app
+from remediator.web.ports import Clicks
 from tests.store.asking import answering
 
 GOOD = b'{"version":"4","alerts":[]}'
@@ -40,12 +41,15 @@ def token(text: str, name: str = "") -> NamedToken:
     return NamedToken(name, SecretStr(text))
 
 
-def person(name: str, text: str, *namespaces: str, role: Role = Role.OPERATOR) -> Operator:
+def person(
+    name: str, text: str, *namespaces: str, role: Role = Role.OPERATOR, slack: str | None = None
+) -> Operator:
     return Operator(
         name=name,
         token_hash=f"sha256:{sha256(text.encode()).hexdigest()}",
         roles=frozenset({role}),
         namespaces=frozenset(namespaces),
+        slack=slack,
     )
 
 
@@ -53,7 +57,12 @@ CLOSED = Credentials(
     webhook=(token("hook"), token("hook-new"), token("west:token", "am-west")),
     viewer=(token("look"),),
     operator=(token("act"),),
-    operators=(person("ada", "adas"), person("sam", "sams", "shop"), person("vic", "vics", role=Role.VIEWER)),
+    operators=(
+        person("ada", "adas", slack="UADA"),
+        person("sam", "sams", "shop", slack="USAM"),
+        person("vic", "vics", role=Role.VIEWER, slack="UVIC"),
+        person("kim", "kims"),
+    ),
 )
 
 
@@ -199,6 +208,7 @@ async def served(
     limits: Limits = Limits(),  # noqa: B008 - frozen
     probes: Mapping[str, Probe] | None = None,
     make_store: Callable[[Path], SqliteStore] = SqliteStore,
+    clicks: Clicks | None = None,
 ) -> AsyncIterator[Web]:
     """Serve over a fresh ledger in `folder`."""
     store = make_store(folder / "ledger.db")
@@ -214,6 +224,7 @@ async def served(
         mode=Mode.OBSERVE,
         probes=lambda: probes or {},
         limits=limits,
+        clicks=clicks,
     )
     try:
         async with (
