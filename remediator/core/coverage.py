@@ -73,3 +73,12 @@ def touches(target: Target, covered: Collection[Cover]) -> bool:
     It does if one is, holds or lies in the other.
     """
     return any(mine.bars(other) for mine in covers(target) for other in covered)
+
+
+def kinds_concerned(acted_on: Collection[str], databases: Collection[Database] = ()) -> frozenset[str]:
+    """The kinds of targets that may touch one of the kinds which are acted on."""
+    found = frozenset(acted_on) | {"namespace"}
+    for database in databases:
+        same = frozenset({database.target.kind, *(each.kind for each in database.objects)})
+        found |= same if same & frozenset(acted_on) else frozenset()
+    return found | {"node"} if "pod" in found else found

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from remediator.core.alerts import AlertKey
 from remediator.core.approvals import NOTHING_ASKED, Answer, Approval, Objection
 from remediator.core.changes import DecisionRow, Proposal, RunChange
+from remediator.core.coverage import kinds_concerned
 from remediator.core.decide import DecisionKind
 from remediator.core.guards import Pause, PauseScope
 from remediator.core.ids import PageId, RunId
@@ -183,8 +184,9 @@ class Commands:
             target = parse_target(value)
         except TargetError as error:
             raise CommandError(str(error)) from None
-        if target.kind != "namespace" and target.kind not in self.acted_on:
-            kinds = ", ".join(sorted(self.acted_on | {"namespace"}))
+        concerned = kinds_concerned(self.acted_on, self.rulebooks.active.rulebook.databases)
+        if target.kind not in concerned:
+            kinds = ", ".join(sorted(concerned))
             message = (
                 f"nothing acts on a {target.kind}, so that there is nothing to pause: give one of {kinds}"
             )

@@ -80,6 +80,7 @@ class _Judge:
         self._check_names()
         if not self.findings.errors:
             self._check_scope()
+            self._check_databases()
             self._check_reach()
         return self.policy.default_report()
 
@@ -108,6 +109,16 @@ class _Judge:
                 "no file has a `scope`: rules may act on all targets but the protected; list namespaces in it"
             )
             self.findings.warnings.append(Problem(Place(acting[0].file, 1, 1), message))
+
+    def _check_databases(self) -> None:
+        """Warn of rules on databases of which nobody says what they are in Kubernetes."""
+        known = {str(database.target) for database in self.policy.databases}
+        for rule, reporter in self.rules:
+            written = str(rule.target)
+            constant = all(segment.is_constant for segment in rule.target.segments)
+            if rule.target.kind == "database" and constant and written not in known:
+                message = f"{shown(written)} is not in `databases`: list it there with its `objects`"
+                reporter.warn(("target",), message, key=False)
 
     def _check_reach(self) -> None:
         """Warn of rules that an earlier one takes every alert from."""
@@ -163,6 +174,7 @@ def _rulebook(
         protect=policy.protect,
         freezes=policy.freezes(),
         severities=policy.severities,
+        databases=policy.databases,
         default_report=report,
         contacts=policy.people_known,
         patience=policy.patience,

@@ -27,7 +27,8 @@ from remediator.core.rules import Expect as CoreExpect
 from remediator.core.rules import Mode as CoreMode
 from remediator.core.rules import Otherwise as CoreOtherwise
 from remediator.core.rules import Rate as CoreRate
-from remediator.core.targets import KINDS
+from remediator.core.targets import KINDS, NAMESPACED_KINDS, TargetError, target_of
+from remediator.core.targets import Target as CoreTarget
 from remediator.core.templates import TargetTemplate
 from remediator.rulebook.problems import nearest, shown
 from remediator.rulebook.templates import explained_target
@@ -38,6 +39,7 @@ CHANNEL_SCHEMES = ("slack", "log")
 _RATE = re.compile(r"(\d{1,6})\s*/\s*(\S+)")
 _PERCENTAGE = re.compile(r"(\d{1,3})\s*%")
 _RULE_NAME = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_.]{0,99}")
+_DNS_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
 _STEP_ID = re.compile(r"[a-z][a-z0-9_]{0,39}")
 # Slack's names for channels, and its ids: https://api.slack.com/methods/conversations.create
 _SLACK = re.compile(r"#[^\s#@,:A-Z]{1,80}|[CGDU][A-Z0-9]{5,20}")
@@ -102,6 +104,22 @@ def _target(value: object) -> TargetTemplate:
     return explained_target(
         _text(value, "a target such as deployment/{{ labels.namespace }}/{{ labels.job }}")
     )
+
+
+def _object(value: object) -> CoreTarget:
+    written = _text(value, "an object such as statefulset/selfmonitor/postgres")
+    segments = written.split("/")
+    kind = segments[1 if len(segments) > 3 else 0]
+    if kind not in NAMESPACED_KINDS:
+        message = (
+            f"{shown(kind)} is no kind of object in a namespace: {nearest(kind, sorted(NAMESPACED_KINDS))}"
+        )
+        raise ValueError(message)
+    try:
+        return target_of(segments)
+    except TargetError as error:
+        message = f"{shown(written)}: {error}"
+        raise ValueError(message) from None
 
 
 def _expect(value: object) -> CoreExpect:
@@ -306,6 +324,16 @@ Target = Annotated[
     TargetTemplate,
     PlainValidator(_target),
     _json("string", 'deployment/{{ labels.namespace | default("shop") }}/{{ labels.job }}', pattern="/"),
+]
+Object = Annotated[
+    CoreTarget,
+    PlainValidator(_object),
+    _json("string", "statefulset/selfmonitor/postgres", pattern="/"),
+]
+DatabaseName = Annotated[
+    str,
+    PlainValidator(_named(_DNS_NAME, "a database's name", "use a-z, digits, `-` and `.`, as in a target")),
+    _json("string", "production", pattern=f"^{_DNS_NAME.pattern}$"),
 ]
 Expect = Annotated[
     CoreExpect,

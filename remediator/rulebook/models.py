@@ -190,6 +190,17 @@ class Episodes(Strict):
     )
 
 
+class Database(Strict):
+    """A database, and what it is in Kubernetes."""
+
+    objects: Annotated[tuple[fields.Object, ...], fields.Listed] = Field(
+        default=(),
+        description="The objects that it also is: whoever acts on it acts on them, and the other way round. "
+        "Pauses, quarantines and leases of one hold for all.",
+        examples=[["statefulset/selfmonitor/postgres"]],
+    )
+
+
 class RuleFile(Strict):
     """A rule file of Remediator. Every key but `rules` is policy, and stands in one file only."""
 
@@ -249,8 +260,10 @@ class RuleFile(Strict):
         description="When alerts that nobody tells of any more are asked about, and closed.",
         examples=[{"ask_after": "30m"}],
     )
-    databases: Mapping[str, Any] = Field(
-        default={}, description="Databases, by name. Not acted on yet.", examples=[{"production": {}}]
+    databases: Mapping[fields.DatabaseName, Annotated[Database, fields.OrEmpty]] = Field(
+        default={},
+        description="Databases, by the name under which rules act on them: `database/NAME`.",
+        examples=[{"production": {"objects": ["statefulset/selfmonitor/postgres"]}}],
     )
     backups: Mapping[str, Any] = Field(
         default={}, description="Backups, by name. Not acted on yet.", examples=[{"nightly": {}}]

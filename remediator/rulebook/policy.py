@@ -8,8 +8,9 @@ from functools import partial
 
 from remediator.core.contacts import Contact
 from remediator.core.freezes import Freeze
-from remediator.core.rules import Brake, Limits, Patience, Severity, WatchdogPolicy
+from remediator.core.rules import Brake, Database, Limits, Patience, Severity, WatchdogPolicy
 from remediator.core.selections import Selection
+from remediator.core.targets import DEFAULT_CLUSTER, Target
 from remediator.rulebook import models
 from remediator.rulebook.fields import channel
 from remediator.rulebook.freezes import compiled
@@ -21,7 +22,7 @@ SEVERITIES = ("P0", "P1", "P2", "P3")
 DEFAULT_REPORT = ("slack:#incidents",)
 
 _OF_EACH_FILE = ("version", "rules")
-_NOT_BUILT = ("databases", "backups")
+_NOT_BUILT = ("backups",)
 _BRAKES_NOT_BUILT = ("targets", "failures", "share", "minimum_healthy", "namespaces")
 
 
@@ -178,6 +179,13 @@ class Policy:
     def severities(self) -> tuple[Severity, ...]:
         return tuple(
             Severity(name, each.matchers, each.respond_within) for name, each in self.said.severities.items()
+        )
+
+    @property
+    def databases(self) -> tuple[Database, ...]:
+        return tuple(
+            Database(Target(DEFAULT_CLUSTER, "database", "", name), each.objects)
+            for name, each in self.said.databases.items()
         )
 
     def default_report(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from remediator.core.guards import Pause, PauseScope
 from remediator.core.paging import Audience
 from remediator.core.ports.store import Store
 from remediator.core.rule_index import RuleIndex
-from remediator.core.rules import Rule, Rulebook
+from remediator.core.rules import Database, Rule, Rulebook
 from remediator.core.targets import parse_target
 from remediator.engine.answers import Answers
 from remediator.engine.commands import CommandError, Commands
@@ -94,6 +94,25 @@ async def test_a_kind_that_nothing_acts_on_and_that_holds_nothing_is_not_paused(
     with pytest.raises(CommandError, match=r"nothing acts on a node.*deployment, namespace"):
         await mine.pause(PauseScope.TARGET, "node/n1", "x", "kim", None)
     assert not controls.held
+
+
+async def test_what_an_action_s_target_also_is_or_lies_in_may_be_paused() -> None:
+    mine, controls = commands()
+    mine = replace(mine, acted_on=frozenset({"database"}))
+    with pytest.raises(CommandError, match="nothing acts on a statefulset"):
+        await mine.pause(PauseScope.TARGET, "statefulset/data/pg", "x", "kim", None)
+    main = Database(
+        parse_target("database/main"), (parse_target("statefulset/data/pg"), parse_target("pod/data/a"))
+    )
+    rulebooks = cast("OneBook", mine.rulebooks)
+    rulebooks.active = replace(
+        rulebooks.active, rulebook=replace(rulebooks.active.rulebook, databases=(main,))
+    )
+    for on in ("statefulset/data/pg", "node/n1", "namespace/data", "database/main"):
+        await mine.pause(PauseScope.TARGET, on, "x", "kim", None)
+    assert len(controls.held) == 4
+    with pytest.raises(CommandError, match="nothing acts on a deployment"):
+        await mine.pause(PauseScope.TARGET, "deployment/data/pg", "x", "kim", None)
 
 
 async def test_a_renamed_rule_is_resumed_by_any_of_its_names() -> None:

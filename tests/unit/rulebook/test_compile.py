@@ -10,6 +10,7 @@ from remediator.core.rules import (
     AlertTrigger,
     ApprovalTerms,
     Condition,
+    Database,
     Expect,
     Limits,
     Mode,
@@ -22,6 +23,7 @@ from remediator.core.rules import (
     Verify,
 )
 from remediator.core.selections import Selection
+from remediator.core.targets import parse_target
 from tests.unit.rulebook.support import RULES, judged, of_text
 
 MINUTE = timedelta(minutes=1)
@@ -106,6 +108,28 @@ def test_every_key_of_the_policy_arrives() -> None:
     assert [rule.trigger for rule in book.rules[1:]] == [OtherTrigger("schedule"), OtherTrigger("manual")]
 
 
+def test_a_database_is_known_by_its_name_and_by_the_objects_that_it_also_is() -> None:
+    book = of_text(
+        "databases: {main: {objects: [statefulset/data/pg, west/pod/data/pg-0]}, bare: }\n"
+    ).rulebook
+    assert book is not None
+    objects = (parse_target("statefulset/data/pg"), parse_target("west/pod/data/pg-0"))
+    assert book.databases == (
+        Database(parse_target("database/main"), objects),
+        Database(parse_target("database/bare"), ()),
+    )
+
+
+@pytest.mark.parametrize(
+    ("target", "warned"),
+    [("database/main", False), ("database/other", True), ("database/{{ labels.name }}", False)],
+)
+def test_a_rule_on_a_database_that_no_file_lists_is_warned_of(target: str, *, warned: bool) -> None:
+    text = 'rules: [{name: a, when: {matchers: alertname="A"}, target: "%s"}]\ndatabases: {main: }\n'
+    messages = [each.message for each in of_text(text % target).warnings]
+    assert any("is not in `databases`" in each for each in messages) is warned
+
+
 def test_approval_is_asked_for_on_the_terms_that_are_written() -> None:
     assert one().approval is None
     assert one("approval: {within: 5m}").approval == ApprovalTerms(timedelta(minutes=5), Otherwise.ESCALATE)
@@ -133,7 +157,7 @@ def test_a_rule_with_a_key_that_is_not_acted_on_only_observes(rule: str, unbuilt
         ("limits: {}", True),
         ("freezes: []", True),
         ("brake: {targets: 1/10m, failures: 1/1h, share: 1%, minimum_healthy: 9}", True),
-        ("databases: {main: {}}", True),
+        ("databases: {main: }", True),
     ],
 )
 def test_a_guard_that_is_not_enforced_yet_keeps_every_rule_from_acting(file: str, acts: bool) -> None:  # noqa: FBT001  # a table's column
