@@ -111,7 +111,10 @@ def _report(kind: type[BaseModel], error: ErrorDetails, reporter: Reporter) -> N
 
 def _path(error: ErrorDetails) -> Path:
     """The path as it is written: defaults that don't fit are named by their field, not by its alias."""
-    loc = tuple(part for part in error["loc"] if part != _KEY)
+    loc = error["loc"]
+    # pydantic puts this behind a key that it refuses, and a file may have a key of that very name
+    if len(loc) > 1 and loc[-1] == _KEY and error["type"] != "extra_forbidden":
+        loc = loc[:-1]
     return (*loc[:-1], "with") if loc and loc[-1] == "params" else loc
 
 

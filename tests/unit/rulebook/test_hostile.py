@@ -36,6 +36,7 @@ WORDS = st.sampled_from(
             "{{ labels.job }}",
             "{{",
             "<<",
+            "[key]",
         ),
     ]
 )
@@ -112,3 +113,9 @@ def test_any_change_of_a_good_file(data: st.DataObject) -> None:
 @given(st.integers(0, len(GOOD)), st.integers(0, 30), st.text("{}[]:-, \n\"'x", max_size=3))
 def test_any_edit_of_a_good_file(start: int, length: int, text: str) -> None:
     judge_text(GOOD[:start] + text + GOOD[start + length :])
+
+
+def test_a_key_named_like_pydantic_s_mark_of_a_bad_key_is_a_key() -> None:
+    for text in ("'[key]': 1", "databases: {'[key]': 1}", "databases: {'[key]': {'[key]': 1}}"):
+        judge_text(text)
+    assert "unknown key '[key]'" in of_text("'[key]': 1").errors[0].message
