@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -140,16 +141,24 @@ class History:
         """The bodies of all posts in the ledger."""
         return {_decompress(row[0]) for row in self.rows("SELECT body FROM webhooks")}
 
-    def answered_alerts(self) -> Iterator[Mapping[str, Any]]:
-        """Every alert of every post that was answered with 200."""
-        for body in self.answered:
-            yield from json.loads(body)["alerts"]
+    def told_firing(self) -> Counter[str]:
+        """How often each alert was told to fire, in the posts that were answered with 200."""
+        alerts = (alert for body in self.answered for alert in json.loads(body)["alerts"])
+        return Counter(alert["fingerprint"] for alert in alerts if alert["status"] == "firing")
 
-    def last_look(self, who: str, check: str, target: str | None, since: float) -> str | None:
-        """What a check last said to a replica of a target, since then; ``never`` when it did not answer."""
+    def said(self, who: str, check: str, target: str | None, since: float) -> list[str]:
+        """All that a check said to a replica of a target since then."""
+        found = []
         for look in reversed(self.looks):
             if look.at < since:
-                return None
+                break
+            if (look.who, look.check, look.target) == (who, check, target):
+                found.append(look.said)
+        return found
+
+    def last_look(self, who: str, check: str, target: str | None) -> str | None:
+        """What a check last said to a replica of a target; ``never`` when it did not answer."""
+        for look in reversed(self.looks):
             if (look.who, look.check, look.target) == (who, check, target):
                 return look.said
         return None
