@@ -301,3 +301,19 @@ async def test_each_commit_is_flushed_whatever_the_database_says(url: str) -> No
     assert await connection.fetchval("SHOW synchronous_commit") == "on"
     await connection.close()
     await store.close()
+
+
+async def test_a_host_that_swallows_everything_keeps_nobody_from_the_next(wire: Wire) -> None:
+    """So ends a primary whose machine is gone: nothing refuses, and nothing answers."""
+    held: list[asyncio.StreamWriter] = []
+    silent = await asyncio.start_server(lambda _, writer: held.append(writer), "127.0.0.1", 0)
+    gone = f"127.0.0.1:{silent.sockets[0].getsockname()[1]}"
+    store = PostgresStore((await wire.open()).replace("@", f"@{gone},"), deadline=2 * QUICK)
+    await store.open()
+    await store.save_webhook("default", b"kept")
+    assert await bodies(store) == [b"kept"]
+    await store.close()
+    assert held
+    for each in held:
+        each.transport.abort()
+    silent.close()

@@ -42,6 +42,13 @@ def checked(url: str) -> str:
     return url
 
 
+def servers(url: str) -> tuple[str, ...]:
+    """The URI once for each of its hosts, so that one which swallows everything takes no other's time."""
+    parts = urlsplit(url)
+    login, at, hosts = parts.netloc.rpartition("@")
+    return tuple(parts._replace(netloc=f"{login}{at}{host}").geturl() for host in hosts.split(","))
+
+
 def _has_port_or_none(host: str) -> bool:
     _, colon, port = host.rpartition("]")[2].rpartition(":")
     return not colon or port.isdigit()

@@ -25,7 +25,7 @@ from asyncpg.pool import Pool
 
 from remediator.core.ports.store import StoreError, StoreUnavailableError, Topic
 from remediator.store.common.codecs import moment
-from remediator.store.postgres.address import checked, shown
+from remediator.store.postgres.address import checked, servers, shown
 from remediator.store.postgres.clock import ToldTime
 from remediator.store.postgres.failures import (
     IO_ERRORS,
@@ -117,12 +117,22 @@ class Database:
         )
 
     async def connect(self, *_args: object, **_given: object) -> RawConnection[Any]:
-        """A new connection with the ledger's limits on it."""
+        """A new connection with the ledger's limits on it, to the first of its servers that will do."""
+        each = servers(self._url)
+        last: BaseException | None = None
+        for url in each:
+            try:
+                return await self._connect_to(url, self._deadline / 2 / len(each))
+            except IO_ERRORS as error:
+                last = error
+        raise last or AssertionError
+
+    async def _connect_to(self, url: str, timeout: float) -> RawConnection[Any]:
         statement = self._deadline / 2
         millis = str(int(statement * 1000))
         connection: RawConnection[Any] = await asyncpg.connect(
-            self._url,
-            timeout=statement,
+            url,
+            timeout=timeout,
             command_timeout=statement * 1.2,
             statement_cache_size=256,
             target_session_attrs=None if "target_session_attrs" in self._url else SessionAttribute.read_write,
