@@ -18,7 +18,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format simulate cluster e2e faults bench lock clean
+.PHONY: help setup demo test lint format simulate teeth cluster e2e faults bench lock clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,8 @@ test: setup ## every test that needs nothing but Python
 
 simulate: setup ## play SEEDS random histories of replicas that crash, on all cores; the laws have to hold in each
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(if $(REPORTS),--junit $(REPORTS)/simulate.xml)
+
+teeth: setup ## plant bugs in the simulation, one after the other: each has to break a law
 	$(PYTEST) tests/simulation/test_teeth.py $(call report,teeth)
 
 lint: setup ## formatting, lint, types, and the arrows between the rooms

@@ -12,7 +12,6 @@ from pathlib import Path
 SUITES = {
     "test": ("unit", "store", "kubernetes", "flow", "simulation"),
     "simulate": ("simulation",),
-    "teeth": ("simulation",),
     "cluster": ("kubernetes",),
     "e2e": ("e2e",),
 }
