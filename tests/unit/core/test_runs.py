@@ -89,5 +89,5 @@ def test_the_engine_takes_every_move_and_maps_each_to_its_event() -> None:
 
 
 def test_every_kind_of_event_is_written_somewhere() -> None:
-    used = set(re.findall(r"EventKind\.([A-Z_]+)", _sources("engine", "store", "web")))
+    used = set(re.findall(r"EventKind\.([A-Z_]+)", _sources("core", "engine", "store", "web")))
     assert used == {kind.name for kind in EventKind}
