@@ -144,14 +144,20 @@ def explain(*, run: str, as_json: bool) -> None:
 
 
 def _show_quarantined(*, as_json: bool) -> None:
-    held = ask("GET", "/status")["quarantines"]
+    held = ask("GET", "/quarantines")
     if as_json:
         print_json(held)
         return
     if not held:
         click.echo("no target is quarantined")
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for head in ("target", "since (UTC)", "run", "why"):
+        table.add_column(head, overflow="fold")
     for one in held:
-        click.echo(f"{one['target']}  since {_clock(one['at'])} by {one['run']}\n  {one['why']}")
+        table.add_row(one["target"], _clock(one["at"]), one["run"], Text(one["why"]))
+    console().print(table)
+    click.echo("\n`remediator explain RUN` tells what is known; `remediator clear TARGET --why` lifts one")
 
 
 def _head(out: Console, story: dict[str, Any]) -> None:

@@ -283,6 +283,16 @@ class PageView(_View, frozen=True):
     acknowledged_why: str
 
 
+class UnreadableView(_View, frozen=True):
+    """A row of the ledger that this daemon can't read, and passes over. `newer`: a newer version wrote it."""
+
+    table: str
+    id: str
+    why: str
+    newer: bool
+    met: Instant
+
+
 class StatusView(_View, frozen=True):
     """Where the daemon stands. `mode` is this daemon's; a rule's own may be lower.
 
@@ -301,6 +311,7 @@ class StatusView(_View, frozen=True):
     quarantines: list[QuarantineView]
     asking: list[AskingView]
     pages: list[PageView]
+    unreadable: list[UnreadableView]
 
 
 class Requested(_View, frozen=True):

@@ -20,8 +20,8 @@ from remediator.store.common.surroundings import (
     longest,
     on_target,
     past_from,
-    pause_from,
     slot_from,
+    standing_pause,
 )
 from remediator.store.postgres.controls import quarantines
 from remediator.store.postgres.transaction import Transaction
@@ -67,7 +67,8 @@ _PAUSES = (
 
 
 async def pauses_in_force(transaction: Transaction) -> tuple[Pause, ...]:
-    return tuple(map(pause_from, await transaction.rows(_PAUSES, transaction.micros)))
+    found = await transaction.rows(_PAUSES, transaction.micros)
+    return tuple([standing_pause(transaction, row) for row in found])
 
 
 async def around_decisions(transaction: Transaction, asked: Iterable[Asked]) -> Surroundings:

@@ -29,6 +29,7 @@ from remediator.core.changes import (
     RunChange,
     RunFilter,
     RunRow,
+    Unreadable,
 )
 from remediator.core.episodes import Episode, Sighting
 from remediator.core.events import Event
@@ -47,6 +48,7 @@ from remediator.core.watchdog import Watchdog
 from remediator.store.common.codecs import micros
 from remediator.store.common.wakers import Wakers
 from remediator.store.postgres import (
+    abandoning,
     approvals,
     attending,
     controls,
@@ -203,8 +205,8 @@ class PostgresStore:
 
     # Runs.
 
-    async def runnable(self, limit: int) -> list[RunId]:
-        return await self._db.read(partial(runs.runnable, limit=limit))
+    async def runnable(self, limit: int, leaving: Sequence[RunId] = ()) -> list[RunId]:
+        return await self._db.read(partial(runs.runnable, limit=limit, leaving=leaving))
 
     async def run(self, run: RunId) -> Run | None:
         return await self._db.read(partial(runs.run_by_id, run=run))
@@ -245,6 +247,12 @@ class PostgresStore:
     ) -> Intended | Refused | Preempted:
         work = partial(moves.intend, token=token, request=request, ask=ask, change=change)
         return await self._db.write(work, Lock.GUARDS)
+
+    async def abandon(
+        self, run: RunId, overdue: timedelta, why: str, envelopes: Sequence[Envelope] = ()
+    ) -> bool:
+        work = partial(abandoning.abandon, run=run, overdue=overdue, why=why, envelopes=envelopes)
+        return await self._db.write(work, Lock.GUARDS, shared=True)
 
     async def view(self, run: Run, lookback: Lookback = NO_LOOKBACK) -> GuardView:
         return await self._db.read(partial(moves.view_for, run=run, lookback=lookback))
@@ -334,6 +342,9 @@ class PostgresStore:
 
     async def backlog(self) -> Backlog:
         return await self._db.read(views.backlog)
+
+    async def unreadable(self) -> tuple[Unreadable, ...]:
+        return await self._db.read(views.unreadable)
 
 
 async def _now(transaction: Transaction) -> datetime:

@@ -20,7 +20,8 @@ from remediator.store.common.controls import (
     resumed,
     rulebook_from,
 )
-from remediator.store.common.surroundings import QUARANTINE_COLUMNS, quarantine_from
+from remediator.store.common.surroundings import QUARANTINE_COLUMNS, standing_quarantine
+from remediator.store.common.unread import readable
 from remediator.store.sqlite.events import append_events
 from remediator.store.sqlite.transaction import Transaction
 
@@ -60,7 +61,7 @@ def resume(transaction: Transaction, scope: PauseScope, value: str, why: str, wh
 
 def quarantines(transaction: Transaction) -> tuple[Quarantine, ...]:
     found = transaction.sql.execute(f"SELECT {QUARANTINE_COLUMNS} FROM quarantines ORDER BY at, target")
-    return tuple(quarantine_from(row) for row in found)
+    return tuple(readable(transaction, "quarantines", found, standing_quarantine))
 
 
 def clear_quarantine(transaction: Transaction, target: Target, why: str, who: str) -> bool:
@@ -69,7 +70,7 @@ def clear_quarantine(transaction: Transaction, target: Target, why: str, who: st
     ).fetchone()
     if row is None:
         return False
-    held = quarantine_from(row)
+    held = standing_quarantine(row)
     transaction.sql.execute("DELETE FROM quarantines WHERE target = ?", (str(target),))
     append_events(transaction, [cleared(held, why, who, transaction.now)])
     return True
@@ -96,9 +97,9 @@ def propose_rulebook(
 
 def active_rulebook(transaction: Transaction) -> RulebookRow | None:
     found = transaction.sql.execute(f"SELECT {RULEBOOK_COLUMNS} FROM rulebooks WHERE active = 1")
-    return rulebook_from(found.fetchone())
+    return rulebook_from(transaction, found.fetchone())
 
 
 def rulebook(transaction: Transaction, hash_: RulebookHash) -> RulebookRow | None:
     found = transaction.sql.execute(f"SELECT {RULEBOOK_COLUMNS} FROM rulebooks WHERE hash = ?", (hash_,))
-    return rulebook_from(found.fetchone())
+    return rulebook_from(transaction, found.fetchone())

@@ -20,8 +20,8 @@ from remediator.store.common.surroundings import (
     longest,
     on_target,
     past_from,
-    pause_from,
     slot_from,
+    standing_pause,
 )
 from remediator.store.sqlite.controls import quarantines
 from remediator.store.sqlite.transaction import Transaction
@@ -70,7 +70,8 @@ _PAUSES = (
 
 
 def pauses_in_force(transaction: Transaction) -> tuple[Pause, ...]:
-    return tuple(map(pause_from, transaction.sql.execute(_PAUSES, (transaction.micros,))))
+    found = transaction.sql.execute(_PAUSES, (transaction.micros,))
+    return tuple(standing_pause(transaction, row) for row in found)
 
 
 def around_decisions(transaction: Transaction, asked: Iterable[Asked]) -> Surroundings:
