@@ -16,6 +16,7 @@ from remediator.core.alerts import Alert, AlertKey
 from remediator.core.answers import Answer, Heard, Listed, Silent, Standing
 from remediator.core.durations import format_duration
 from remediator.core.episodes import Closed, Episode, Observation, Sighting, observe
+from remediator.core.manual import request_of
 from remediator.core.rules import Patience
 
 
@@ -61,6 +62,8 @@ class Hearing:
 
     def look(self, episode: Episode) -> Look:
         """Whether an episode's alert is still there; absent is only what all would know of."""
+        if request_of(episode) is not None:
+            return Look(episode, Presence.UNKNOWN, "a person asked for it, and no Alertmanager knows of that")
         listed = self._listed.get(episode.fingerprint, [])
         firing = [alert for alert in listed if alert.standing is Standing.ACTIVE]
         if firing:

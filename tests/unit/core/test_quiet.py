@@ -13,6 +13,7 @@ from remediator.core.alerts import AlertKey
 from remediator.core.answers import Answer, Heard, Listed, Silent, Standing
 from remediator.core.episodes import Closed, Episode, Sighting, observe
 from remediator.core.ids import EpisodeId
+from remediator.core.manual import SOURCE
 from remediator.core.quiet import Hearing, Look, Presence, review
 from remediator.core.rules import Patience
 from tests.unit.core.values import after, episode, firing, resolved
@@ -60,6 +61,15 @@ def test_whether_it_is_there_is_what_all_say_together(heard: list[Heard], presen
     look = Hearing(heard).look(episode())
     assert look.presence is presence
     assert (look.alert is not None) is (presence is P.FIRING)
+
+
+def test_what_a_person_asked_for_is_not_gone_because_no_alertmanager_has_it() -> None:
+    """A request may wait for hours, for its approval say: it ends with its run, or lapses at last."""
+    asked = replace(episode(), source=SOURCE)
+    look = Hearing([answer()]).look(asked)
+    assert look.presence is P.UNKNOWN
+    assert review(look, asked, after(1439), PATIENCE).changed is None
+    assert review(look, asked, after(1440), PATIENCE).sighting is S.LAPSED
 
 
 def test_what_fires_is_told_as_of_the_episodes_source_and_group() -> None:
