@@ -135,9 +135,10 @@ def too_early(episode: Episode, rule: Rule, now: datetime) -> datetime | None:
 
 def _ripe(episode: Episode, rule: Rule) -> datetime:
     """A startsAt that lies ahead of the receipt is another machine's clock, and is not believed."""
-    waits = isinstance(rule.trigger, AlertTrigger) and request_of(episode) is None
-    firing_for = rule.trigger.firing_for if waits and isinstance(rule.trigger, AlertTrigger) else timedelta(0)
-    return min(episode.starts_at, episode.first_seen) + firing_for
+    since = min(episode.starts_at, episode.first_seen)
+    if request_of(episode) is not None or not isinstance(rule.trigger, AlertTrigger):
+        return since
+    return since + rule.trigger.firing_for
 
 
 def _joined(episode: Episode, question: Question, view: GuardView) -> Decision | None:

@@ -18,6 +18,7 @@ from remediator.core.ids import PageId, RunId
 from remediator.core.manual import SOURCE, Request
 from remediator.core.paging import Page, PageChange, PageView, acknowledge
 from remediator.core.ports.store import Store
+from remediator.core.rules import Rule
 from remediator.core.targets import KINDS, Target, TargetError, parse_target
 from remediator.core.templates import TemplateError
 from remediator.engine.answers import Answers
@@ -126,11 +127,8 @@ class Commands:
         Raises:
             CommandError: there is no such rule, or these labels make no target.
         """
-        found = self.rulebooks.active.rulebook.rule(self._checked(PauseScope.RULE, rule))
-        if found is None:
-            raise CommandError(f"there is no rule {rule!r}")
         try:
-            return found.target.render(preview(labels))
+            return self._rule(rule).target.render(preview(labels))
         except (TemplateError, TargetError) as error:
             message = f"the target of {rule} can't be made from these labels: {error}"
             raise CommandError(message) from None
@@ -171,13 +169,16 @@ class Commands:
             return ""
         if scope is PauseScope.TARGET:
             return str(self._checked_target(value))
-        names = [rule.name for rule in self.rulebooks.active.rulebook.rules]
-        if value not in names:
-            near = get_close_matches(value, names, 1)
-            meant = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(names) or 'none'}"
-            message = f"there is no rule {value!r}{meant}"
+        return self._rule(value).name
+
+    def _rule(self, name: str) -> Rule:
+        rules = {rule.name: rule for rule in self.rulebooks.active.rulebook.rules}
+        if name not in rules:
+            near = get_close_matches(name, rules, 1)
+            meant = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(rules) or 'none'}"
+            message = f"there is no rule {name!r}{meant}"
             raise CommandError(message)
-        return value
+        return rules[name]
 
     def _checked_target(self, value: str) -> Target:
         try:

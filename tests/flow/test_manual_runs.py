@@ -54,6 +54,8 @@ async def test_a_guard_says_no_to_a_person_too_and_a_named_one_may_pass_over_it(
     await world.run_ended()
     code, made, _ = await asked(world)
     assert (code, made["decision"]["reason"]) == (1, "cooldown")
+    await world.idle()
+    assert len(await world.events("episode.resolved")) == 2, "what was refused is over too"
     code, _, errors = await asked(world, "--override", "cooldown")
     assert code == 1
     assert "this needs a person who answers for it" in errors

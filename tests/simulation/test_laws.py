@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -26,10 +26,8 @@ def test_a_seed_is_the_same_history_each_time() -> None:
     assert play(3).digest != play(4).digest
 
 
-def test_what_must_happen_is_counted() -> None:
-    counts: Counter[str] = Counter()
-    for seed in range(4):
-        counts += play(seed).counts
-    assert counts["runs"] > 0
-    assert not set(counts) & {""}
-    assert len(MUST_HAPPEN) == len(set(MUST_HAPPEN))
+def test_what_must_happen_is_counted_somewhere() -> None:
+    """A name that nobody counts would say of every run of the simulation that it proves nothing."""
+    here = Path(__file__).parent
+    sources = "".join(path.read_text() for path in here.glob("*.py") if path.name != "diary.py")
+    assert [name for name in MUST_HAPPEN if f'"{name}"' not in sources] == []

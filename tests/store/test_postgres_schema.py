@@ -52,6 +52,22 @@ async def test_time_is_the_databases(url: str) -> None:
     await store.close()
 
 
+async def test_a_look_that_finds_nothing_leaves_nothing(url: str) -> None:
+    """It costs no flush of the disk, however often replicas look."""
+    store = PostgresStore(url)
+    await store.open()
+    connection = await asyncpg.connect(url)
+    counted = "SELECT count(*) FROM ledger_commits"
+    before = await connection.fetchval(counted)
+    assert await due(store) == []
+    assert await store.untaken_webhooks(1 << 20) == []
+    assert await connection.fetchval(counted) == before
+    await store.save_webhook("default", b"{}")
+    assert await connection.fetchval(counted) == before + 1
+    await connection.close()
+    await store.close()
+
+
 async def test_a_new_ledger_begins_above_the_tokens_of_any_before_it(url: str) -> None:
     """Milliseconds since 1970, as on SQLite: no ledger took a lease for each of them."""
     store = PostgresStore(url)

@@ -219,6 +219,7 @@ def test_a_secret_both_inline_and_in_a_file_is_an_error(env: Env, tmp_path: Path
         (f"good\nbad name:{SECRET}", "line 2"),
         ("name:", "line 1: nothing follows"),
         (f"a:{SECRET}\nb:{SECRET}", "line 2: the same token"),
+        (f"manual:{SECRET}", "line 1: manual is the source of runs by hand"),
         (f"{SECRET}\x00", "control character"),
     ],
 )
