@@ -12,7 +12,6 @@ from remediator.core.ids import Owner, RunId
 from remediator.core.leases import ALONE, Demand, Held, Lease, Preempted
 from remediator.core.ports.store import Store, StoreError, Topic
 from remediator.engine.steady import StoppedError, steady
-from remediator.telemetry import Metrics
 
 _log = structlog.get_logger(__name__)
 #: The part of the TTL after the last renewal at which the work is cancelled: others may only hold after it.
@@ -37,9 +36,8 @@ class Holder:
     ``demand`` is what the lease was last asked to cover.
     """
 
-    def __init__(self, store: Store, metrics: Metrics, owner: Owner, run: RunId, ttl: timedelta) -> None:
+    def __init__(self, store: Store, owner: Owner, run: RunId, ttl: timedelta) -> None:
         self._store = store
-        self._metrics = metrics
         self._owner = owner
         self._run = run
         self._ttl = ttl
@@ -91,8 +89,6 @@ class Holder:
             raise PreemptedError(by)
         if cut or _stopped(task):
             self.lease = None
-            self._metrics.lease_lost()
-            _log.error("lease lost, work cancelled", run=self._run)
             raise LeaseLostError(self._run)
         task.result()
 

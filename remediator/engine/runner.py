@@ -158,7 +158,7 @@ class RunnerLoop(Loop):
     async def _drive_live(self, journal: Journal, rule: Rule, pinned: Rulebook) -> None:
         parts = self._parts
         guards = self._guards(journal, rule, pinned)
-        holder = Holder(self.store, self.metrics, parts.owner, journal.run.id, parts.lease_ttl)
+        holder = Holder(self.store, parts.owner, journal.run.id, parts.lease_ttl)
         held = await holder.acquire(await self._demand(journal.run, rule, guards))
         if isinstance(held, Held):
             await self._while_held(journal, held)
@@ -167,14 +167,26 @@ class RunnerLoop(Loop):
         try:
             await holder.keep_during(driver.drive())
         except LeaseLostError:
-            with contextlib.suppress(StoreError):
-                await journal.note(EventKind.LEASE_LOST, "it could not be renewed in time, or is another's")
-            raise
+            if not await self._has_ended(journal):
+                await self._tell_lost(journal)
+                raise
         except PreemptedError as preempted:
             await self._give_way(journal, holder.lease, preempted.by)
         finally:
             with contextlib.suppress(StoreError):
                 await asyncio.shield(holder.release())
+
+    async def _has_ended(self, journal: Journal) -> bool:
+        """Whether the lease is gone because its run is: whoever renews it at that moment finds none."""
+        with contextlib.suppress(StoreError):
+            await journal.refresh()
+        return journal.run.state.is_final
+
+    async def _tell_lost(self, journal: Journal) -> None:
+        self.metrics.lease_lost()
+        _log.error("lease lost, work cancelled", run=journal.run.id)
+        with contextlib.suppress(StoreError):
+            await journal.note(EventKind.LEASE_LOST, "it could not be renewed in time, or is another's")
 
     async def _demand(self, run: Run, rule: Rule, guards: Guards) -> Demand:
         """What its lease has to cover; whoever may not act yet makes nobody give way."""
@@ -217,7 +229,7 @@ class RunnerLoop(Loop):
             await journal.move(None, Move.REFUSE, reason=Reason.RULE_GONE, detail=detail)
             return
         parts = self._parts
-        holder = Holder(self.store, self.metrics, parts.owner, run.id, parts.lease_ttl)
+        holder = Holder(self.store, parts.owner, run.id, parts.lease_ttl)
         books = (self._parts.rulebooks.active.rulebook,)
         lease = await holder.acquire((await self._coverer.coverage(run.target, None, books)).demand)
         if isinstance(lease, Lease):

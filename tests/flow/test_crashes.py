@@ -12,9 +12,11 @@ import pytest
 from remediator.app import serve
 from remediator.core.changes import Proposal
 from remediator.engine.commands import Commands
+from remediator.engine.journal import Journal
 from remediator.sandbox.faults import DropReply, Fault, Hang
 from remediator.store.sqlite import SqliteStore
-from tests.support.daemon import World, changing, reading
+from tests.support.daemon import LEASE_TTL, World, changing, reading
+from tests.support.metrics import samples
 from tests.support.processes import ManagedProcess, eventually
 from tests.support.rulebooks import SERVICE, image, rule, rules, step
 
@@ -71,6 +73,27 @@ async def test_killed_after_the_intent_its_own_late_write_is_refused(world: Worl
     assert run["outcome"] == "succeeded"
     assert "attempt.taken_over" in [event["kind"] for event in run["events"]]
     assert len(world.applied()) == 1
+
+
+async def test_a_lease_that_ends_with_its_run_is_not_lost(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A renewal that comes as the run ends finds no lease any more: the run counts as ended all the same."""
+
+    async def slowly(journal: Journal) -> None:
+        if journal.run.state.is_final:
+            await asyncio.sleep(LEASE_TTL.total_seconds() / 2)
+        await refresh(journal)
+
+    refresh = Journal.refresh
+    monkeypatch.setattr(Journal, "refresh", slowly)
+    await world.start(rules())
+    await world.fire(await world.break_service())
+    assert (await world.run_ended())["outcome"] == "succeeded"
+    metrics = f"{world.url}/metrics"
+    await eventually(lambda: samples(world.http, metrics, "remediator_runs_total"), "the run is counted")
+    assert [each.value for each in await samples(world.http, metrics, "remediator_lease_lost_total")] == [0]
+    assert await world.events("lease.lost") == []
 
 
 async def test_killed_during_the_proof_it_goes_on_proving(world: World) -> None:

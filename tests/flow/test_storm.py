@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from remediator.sandbox.alertmanager import Alert, webhook
 from remediator.sandbox.faults import Hang, Late
 from tests.support.daemon import World, changing
+from tests.support.metrics import samples
 from tests.support.processes import ManagedProcess, eventually
 from tests.support.rulebooks import alert, page_only, rule, rules
 
@@ -67,9 +67,7 @@ def memory(process: ManagedProcess, what: str) -> float:
 
 async def metrics(world: World, name: str) -> Counter[str]:
     """The daemon's samples of this name, by reason if they have one."""
-    async with world.http.get(f"{world.url}/metrics") as answer:
-        families = text_string_to_metric_families(await answer.text())
-        found = [each for family in families for each in family.samples if each.name == name]
+    found = await samples(world.http, f"{world.url}/metrics", name)
     return Counter({each.labels.get("reason", ""): int(each.value) for each in found})
 
 

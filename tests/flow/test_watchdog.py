@@ -13,11 +13,12 @@ from pydantic import SecretStr
 from remediator.sandbox.alertmanager import Alert, webhook
 from tests.support.daemon import HOOK, Story, World
 from tests.support.heartbeats import HeartbeatReceiver
+from tests.support.metrics import samples
 from tests.support.processes import eventually
 from tests.support.rulebooks import alert, page_only, rules
 
 WATCHDOG = Alert({"alertname": "Watchdog", "severity": "none"})
-AGE = 'remediator_watchdog_age_seconds{source="default"}'
+AGE = "remediator_watchdog_age_seconds"
 PAGES = rules(page_only(when={"matchers": ['alertname!=""']}), watchdog={"within": "1s"})
 PATIENT = rules(page_only(when={"matchers": ['alertname!=""']}), watchdog={"within": "1h"})
 
@@ -37,20 +38,17 @@ async def happened(world: World, kind: str, count: int = 1) -> list[Story]:
     return await eventually(there, f"{count} {kind}", within=15)
 
 
-async def metric(world: World, name: str) -> float | None:
-    """A sample of the daemon's, by its name with its labels; None where there is none."""
-    async with world.http.get(f"{world.url}/metrics") as answer:
-        for line in (await answer.text()).splitlines():
-            if line.startswith(f"{name} "):
-                return float(line.rpartition(" ")[2])
-    return None
+async def metric(world: World, name: str, **labels: str) -> float | None:
+    """A sample of the daemon's; None where there is none."""
+    found = await samples(world.http, f"{world.url}/metrics", name, **labels)
+    return found[0].value if found else None
 
 
 async def absent_for(world: World, seconds: float) -> None:
     """Wait until the daemon itself says that it has heard of no Watchdog for so long."""
 
     async def so_long() -> bool:
-        return (await metric(world, AGE) or 0) >= seconds
+        return (await metric(world, AGE, source="default") or 0) >= seconds
 
     await eventually(so_long, f"no Watchdog for {seconds} s", within=15)
 
@@ -147,7 +145,7 @@ async def test_which_alert_it_is_and_whether_there_is_one_is_the_rulebooks(world
     assert (await world.ask("POST", "/api/v1/rulebook/reload"))[0] == 200
 
     async def nobody_waits() -> bool:
-        return await metric(world, AGE) is None
+        return await metric(world, AGE, source="default") is None
 
     await eventually(nobody_waits, "nobody waits for it any more", within=15)
 
@@ -163,7 +161,7 @@ async def test_each_arrival_is_a_heartbeat_at_a_bounded_pace(
     await absent_for(world, 1)
     assert len(outside.beats) <= 4
     assert set(outside.beats) == {("GET", "/ping/s3cr3t-value")}
-    sent = await metric(world, 'remediator_heartbeats_total{result="sent"}')
+    sent = await metric(world, "remediator_heartbeats_total", result="sent")
     assert sent == len(outside.beats)
 
 
@@ -189,7 +187,7 @@ async def test_a_heartbeat_that_fails_is_counted_and_alarmed_and_holds_nothing_u
     await world.start(PATIENT, heartbeat_url=SecretStr(outside.url))
     await world.fire(WATCHDOG)
     await world.told("heartbeat failed", "500")
-    assert await metric(world, 'remediator_heartbeats_total{result="failed"}') == 1
+    assert await metric(world, "remediator_heartbeats_total", result="failed") == 1
     outside.status = 200
     await world.fire(WATCHDOG)
     await beaten(outside, 2)

@@ -18,7 +18,6 @@ from remediator.core.ids import Owner, RunId, Token
 from remediator.core.leases import Demand, Held, Lease, Preempted
 from remediator.core.ports.store import Store, StoreUnavailableError, Topic
 from remediator.engine.leases import Holder, LeaseLostError, PreemptedError
-from remediator.telemetry import Metrics
 from tests.unit.core.values import CART
 from tests.unit.engine.fast import ClockStore, in_no_time, passed
 
@@ -67,7 +66,7 @@ class Ledger(ClockStore):
 
 
 def holder(ledger: Ledger) -> Holder:
-    return Holder(cast("Store", ledger), Metrics("0"), Owner("me"), RunId("r-1"), TTL)
+    return Holder(cast("Store", ledger), Owner("me"), RunId("r-1"), TTL)
 
 
 async def cancelled_at(ledger: Ledger) -> float:
@@ -229,7 +228,7 @@ def test_after_a_stall_no_step_is_taken_before_the_loss_is_noticed(
     ttl = timedelta(seconds=0.2)
 
     async def scene() -> list[str]:
-        mine = Holder(cast("Store", Ledger("renews")), Metrics("0"), Owner("me"), RunId("r-1"), ttl)
+        mine = Holder(cast("Store", Ledger("renews")), Owner("me"), RunId("r-1"), ttl)
         due, steps = asyncio.Event(), []
 
         async def work() -> None:

@@ -13,7 +13,6 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
-from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
 from remediator.core.alerts import AlertKey
@@ -33,6 +32,7 @@ from remediator.telemetry import Metrics
 from remediator.web import Limits, Probe, WebDeps, make_app
 from remediator.web.ports import Clicks
 from tests.store.asking import answering
+from tests.support.metrics import samples
 
 GOOD = b'{"version":"4","alerts":[]}'
 
@@ -167,14 +167,7 @@ class Web:
         return [(each.source, each.body) for each in await self.store.untaken_webhooks(1 << 30)]
 
     async def metric(self, name: str, **labels: str) -> float:
-        async with self.client.get(self.url("/metrics")) as response:
-            text = await response.text()
-        return sum(
-            sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        )
+        return sum(each.value for each in await samples(self.client, self.url("/metrics"), name, **labels))
 
     async def raw(self, request: bytes, *, within: float = 20.0) -> bytes:
         """Send bytes as they are; gives the head of the answer."""
