@@ -11,15 +11,14 @@ import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import re2
 from aiohttp import web
 
 from remediator.core.alerts import fingerprint
 from remediator.sandbox.faults import Answer, Faults, Service, retry_after, serve
-from remediator.sandbox.serving import LoopbackServer
+from remediator.sandbox.serving import Served
 
 NEVER = "0001-01-01T00:00:00Z"
 VERSION = "0.28.1"
@@ -130,7 +129,7 @@ def _rfc3339(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-class AlertmanagerStandIn:
+class AlertmanagerStandIn(Served):
     """An Alertmanager on loopback that knows the alerts which `fire` and `resolve` tell it of.
 
     `up_since` is what it claims as its start. `faults` are matched against a request's path. With `token` it
@@ -145,22 +144,13 @@ class AlertmanagerStandIn:
         token: str | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
+        super().__init__(tls=tls)
         self.faults: Faults[str] = Faults()
         self.up_since = up_since or _now()
         self.polls = 0
         self._receiver = receiver
         self._token = token
         self._alerts: dict[str, Alert] = {}
-        self._server = LoopbackServer(self._handle, tls=tls)
-
-    async def __aenter__(self) -> Self:
-        await self._server.up()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._server.down()
 
     @property
     def url(self) -> str:
@@ -170,13 +160,6 @@ class AlertmanagerStandIn:
     def alerts(self) -> list[Alert]:
         """Those that fire now, in order of fingerprint."""
         return [self._alerts[key] for key in sorted(self._alerts)]
-
-    async def down(self) -> None:
-        """Refuse connections until `up`."""
-        await self._server.down()
-
-    async def up(self) -> None:
-        await self._server.up()
 
     def fire(self, alerts: Iterable[Alert]) -> None:
         self._alerts.update((alert.fingerprint, alert) for alert in alerts)

@@ -12,13 +12,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from aiohttp import web
 
 from remediator.sandbox.faults import Answer, Faults, Service, retry_after, serve
-from remediator.sandbox.serving import LoopbackServer
+from remediator.sandbox.serving import Served
 
 ENQUEUE_PATH = "/v2/enqueue"
 ROUTING_KEY = "5a4db0x5a4db0x5a4db0x5a4db0x5a4d"
@@ -74,29 +73,20 @@ class Incident:
         return self.status is not Status.RESOLVED
 
 
-class PagerDutyReceiver:
+class PagerDutyReceiver(Served):
     """PagerDuty on loopback. `events` are those that were accepted, in order; `incidents` what came of them.
 
     Only `keys` are known to it. `faults` are matched against the decoded event, `{}` if it can't be decoded.
     """
 
     def __init__(self, *, keys: Collection[str] = (ROUTING_KEY,)) -> None:
+        super().__init__()
         self.faults: Faults[Mapping[str, Any]] = Faults()
         self.events: list[Event] = []
         self.refused: list[str] = []
         self._keys = frozenset(keys)
         self._incidents: list[Incident] = []
         self._changed = asyncio.Event()
-        self._server = LoopbackServer(self._handle)
-
-    async def __aenter__(self) -> Self:
-        await self._server.up()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._server.down()
 
     @property
     def url(self) -> str:
@@ -107,13 +97,6 @@ class PagerDutyReceiver:
     def incidents(self) -> list[Incident]:
         """In the order in which they were opened, each as it stands."""
         return list(self._incidents)
-
-    async def down(self) -> None:
-        """Refuse connections until `up`."""
-        await self._server.down()
-
-    async def up(self) -> None:
-        await self._server.up()
 
     async def until(self, holds: Callable[[list[Incident]], bool], deadline: float = 10.0) -> list[Incident]:
         """The incidents, once they meet a condition; TimeoutError after `deadline` seconds."""

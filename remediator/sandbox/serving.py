@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self
@@ -68,6 +69,34 @@ class LoopbackServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.down()
+
+
+class Served(ABC):
+    """A stand-in that serves on loopback for as long as it is entered, and may be out of reach meanwhile."""
+
+    def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
+        self._server = LoopbackServer(self._handle, tls=tls)
+
+    @abstractmethod
+    async def _handle(self, http: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request."""
+
+    async def __aenter__(self) -> Self:
+        await self._server.up()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._server.down()
+
+    async def down(self) -> None:
+        """Refuse connections until `up`."""
+        await self._server.down()
+
+    async def up(self) -> None:
+        """Take connections again."""
+        await self._server.up()
 
 
 def _request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:

@@ -11,14 +11,13 @@ import itertools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from aiohttp import web
 
 from remediator.sandbox.blocks import check_message
 from remediator.sandbox.faults import Answer, Faults, Service, retry_after, serve
-from remediator.sandbox.serving import LoopbackServer
+from remediator.sandbox.serving import Served
 
 WEBHOOK_PATH = "/services/T00000000/B00000000/sandbox"
 WEBHOOK_CHANNEL = "#webhook"
@@ -69,7 +68,7 @@ class Call:
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
-class SlackReceiver:
+class SlackReceiver(Served):
     """Slack on loopback. `messages` are what a person would see, `calls` everything that was asked, in order.
 
     `faults` are matched against calls. An Answer of 404 on the webhook says `no_service`, of 429
@@ -77,6 +76,7 @@ class SlackReceiver:
     """
 
     def __init__(self, *, token: str = BOT_TOKEN) -> None:
+        super().__init__()
         self.faults: Faults[Call] = Faults()
         self.calls: list[Call] = []
         self.whispers: list[Whisper] = []
@@ -84,22 +84,12 @@ class SlackReceiver:
         self._messages: dict[tuple[str, str], Message] = {}
         self._clock = itertools.count(1)
         self._changed = asyncio.Event()
-        self._server = LoopbackServer(self._handle)
         self._methods: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
             "auth.test": self._auth_test,
             "chat.postMessage": self._post_message,
             "chat.update": self._update,
             "chat.postEphemeral": self._post_ephemeral,
         }
-
-    async def __aenter__(self) -> Self:
-        await self._server.up()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._server.down()
 
     @property
     def webhook_url(self) -> str:
@@ -122,13 +112,6 @@ class SlackReceiver:
     def messages(self) -> list[Message]:
         """In the order in which they were first posted, each as last updated."""
         return list(self._messages.values())
-
-    async def down(self) -> None:
-        """Refuse connections until `up`."""
-        await self._server.down()
-
-    async def up(self) -> None:
-        await self._server.up()
 
     async def wait_for(self, count: int, deadline: float = 10.0) -> list[Message]:
         """The messages, once there are at least `count`; TimeoutError after `deadline` seconds."""
