@@ -18,9 +18,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from remediator.core.approvals import Approval
-from remediator.core.changes import Backlog
+from remediator.core.changes import Backlog, Brakes
 from remediator.core.decide import DecisionKind
 from remediator.core.episodes import Sighting
+from remediator.core.guards import PauseScope
 from remediator.core.ports.channels import Delivered, Delivery, TryAgain
 from remediator.core.reasons import Reason
 from remediator.core.runs import Attempt, Run, RunState
@@ -236,6 +237,8 @@ class Metrics:
         self._rules = gauge("rules", "Rules in the rulebook in force.")
         self._drift = gauge("rulebook_drift", "1 while this replica's rule files are not what is in force.")
         self._pauses = gauge("pauses", "Pauses in force.")
+        self._slots = counter("slots", "First intents: places taken among those that limits count.", "rule")
+        self._brakes = _BrakeGauges(registry)
         self._undecided_age = gauge("undecided_age_seconds", "Age of the oldest episode to be decided.")
         self._outbox_age = gauge("outbox_age_seconds", "Age of the oldest notice to be sent.")
         self._undecided_webhooks = gauge("undecided_webhooks", "Webhooks stored and not taken apart yet.")
@@ -350,6 +353,14 @@ class Metrics:
         """Note how many pauses are in force."""
         self._pauses.set(count)
 
+    def slot_taken(self, rule: str) -> None:
+        """Count a run that took its place among those that limits count."""
+        self._slots.labels(rule).inc()
+
+    def brakes(self, brakes: Brakes) -> None:
+        """Note what the brake has stopped, and what was demanded lately."""
+        self._brakes.show(brakes)
+
     def backlog(self, backlog: Backlog, now: datetime) -> None:
         """Note how far behind the daemon is; ``now`` is the store's time."""
         self._undecided_age.set(_age(backlog.oldest_undecided, now))
@@ -365,6 +376,31 @@ class Metrics:
         self._asking.set(backlog.asking)
         left = math.inf if backlog.next_lapse is None else (backlog.next_lapse - now).total_seconds()
         self._lapse.set(max(left, 0.0))
+
+
+class _BrakeGauges:
+    """What the brake has stopped, and what it counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def gauge(name: str, what: str, *labels: str) -> Gauge:
+            return Gauge(f"remediator_{name}", what, labels, registry=registry)
+
+        engaged = gauge("brakes_engaged", "Engaged brakes, on everything or on a namespace.", "scope")
+        scopes = {PauseScope.ALL: "all", PauseScope.TARGET: "namespace"}
+        self._engaged = {scope: engaged.labels(word) for scope, word in scopes.items()}
+        self._alerts = gauge("braked_alerts", "Alerts that engaged brakes have stopped.")
+        self._targets = gauge("braked_targets", "Targets on which engaged brakes have stopped something.")
+        self._demanded = gauge(
+            "demanded_targets", "Distinct targets on which runs were demanded in the brake's longest window."
+        )
+
+    def show(self, brakes: Brakes) -> None:
+        engaged = [each for each in brakes.rows if each.release is None]
+        for scope, gauge in self._engaged.items():
+            gauge.set(sum(each.pause.scope is scope for each in engaged))
+        self._alerts.set(sum(each.alerts for each in engaged))
+        self._targets.set(sum(each.distinct for each in engaged))
+        self._demanded.set(brakes.demanded)
 
 
 def _age(since: datetime | None, now: datetime) -> float:

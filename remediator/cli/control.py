@@ -30,8 +30,11 @@ def status(*, as_json: bool) -> None:
         f" {backlog['unfinished_runs']} runs, {backlog['outbox']} notices"
         f" ({backlog['parked_notices']} given up)"
     )
+    for brake in found["brakes"]:
+        print_(f"[bold red]brake engaged[/] {escape(_brake_line(brake))}")
     for pause_ in found["pauses"]:
-        print_(f"[yellow]paused[/] {escape(_pause_line(pause_))}")
+        if pause_["brake"] is None:
+            print_(f"[yellow]paused[/] {escape(_pause_line(pause_))}")
     for held in found["quarantines"]:
         print_(f"[red]quarantined[/] {escape(_quarantine_line(held))}")
     for page in found["pages"]:
@@ -109,7 +112,7 @@ def pause(*, rule: str | None, target: str | None, length: str | None, why: str,
 @click.option("--why", default="", help="What has changed.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def resume(*, rule: str | None, target: str | None, why: str, as_json: bool) -> None:
-    """Lift the pauses of everything, one rule or one target, exactly as they were made."""
+    """Lift the pauses of everything, one rule or one target, exactly as they were made; the brake's too."""
     lifted = ask("POST", "/resume", {**_scope(rule, target), "why": why or "resumed by hand"})
     if as_json:
         print_json(lifted)
@@ -174,6 +177,14 @@ def _asking_line(asking: dict[str, Any]) -> str:
 def _page_line(page: dict[str, Any]) -> str:
     taken = f"acknowledged by {page['acknowledged_by']}" if page["acknowledged"] else "not acknowledged"
     return f"{page['run'] or page['rule']} since {page['opened']}, {taken}: {page['title']}"
+
+
+def _brake_line(brake: dict[str, Any]) -> str:
+    """What is stopped and why, and how to let it go on."""
+    made = brake["pause"]
+    stopped = f"{brake['alerts']} alerts on {brake['targets']} targets stopped since {made['at']}"
+    where = f" --target {made['value']}" if made["scope"] == "target" else ""
+    return f"{_pause_line(made)}\n  {stopped}; remediator resume{where} --why '...'"
 
 
 def _quarantine_line(held: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from remediator.core.checks import Fact
 from remediator.core.decide import Decision
 from remediator.core.episodes import Episode, Sighting
 from remediator.core.events import Event
-from remediator.core.guards import NO_LOOKBACK, Lookback, Quarantine, Question, Verdict
+from remediator.core.guards import NO_LOOKBACK, Lookback, Pause, Quarantine, Question, Verdict
 from remediator.core.ids import DecisionId, EpisodeId, RulebookHash, RunId, WebhookId
 from remediator.core.inquiries import LeftOut
 from remediator.core.notices import Envelope, Lane
@@ -237,6 +237,54 @@ class Proposal(StrEnum):
     UNCHANGED = "unchanged"
     DRIFTED = "drifted"
     OVERTAKEN = "overtaken"
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """What the brake kept a rule from: so many alerts, on so many distinct targets."""
+
+    rule: str
+    alerts: int
+    targets: int
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The end of an engaged brake: who resumed automation, and why; ``by_time`` if nobody had to."""
+
+    at: datetime
+    who: str
+    why: str
+    by_time: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BrakeRow:
+    """A brake that is engaged, or whose end people have not been told of.
+
+    ``targets`` are the first of the ``distinct`` ones on which something was stopped, by name. ``told`` is
+    how many stopped alerts people were last told of, ``None`` while nobody has heard that it is engaged.
+    """
+
+    pause: Pause
+    stopped: tuple[Stopped, ...] = ()
+    targets: tuple[str, ...] = ()
+    distinct: int = 0
+    told: int | None = None
+    release: Release | None = None
+
+    @property
+    def alerts(self) -> int:
+        """How many alerts it stopped."""
+        return sum(each.alerts for each in self.stopped)
+
+
+@dataclass(frozen=True, slots=True)
+class Brakes:
+    """Where the brake stands: what is engaged, and on how many distinct targets runs were demanded lately."""
+
+    rows: tuple[BrakeRow, ...]
+    demanded: int
 
 
 @dataclass(frozen=True, slots=True)

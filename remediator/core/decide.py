@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from remediator.core.episodes import Closed, Episode
-from remediator.core.guards import Answer, GuardAnswer, GuardView, PastRun, Question, ask_at_decision
+from remediator.core.guards import (
+    Answer,
+    GuardAnswer,
+    GuardView,
+    PastRun,
+    Question,
+    Tripped,
+    Verdict,
+    ask_at_decision,
+    stopped_everywhere,
+)
 from remediator.core.ids import RunId
 from remediator.core.manual import request_of
 from remediator.core.reasons import Reason
@@ -33,7 +43,8 @@ class Decision:
 
     ``run`` is the run to join, or of a kept decision the one that it began; ``not_before`` and ``expires``
     belong to a deferral. ``report`` says whether people are told although nothing runs: every decision but
-    run, join and superseded, and a join of a run that did not succeed.
+    run, join and superseded, and a join of a run that did not succeed; what the brake stops is told by the
+    brake, in one summary. ``demanded`` and ``tripped`` are as in :class:`Verdict`.
     """
 
     kind: DecisionKind
@@ -46,6 +57,8 @@ class Decision:
     report: bool = False
     page: bool = False
     answers: tuple[GuardAnswer, ...] = field(default=())
+    demanded: bool = False
+    tripped: tuple[Tripped, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +98,17 @@ _LEFT_BY_PEOPLE = frozenset({Reason.DENIED, Reason.UNANSWERED, Reason.LAPSED})
 _OUR_DOING = frozenset({Reason.COOLDOWN, Reason.RATE, Reason.PER_TARGET, Reason.QUARANTINED})
 
 
+#: A newer episode speaks for the one, the brake for the other.
+_UNTOLD = frozenset({Reason.SUPERSEDED, Reason.BRAKE})
+
+
 def skip(reason: Reason, detail: str = "", answers: tuple[GuardAnswer, ...] = ()) -> Decision:
-    """A final no, which is reported unless a newer episode took the place of this one."""
+    """A final no, which is reported unless somebody else tells of it."""
     return Decision(
         DecisionKind.SKIP,
         reason,
         detail,
-        report=reason is not Reason.SUPERSEDED,
+        report=reason not in _UNTOLD,
         page=reason in _PAGED,
         answers=answers,
     )
@@ -116,7 +133,7 @@ def decide(episode: Episode, question: Question | Obstacle, view: GuardView) -> 
     )
 
 
-def stands_without_facts(decision: Decision, episode: Episode) -> bool:
+def stands_without_facts(decision: Decision, episode: Episode, view: GuardView) -> bool:
     """Whether a decision holds whatever the rule's facts are, since they may be of our own making.
 
     An episode that a run takes in, or that comes back after one, must not go to another rule because that
@@ -124,6 +141,9 @@ def stands_without_facts(decision: Decision, episode: Episode) -> bool:
     """
     if not episode.is_open or decision.kind in (DecisionKind.JOIN, DecisionKind.DEFER):
         return True
+    if decision.reason is Reason.BRAKE:
+        # Nothing can begin anywhere, and asking on behalf of hundreds would not help in an outage.
+        return stopped_everywhere(view.pauses)
     return decision.kind is DecisionKind.SKIP and decision.reason in _OUR_DOING
 
 
@@ -174,6 +194,11 @@ def _covers(past: PastRun, episode: Episode, question: Question, now: datetime) 
 
 def _ask_guards(question: Question, view: GuardView, expires: datetime) -> Decision:
     verdict = ask_at_decision(question, view)
+    decision = _heeding(verdict, question, view, expires)
+    return replace(decision, demanded=verdict.demanded, tripped=verdict.tripped)
+
+
+def _heeding(verdict: Verdict, question: Question, view: GuardView, expires: datetime) -> Decision:
     objection = verdict.objection
     if objection is None:
         return Decision(

@@ -62,6 +62,8 @@ class EventKind(StrEnum):
     TARGET_CLEARED = "target.cleared"
     AUTOMATION_PAUSED = "automation.paused"
     AUTOMATION_RESUMED = "automation.resumed"
+    BRAKE_ENGAGED = "brake.engaged"
+    BRAKE_RELEASED = "brake.released"
     RULEBOOK_ACTIVATED = "rulebook.activated"
     RULEBOOK_REFUSED = "rulebook.refused"
     RULEBOOK_DRIFTED = "rulebook.drifted"

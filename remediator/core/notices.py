@@ -21,6 +21,7 @@ class NoticeKind(StrEnum):
     DECISION = "decision"
     ALARM = "alarm"
     PAGE = "page"
+    BRAKE = "brake"
 
 
 class Lane(StrEnum):
@@ -94,10 +95,11 @@ def following(old: Notice, new: Notice) -> Notice:
     """``new`` in the place of an unsent ``old``: their counts add up, and no decision's line is lost.
 
     It is as urgent as the more urgent of the two and sounds like the worse one; its fields are the newest.
-    Of more than :data:`MOST_LINES` lines the newest are kept. A run's notice tells its whole story anew.
+    Of more than :data:`MOST_LINES` lines the newest are kept. A run's notice tells its whole story anew, and
+    so does the brake's.
     """
     count = old.count + new.count
-    if new.kind in (NoticeKind.RUN, NoticeKind.PAGE):
+    if new.kind in (NoticeKind.RUN, NoticeKind.PAGE, NoticeKind.BRAKE):
         return replace(new, count=count)
     return replace(
         new,

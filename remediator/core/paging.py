@@ -108,6 +108,14 @@ def _mentions(contact: Contact) -> tuple[str, ...]:
     return (contact.slack,) if contact.slack else ()
 
 
+def over_envelopes(notice: Notice, thread: str, audience: Audience) -> tuple[Envelope, ...]:
+    """The envelopes by which the page of a thread ends that no run and no alert ends."""
+    return tuple(
+        Envelope(channel, thread, notice, KEY, Lane.PAGES, standalone=True, signal=Signal.RESOLVE)
+        for channel in audience.pages
+    )
+
+
 def _page(notice: Notice, thread: str, call: Call, audience: Audience, channel: str) -> Envelope:
     pager = is_pager(channel)
     return Envelope(

@@ -13,6 +13,7 @@ class Reason(StrEnum):
     JOINED_LATE = "joined_late"
     FIRING_FOR = "firing_for"
     PARALLEL = "parallel"
+    BRAKE = "brake"
     NO_RULE = "no_rule"
     PAGE_ONLY = "page_only"
     RESOLVED = "resolved"
@@ -52,6 +53,7 @@ _MEANINGS: dict[Reason, str] = {
     Reason.JOINED_LATE: "the alert began before the last run on this target ended, so that run covers it",
     Reason.FIRING_FOR: "the alert has not fired for as long as the rule asks",
     Reason.PARALLEL: "as many runs as the brake allows in parallel are under way",
+    Reason.BRAKE: "the brake is engaged: too many targets at once, or too many failures, are a person's",
     Reason.NO_RULE: "no rule's matchers and facts hold for this alert",
     Reason.PAGE_ONLY: "the rule has no steps: it tells people and changes nothing",
     Reason.RESOLVED: "the alert resolved before anything was begun",

@@ -24,6 +24,7 @@ DEFAULT_DEADLINE = timedelta(minutes=15)
 DEFAULT_STEP_TIMEOUT = timedelta(seconds=60)
 DEFAULT_SEVERITY = "P3"
 DEFAULT_REPORT = ("slack:#incidents",)
+DEFAULT_PARALLEL = 3
 _DEFAULT_WITHIN = timedelta(minutes=10)
 
 
@@ -71,6 +72,10 @@ class Rate:
 
     def __str__(self) -> str:
         return f"{self.count}/{format_duration(self.window)}"
+
+
+DEFAULT_TARGETS = Rate(5, timedelta(minutes=10))
+DEFAULT_FAILURES = Rate(3, timedelta(hours=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +178,44 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Brake:
-    """What may happen at once, over all rules (law 8)."""
+class Budget:
+    """What may happen at once in one place; ``None`` where nothing is said.
 
-    targets: Rate = Rate(5, timedelta(minutes=10))
-    parallel: int = 3
-    failures: Rate = Rate(3, timedelta(hours=1))
+    ``targets`` are distinct ones that runs were demanded on, ``failures`` runs that ended failed or unknown:
+    once so many are within the window, the next demand stops automation. ``parallel`` runs are under way,
+    further ones wait.
+    """
+
+    targets: Rate | None = None
+    parallel: int | None = None
+    failures: Rate | None = None
+
+    @property
+    def rates(self) -> tuple[Rate, ...]:
+        """Those of its budgets that have a window."""
+        return tuple(rate for rate in (self.targets, self.failures) if rate is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Brake:
+    """What may happen at once, over all rules, and in the namespaces that it names (law 8).
+
+    ``release_after`` is when automation goes on by itself; ``None`` waits for a person.
+    """
+
+    everywhere: Budget = Budget(DEFAULT_TARGETS, DEFAULT_PARALLEL, DEFAULT_FAILURES)
+    namespaces: Mapping[str, Budget] = field(default_factory=dict)
+    release_after: timedelta | None = None
+
+    @property
+    def longest_window(self) -> timedelta:
+        """How far back its budgets look, at most."""
+        rates = [rate for each in (self.everywhere, *self.namespaces.values()) for rate in each.rates]
+        return max((rate.window for rate in rates), default=timedelta(0))
+
+    def budget(self, space: Target | None) -> Budget | None:
+        """What holds in a namespace, if it is named, or everywhere (``None``)."""
+        return self.everywhere if space is None else self.namespaces.get(space.name)
 
 
 @dataclass(frozen=True, slots=True)

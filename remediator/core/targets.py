@@ -31,6 +31,13 @@ class Target:
     namespace: str
     name: str
 
+    @property
+    def space(self) -> Target | None:
+        """The namespace that it lies in, or that it is; ``None`` for what lies in none."""
+        if self.kind == "namespace":
+            return self
+        return Target(self.cluster, "namespace", "", self.namespace) if self.namespace else None
+
     def __str__(self) -> str:
         parts = [self.kind, self.namespace, self.name] if self.namespace else [self.kind, self.name]
         if self.cluster != DEFAULT_CLUSTER:

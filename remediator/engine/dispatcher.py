@@ -179,8 +179,11 @@ class DispatcherLoop(Loop):
             unasked = _Candidate(question, rule, target, unasked=Reason.FIRING_FOR)
             if not episode.is_open or too_early(episode, rule, now) is not None:
                 return unasked
-            peeked = await self._peek(_request(episode, unasked, book, last=True), question, now)
-            if peeked.kind is not DecisionKind.DEFER and stands_without_facts(peeked, episode):
+            view = await self.store.view(
+                _new_run(_request(episode, unasked, book, last=True), question, now), question.lookback
+            )
+            peeked = decide(episode, question, view)
+            if peeked.kind is not DecisionKind.DEFER and stands_without_facts(peeked, episode, view):
                 return replace(unasked, unasked=peeked.reason)
         facts = await self._facts.gather(rule.only_if, target, (episode,), values)
         if all(fact.holds for fact in facts):
@@ -189,11 +192,6 @@ class DispatcherLoop(Loop):
             obstacle = Obstacle(Reason.FACT_ERROR, f"{facts[-1].check}: {facts[-1].answer.detail}")
             return _Candidate(obstacle, rule, target, facts)
         return None
-
-    async def _peek(self, request: DecisionRequest, question: Question, now: datetime) -> Decision:
-        """What would be decided now if the facts held."""
-        view = await self.store.view(_new_run(request, question, now), question.lookback)
-        return decide(request.episode, question, view)
 
     async def _decide(self, book: Book, works: Sequence[tuple[EpisodeWork, list[_Candidate]]]) -> None:
         questions: dict[RunId, _Candidate] = {}
@@ -278,7 +276,8 @@ def _judged(request: DecisionRequest, candidate: _Candidate, view: GuardView, au
     decision = decide(request.episode, candidate.question, view)
     if not candidate.told:
         decision = replace(decision, report=False, page=False)
-    if _needs_facts(request, candidate, decision):
+    if candidate.unasked is not None and not stands_without_facts(decision, request.episode, view):
+        # The world moved on since the facts seemed to make no difference.
         decision = _ask_again(request, candidate, view)
     event = _decision_event(request, decision, view.now)
     if decision.kind is DecisionKind.RUN and isinstance(candidate.question, Question):
@@ -306,11 +305,6 @@ def _judged(request: DecisionRequest, candidate: _Candidate, view: GuardView, au
         return Decided(decision, run, (event, created), told)
     envelopes = tell_decision(decision, request, audience)
     return Decided(decision, None, (event, *_joined_event(request, decision, view.now)), envelopes)
-
-
-def _needs_facts(request: DecisionRequest, candidate: _Candidate, decision: Decision) -> bool:
-    """Whether the world moved on since the facts seemed to make no difference."""
-    return candidate.unasked is not None and not stands_without_facts(decision, request.episode)
 
 
 def _ask_again(request: DecisionRequest, candidate: _Candidate, view: GuardView) -> Decision:

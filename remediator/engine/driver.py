@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from remediator.core.approvals import Proposal
 from remediator.core.changes import IntentRequest
@@ -14,7 +15,7 @@ from remediator.core.checks import Fact
 from remediator.core.durations import format_duration
 from remediator.core.episodes import Episode
 from remediator.core.events import Event, EventKind
-from remediator.core.guards import Answer, Guard, Verdict
+from remediator.core.guards import Answer, Guard, Verdict, overspent
 from remediator.core.ids import Token
 from remediator.core.leases import Held
 from remediator.core.ports.actions import Plan, Refusal, Sighting
@@ -163,6 +164,8 @@ class Driver:
         seen = await self._parts.store.view(self._run, request.question.lookback)
         verdict = self._guards.ask_before_plan(request, seen)
         if not verdict.allows:
+            if verdict.tripped:
+                await self._engage(request)
             await self._heed(verdict)
             return
         planned, proposal = await self._plan(step, request)
@@ -173,6 +176,11 @@ class Driver:
         if not await self._is_as_approved(planned, request):
             return
         await self._attempt(step, planned.plan, planned.params, proposal)
+
+    async def _engage(self, request: IntentRequest) -> None:
+        """Engage the brake that refuses this run, in a transaction that sees what all others demand."""
+        question = request.question
+        await self._parts.store.engage_brake(partial(overspent, question), question.lookback.brake)
 
     async def _plan(self, step: Step, request: IntentRequest) -> tuple[Planned, Proposal | None]:
         """The step's plan; where a person has to approve it first, with all that would follow."""
@@ -302,6 +310,7 @@ class Driver:
             await self._heed(verdict)
             return
         if request.first:
+            self._parts.metrics.slot_taken(run.rule)
             self._parts.metrics.intended(self._last_attempt().intended_at - self._episodes[0].first_seen)
         attempt = self._last_attempt()
         # Counted from before the intent was asked for, it is over before the deadline in the ledger's time.

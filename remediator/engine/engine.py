@@ -11,6 +11,7 @@ import structlog
 from remediator.core.notices import Lane
 from remediator.core.ports.channels import Notifier
 from remediator.engine.alarms import Alarms
+from remediator.engine.brake import BrakeLoop
 from remediator.engine.dispatcher import DispatcherLoop, LateLoop
 from remediator.engine.inquiries import InquiryLoop
 from remediator.engine.intake import IntakeLoop
@@ -45,6 +46,7 @@ class Engine:
             LateLoop(dispatcher),
             self._runner,
             RecoveryLoop(parts),
+            BrakeLoop(parts),
             *(OutboxLoop(parts.store, parts.metrics, notifiers, alarms, lane) for lane in Lane),
             PagesLoop(parts.store, parts.metrics),
             WatchLoop(parts),

@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
 from remediator.core.events import EventKind
+from remediator.core.guards import failures_spent
 from remediator.core.ids import RunId, Token
 from remediator.core.leases import Demand, Held, Lease
 from remediator.core.manual import override_of
@@ -52,7 +54,7 @@ class RunnerLoop(Loop):
         self._answers = Answers(parts.store, parts.rulebooks, parts.audience)
 
     async def work(self) -> bool:
-        at_once = max(_AT_ONCE, self._parts.rulebooks.active.rulebook.brake.parallel)
+        at_once = max(_AT_ONCE, self._parts.rulebooks.active.rulebook.brake.everywhere.parallel or 0)
         if len(self._tasks) >= at_once or self._stopping.is_set():
             return False
         for run in await self.store.runnable(at_once * 2):
@@ -107,6 +109,8 @@ class RunnerLoop(Loop):
             await self._drive_live(journal, rule, pinned)
         if journal.run.state.is_final:
             self.metrics.run_ended(journal.run)
+            if journal.run.state in (RunState.FAILED, RunState.UNKNOWN):
+                await self._look_at_failures()
             for episode in journal.story.episodes:
                 await conclude(self.store, episode)
             _log.info(
@@ -117,6 +121,11 @@ class RunnerLoop(Loop):
                 outcome=journal.run.state.value,
                 detail=journal.run.detail,
             )
+
+    async def _look_at_failures(self) -> None:
+        """Engage the brake if too many have failed, before the next demand has to find out."""
+        book = self._parts.rulebooks.active.rulebook
+        await self.store.engage_brake(partial(failures_spent, (book,)), book.brake.longest_window)
 
     async def _open(self, run: RunId) -> tuple[Journal, Rulebook | None]:
         row = (await self.store.run_row(run))[0]
@@ -144,10 +153,13 @@ class RunnerLoop(Loop):
 
         What can't be planned now goes the way of any run, by which it waits, or fails.
         """
-        terms = self._guards(journal, rule, pinned).request(journal.run).question.approval
+        guards = self._guards(journal, rule, pinned)
+        terms = guards.request(journal.run).question.approval
         consent = Consent(self._parts, journal, rule)
         if terms is None or journal.run.state is not RunState.PENDING or consent.granted:
             return False
+        if await self._stopped_by_brake(journal, guards):
+            return True
         values = values_of(journal.run, journal.story.episodes)
         planned, proposal = await consent.look_ahead(rule.steps, values)
         if isinstance(planned.plan, Refusal):
@@ -161,7 +173,7 @@ class RunnerLoop(Loop):
         holder = Holder(self.store, parts.owner, journal.run.id, parts.lease_ttl)
         held = await holder.acquire(await self._demand(journal.run, rule, guards))
         if isinstance(held, Held):
-            await self._while_held(journal, held)
+            await self._while_held(journal, guards, held)
             return
         driver = Driver(parts, journal, rule, guards, holder, self._stopping)
         try:
@@ -210,16 +222,31 @@ class RunnerLoop(Loop):
         if cut is not None:
             self.metrics.attempt_ended(cut)
 
-    async def _while_held(self, journal: Journal, held: Held) -> None:
+    async def _while_held(self, journal: Journal, guards: Guards, held: Held) -> None:
         """A run that can't have its target yet still ends when its time is over or its alerts resolve."""
         run = journal.run
         if run.state is not RunState.PENDING:
+            return
+        if await self._stopped_by_brake(journal, guards):
             return
         if await self.store.now() >= run.deadline_at:
             detail = f"{run.target} was held by {held.run} until the deadline"
             await journal.move(None, Move.EXPIRE, reason=Reason.LEASE, detail=detail)
         elif not journal.story.firing:
             await journal.move(None, Move.CANCEL, reason=Reason.RESOLVED, detail="resolved by itself")
+
+    async def _stopped_by_brake(self, journal: Journal, guards: Guards) -> bool:
+        """Refuse a run that waits for its target or for people, once the brake would not let it begin."""
+        if all(pause.brake is None for pause in await self.store.pauses()):
+            return False
+        request = guards.request(journal.run)
+        view = await self.store.view(journal.run, request.question.lookback)
+        objection = guards.ask_before_plan(request, view).objection
+        if objection is None or objection.reason is not Reason.BRAKE:
+            return False
+        detail = f"{objection.guard.value}: {objection.detail}"
+        await journal.move(None, Move.REFUSE, reason=Reason.BRAKE, detail=detail)
+        return True
 
     async def _end_without_rule(self, journal: Journal) -> None:
         """A run whose rulebook this version can't read goes no further, and a person hears of it."""

@@ -48,6 +48,7 @@ _WORDS = {
 _QUIET_ENDS = {
     Reason.DENIED: "denied, nothing was changed",
     Reason.LAPSED: "not approved in time, nothing was changed",
+    Reason.BRAKE: "stopped by the brake before it began",
     Reason.PREEMPTED: "cancelled, another run that may preempt it took its target",
 }
 #: Ends that want a person at once.
@@ -102,7 +103,10 @@ class Story:
 
 
 def tell_run(story: Story) -> tuple[Envelope, ...]:
-    """The run's head message in each of its channels, once it has begun, and a page if it ended badly."""
+    """The run's head message in each of its channels, once it has begun, and a page if it ended badly.
+
+    What the brake stopped is in its own page.
+    """
     run, notice = story.run, _run_notice(story)
     channels = story.audience.reports if story.has_begun else ()
     heads = [Envelope(each, f"run:{run.id}", notice, key="head") for each in channels]

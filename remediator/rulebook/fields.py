@@ -40,6 +40,8 @@ _RATE = re.compile(r"(\d{1,6})\s*/\s*(\S+)")
 _PERCENTAGE = re.compile(r"(\d{1,3})\s*%")
 _RULE_NAME = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_.]{0,99}")
 _DNS_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
+# RFC 1123, as Kubernetes wants it.
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _STEP_ID = re.compile(r"[a-z][a-z0-9_]{0,39}")
 # Slack's names for channels, and its ids: https://api.slack.com/methods/conversations.create
 _SLACK = re.compile(r"#[^\s#@,:A-Z]{1,80}|[CGDU][A-Z0-9]{5,20}")
@@ -358,6 +360,11 @@ RuleName = Annotated[
         )
     ),
     _json("string", "service-down-rollback", pattern=f"^{_RULE_NAME.pattern}$"),
+]
+NamespaceName = Annotated[
+    str,
+    PlainValidator(_named(_NAMESPACE, "a namespace's name", "use a-z, digits and `-`, 63 at most")),
+    _json("string", "shop", pattern=f"^{_NAMESPACE.pattern}$"),
 ]
 StepId = Annotated[
     str,

@@ -11,7 +11,14 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from remediator.core.contacts import DEFAULT_WAIT
-from remediator.core.rules import DEFAULT_DEADLINE, Patience, WatchdogPolicy
+from remediator.core.rules import (
+    DEFAULT_DEADLINE,
+    DEFAULT_FAILURES,
+    DEFAULT_PARALLEL,
+    DEFAULT_TARGETS,
+    Patience,
+    WatchdogPolicy,
+)
 from remediator.rulebook import fields
 from remediator.rulebook.freezes import FreezeMoment
 from remediator.rulebook.rule_models import NOTHING, Matchers, Rule, Strict, Words
@@ -46,23 +53,29 @@ class SharedLimits(Strict):
     )
 
 
-class NamespaceBrake(Strict):
-    """The brake within one namespace."""
+_TARGETS = "Distinct targets that runs are demanded on, in how long: one more stops automation."
+_PARALLEL = "Runs at the same time; further ones wait."
+_FAILURES = "Runs that end failed or unknown, in how long: so many stop automation."
 
-    targets: fields.Rate = Field(description="Distinct targets in how long.", examples=["2/10m"])
+
+class NamespaceBrake(Strict):
+    """The brake within one namespace: past its budgets automation stops there alone."""
+
+    targets: fields.Rate | None = Field(default=None, description=_TARGETS, examples=["2/10m"])
+    parallel: fields.Count | None = Field(default=None, description=_PARALLEL, examples=[1])
+    failures: fields.Rate | None = Field(default=None, description=_FAILURES, examples=["1/1h"])
 
 
 class Brake(Strict):
     """What may happen at once, over all rules: many faults are an outage, and want a person."""
 
-    targets: fields.Rate | None = Field(
-        default=None, description="Distinct targets in how long; 5/10m. Not acted on yet.", examples=["5/10m"]
-    )
-    parallel: fields.Count = Field(
-        default=3, description="Runs at the same time; further ones wait.", examples=[3]
-    )
-    failures: fields.Rate | None = Field(
-        default=None, description="Failed runs in how long; 3/1h. Not acted on yet.", examples=["3/1h"]
+    targets: fields.Rate = Field(default=DEFAULT_TARGETS, description=_TARGETS, examples=["5/10m"])
+    parallel: fields.Count = Field(default=DEFAULT_PARALLEL, description=_PARALLEL, examples=[3])
+    failures: fields.Rate = Field(default=DEFAULT_FAILURES, description=_FAILURES, examples=["3/1h"])
+    release_after: fields.PositiveDuration | None = Field(
+        default=None,
+        description="When an engaged brake lets go by itself; left out, a person has to resume.",
+        examples=["1h"],
     )
     share: fields.Percentage | None = Field(
         default=None, description="Share of a namespace's objects. Not acted on yet.", examples=["30%"]
@@ -70,9 +83,9 @@ class Brake(Strict):
     minimum_healthy: fields.Count | None = Field(
         default=None, description="Replicas that have to stay healthy. Not acted on yet.", examples=[1]
     )
-    namespaces: Mapping[str, NamespaceBrake] = Field(
+    namespaces: Mapping[fields.NamespaceName, Annotated[NamespaceBrake, fields.OrEmpty]] = Field(
         default={},
-        description="Budgets of single namespaces. Not acted on yet.",
+        description="Budgets of single namespaces, beside those of everything.",
         examples=[{"shop": {"targets": "2/10m"}}],
     )
 

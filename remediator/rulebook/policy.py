@@ -8,7 +8,7 @@ from functools import partial
 
 from remediator.core.contacts import Contact
 from remediator.core.freezes import Freeze
-from remediator.core.rules import Brake, Database, Limits, Patience, Severity, WatchdogPolicy
+from remediator.core.rules import Brake, Budget, Database, Limits, Patience, Severity, WatchdogPolicy
 from remediator.core.selections import Selection
 from remediator.core.targets import DEFAULT_CLUSTER, Target
 from remediator.rulebook import models
@@ -23,7 +23,7 @@ DEFAULT_REPORT = ("slack:#incidents",)
 
 _OF_EACH_FILE = ("version", "rules")
 _NOT_BUILT = ("backups",)
-_BRAKES_NOT_BUILT = ("targets", "failures", "share", "minimum_healthy", "namespaces")
+_BRAKES_NOT_BUILT = ("share", "minimum_healthy")
 
 
 @dataclass(slots=True)
@@ -133,11 +133,10 @@ class Policy:
     @property
     def brake(self) -> Brake:
         written = self.said.brake
-        usual = Brake()
         return Brake(
-            targets=written.targets or usual.targets,
-            parallel=written.parallel,
-            failures=written.failures or usual.failures,
+            everywhere=_budget(written),
+            namespaces={name: _budget(each) for name, each in written.namespaces.items()},
+            release_after=written.release_after,
         )
 
     @property
@@ -197,6 +196,10 @@ class Policy:
     def check_default_escalate(self) -> None:
         if written := self.said.defaults.escalate:
             self.people(written, "escalate", self.reporters["defaults"].below("defaults"))
+
+
+def _budget(written: models.Brake | models.NamespaceBrake) -> Budget:
+    return Budget(**{each.name: getattr(written, each.name) for each in fields(Budget)})
 
 
 def _selection(written: models.Selection) -> Selection:

@@ -86,6 +86,7 @@ async def _status(call: Call[None, None]) -> models.StatusView:
         drift=call.deps.drift(),
         backlog=views.backlog(await store.backlog()),
         pauses=[views.pause(each) for each in await store.pauses()],
+        brakes=[views.brake(each) for each in (await store.brakes(timedelta(0))).rows if not each.release],
         quarantines=[views.quarantine(each) for each in await store.quarantines()],
         pages=[views.page(each) for each in await store.open_pages()],
         asking=[views.asking(each) for each in await store.asking()],

@@ -13,7 +13,7 @@ from remediator.core.checks import Said
 from remediator.core.decide import DecisionKind
 from remediator.core.episodes import Closed
 from remediator.core.events import EventKind
-from remediator.core.guards import Answer, Guard, PauseScope
+from remediator.core.guards import Answer, BudgetKey, Guard, PauseScope
 from remediator.core.reasons import Reason
 from remediator.core.rules import Expect, Otherwise
 from remediator.core.runs import Outcome, Phase, RunState
@@ -224,7 +224,10 @@ class RunStory(RunView, frozen=True):
 
 
 class PauseView(_View, frozen=True):
-    """Automation stopped by a person; `until` is null while it is open-ended."""
+    """Automation stopped; `until` is null while it is open-ended.
+
+    `brake` is the budget that was overspent, if the brake stopped it and not a person.
+    """
 
     id: int
     scope: PauseScope
@@ -233,6 +236,25 @@ class PauseView(_View, frozen=True):
     who: str
     at: Instant
     until: Instant | None
+    brake: BudgetKey | None
+
+
+class StoppedView(_View, frozen=True):
+    """What the brake kept a rule from: so many alerts, on so many targets."""
+
+    rule: str
+    alerts: int
+    targets: int
+
+
+class BrakeView(_View, frozen=True):
+    """An engaged brake, and what it has stopped; `examples` are the first of the targets."""
+
+    pause: PauseView
+    alerts: int
+    targets: int
+    rules: list[StoppedView]
+    examples: list[TargetText]
 
 
 class QuarantineView(_View, frozen=True):
@@ -298,6 +320,7 @@ class StatusView(_View, frozen=True):
     drift: Hash | None
     backlog: BacklogView
     pauses: list[PauseView]
+    brakes: list[BrakeView]
     quarantines: list[QuarantineView]
     asking: list[AskingView]
     pages: list[PageView]

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from remediator.core.approvals import Approval, PlannedStep
-from remediator.core.changes import Asking, Backlog, DecisionRow, RulebookRow, RunRow
+from remediator.core.changes import Asking, Backlog, BrakeRow, DecisionRow, RulebookRow, RunRow
 from remediator.core.checks import Fact
 from remediator.core.episodes import Episode
 from remediator.core.events import Event
@@ -212,6 +212,18 @@ def pause(it: Pause) -> models.PauseView:
         who=it.who,
         at=models.instant(it.at),
         until=_maybe(it.until),
+        brake=it.brake,
+    )
+
+
+def brake(it: BrakeRow) -> models.BrakeView:
+    """An engaged brake."""
+    return models.BrakeView(
+        pause=pause(it.pause),
+        alerts=it.alerts,
+        targets=it.distinct,
+        rules=[models.StoppedView(each.rule, each.alerts, each.targets) for each in it.stopped],
+        examples=list(it.targets),
     )
 
 

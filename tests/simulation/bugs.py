@@ -21,7 +21,7 @@ from remediator.clients.kubernetes import ApiError
 from remediator.core import decide
 from remediator.core.changes import OutboxItem, RawWebhook
 from remediator.core.checks import CheckAnswer, Said
-from remediator.core.guards import GuardAnswer, Verdict, asking, entry, standing
+from remediator.core.guards import GuardAnswer, Verdict, asking, brake, entry, standing
 from remediator.core.ids import RunId
 from remediator.core.leases import Contention, Held, Lease, Standing, contend
 from remediator.core.notices import Envelope
@@ -417,7 +417,7 @@ _ALL = (
         "brake forgotten",
         "any number of runs act at once",
         _laws("law_8_no_more_than_so_many_in_parallel"),
-        {"remediator.core.guards.asking._ENTRY": _without(asking._ENTRY, entry.parallel)},
+        {"remediator.core.guards.asking._ENTRY": _without(asking._ENTRY, brake.parallel)},
     ),
     Bug(
         "success unseen",

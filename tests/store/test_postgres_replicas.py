@@ -20,14 +20,18 @@ from remediator.core.changes import (
     RunChange,
 )
 from remediator.core.decide import Decision, DecisionKind
-from remediator.core.episodes import observe
+from remediator.core.decide import decide as core_decide
+from remediator.core.episodes import Episode, observe
 from remediator.core.events import Event, EventKind
 from remediator.core.guards import (
     Answer,
+    BudgetKey,
     Guard,
     GuardAnswer,
     GuardView,
+    PauseScope,
     Question,
+    Tripped,
     Verdict,
     ask_at_first_intent,
 )
@@ -37,7 +41,7 @@ from remediator.core.notices import Lane
 from remediator.core.ports.channels import RuleFiles
 from remediator.core.ports.store import Topic
 from remediator.core.reasons import Reason
-from remediator.core.rules import AlertTrigger, Brake, Limits, Rate, Rule, Rulebook
+from remediator.core.rules import AlertTrigger, Brake, Budget, Limits, Mode, Rate, Rule, Rulebook, Step
 from remediator.core.runs import Run, RunState
 from remediator.core.targets import Target
 from remediator.core.templates import TargetTemplate
@@ -67,6 +71,9 @@ from tests.store.values import (
 
 SOON = timedelta(seconds=20)
 NO = Verdict((GuardAnswer(Guard.BRAKE, Answer.WAITS, "too many", Reason.PARALLEL),))
+
+
+_RULE = Rule("rule", AlertTrigger(()), TargetTemplate(()), steps=(Step("undo", "kubernetes.rollout_undo"),))
 
 
 def _service(number: int) -> Target:
@@ -248,7 +255,7 @@ async def test_of_many_that_race_for_the_last_slot_exactly_one_gets_it(
     """The guards themselves are asked, by three replicas at once: one slot of two was taken before."""
     once = Limits(timedelta(0), targets=Rate(2, timedelta(hours=1)))
     rule = Rule("rule", AlertTrigger(()), TargetTemplate(()), limits=once)
-    book = Rulebook(BOOK, (rule,), Brake(parallel=99))
+    book = Rulebook(BOOK, (rule,), Brake(Budget(parallel=99)))
     ready = []
     for number in range(9):
         run = await begin(replicas[0], f"r-{number}", target=_service(number))
@@ -270,6 +277,64 @@ async def test_of_many_that_race_for_the_last_slot_exactly_one_gets_it(
     assert (written[0], sum(written)) == (True, 2)
     objections = {answer.verdict.objection for answer in answers if isinstance(answer, Intended)} - {None}
     assert {said.reason for said in objections if said} == {Reason.TARGETS}
+
+
+async def test_past_the_brakes_budget_nothing_is_begun_and_one_brake_is_engaged(
+    replicas: list[PostgresStore],
+) -> None:
+    """Twenty services at once, decided on by three replicas: as many runs as targets are in the budget."""
+    await take(replicas[0], *(an_alert(f"f{n}") for n in range(20)))
+    book = Rulebook(BOOK, (_RULE,), Brake(Budget(Rate(5, timedelta(minutes=10)), 99)))
+
+    def judge(request: DecisionRequest, view: GuardView) -> Decided:
+        assert request.target is not None
+        decision = core_decide(request.episode, Question(_RULE, request.target, Mode.LIVE, (book,)), view)
+        made = running(request, view) if decision.kind is DecisionKind.RUN else Decided(decision)
+        return Decided(decision, made.run)
+
+    def decide(number: int, episode: Episode) -> Awaitable[list[Decided]]:
+        asked = Question(_RULE, _service(number), Mode.LIVE, (book,))
+        request = a_request(episode, "rule", target=asked.target, run=f"r-{number}", lookback=asked.lookback)
+        return replicas[number % 3].decide([request], judge)
+
+    decided = await asyncio.gather(*(decide(n, each) for n, each in enumerate(await due(replicas[0]))))
+    said = Counter((answer.decision.kind.value, answer.decision.reason.value) for (answer,) in decided)
+    assert said == {("run", "matched"): 5, ("skip", "brake"): 15}
+    (brake,) = (await replicas[1].brakes(timedelta(minutes=10))).rows
+    assert (brake.alerts, brake.distinct) == (15, 15)
+    assert [await store.pauses() for store in replicas] == [(brake.pause,)] * 3
+
+
+async def test_of_many_first_intents_no_more_act_than_the_budget_allows(
+    replicas: list[PostgresStore],
+) -> None:
+    """Their decisions are long past, as after an hour's pause: the slots' own transactions count."""
+    book = Rulebook(BOOK, (_RULE,), Brake(Budget(Rate(5, timedelta(minutes=10)), 99)))
+    ready = []
+    for number in range(9):
+        run = await begin(replicas[0], f"r-{number}", target=_service(number))
+        held = await lease(replicas[0], run)
+        ready.append((await advanced(replicas[0], held.token, run, RunState.READY), held.token))
+
+    def ask(request: IntentRequest, view: GuardView) -> Verdict:
+        return ask_at_first_intent(request.question, view)
+
+    def intend(number: int, run: Run, token: Token) -> Awaitable[Intended | Refused | Preempted]:
+        request = IntentRequest(Question(_RULE, run.target, run.mode, (book,)), first=True)
+        return replicas[number % 3].intend(token, request, ask, Intending(run, token))
+
+    answers = await asyncio.gather(*(intend(n, *each) for n, each in enumerate(ready)))
+    assert sum(isinstance(answer, Intended) and answer.change is not None for answer in answers) == 5
+    assert [each.brake for each in await replicas[2].pauses()] == [BudgetKey.TARGETS]
+
+
+async def test_of_replicas_that_would_tell_of_the_brake_one_does(replicas: list[PostgresStore]) -> None:
+    tripped = Tripped(PauseScope.ALL, "", BudgetKey.TARGETS, "too many")
+    await replicas[0].engage_brake(lambda _view: [tripped], timedelta(minutes=10))
+    (brake,) = (await replicas[0].brakes(timedelta(minutes=10))).rows
+    told = await asyncio.gather(*(store.tell_brake(brake, [an_envelope()]) for store in replicas * 4))
+    assert sum(told) == 1
+    assert len(await replicas[0].due_envelopes(Lane.REPORTS, 9, CLAIM)) == 1
 
 
 async def test_webhooks_that_two_replicas_read_count_once(replicas: list[PostgresStore]) -> None:

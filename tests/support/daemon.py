@@ -88,6 +88,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("remediator.engine.pages.PagesLoop.idle", timedelta(seconds=0.1))
     monkeypatch.setattr("remediator.engine.watchdog.WatchdogLoop.idle", timedelta(seconds=0.1))
     monkeypatch.setattr("remediator.engine.watchdog._PACE", timedelta(seconds=0.3))
+    monkeypatch.setattr("remediator.engine.brake.BrakeLoop.idle", timedelta(seconds=0.2))
     monkeypatch.setattr("remediator.core.decide.PARALLEL_RETRY", timedelta(seconds=0.3))
     monkeypatch.setattr(
         "remediator.engine.outbox._backoff", lambda tries: timedelta(seconds=min(0.05 * 2**tries, 0.4))

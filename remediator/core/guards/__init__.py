@@ -13,14 +13,17 @@ from remediator.core.guards.asking import (
     ask_before_plan,
     ask_before_step,
 )
+from remediator.core.guards.brake import failures_spent, overspent, stopped_everywhere
 from remediator.core.guards.values import (
     NO_LOOKBACK,
     OVERRIDABLE,
     Answer,
+    BudgetKey,
     Guard,
     GuardAnswer,
     GuardView,
     Lookback,
+    Mark,
     Override,
     PastRun,
     Pause,
@@ -28,6 +31,7 @@ from remediator.core.guards.values import (
     Quarantine,
     Question,
     Slot,
+    Tripped,
     Verdict,
 )
 
@@ -35,10 +39,12 @@ __all__ = [
     "NO_LOOKBACK",
     "OVERRIDABLE",
     "Answer",
+    "BudgetKey",
     "Guard",
     "GuardAnswer",
     "GuardView",
     "Lookback",
+    "Mark",
     "Override",
     "PastRun",
     "Pause",
@@ -46,9 +52,13 @@ __all__ = [
     "Quarantine",
     "Question",
     "Slot",
+    "Tripped",
     "Verdict",
     "ask_at_decision",
     "ask_at_first_intent",
     "ask_before_plan",
     "ask_before_step",
+    "failures_spent",
+    "overspent",
+    "stopped_everywhere",
 ]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from remediator.core.guards import entry, limits, standing
-from remediator.core.guards.values import GuardFunction, GuardView, Question, Verdict
+from remediator.core.guards import brake, entry, limits, standing
+from remediator.core.guards.values import GuardAnswer, GuardFunction, GuardView, Question, Verdict
 
 _MODE: tuple[GuardFunction, ...] = (standing.mode,)
 _STEP: tuple[GuardFunction, ...] = (
@@ -26,19 +26,19 @@ _ENTRY: tuple[GuardFunction, ...] = (
     limits.rate,
     limits.targets,
     limits.per_target,
-    entry.parallel,
+    brake.parallel,
     entry.clock,
 )
 
 
 def ask_at_decision(question: Question, view: GuardView) -> Verdict:
     """Entry and step guards together; a pause refuses, since a skip is final for its episode (law 11)."""
-    return _ask((*_STEP, *_ENTRY, entry.approval_to_come), question, view)
+    return brake.braked(question, view, _ask((*_STEP, *_ENTRY, entry.approval_to_come), question, view))
 
 
 def ask_before_plan(question: Question, view: GuardView) -> Verdict:
     """All that can be asked before the first step is planned, so that nothing is planned in vain."""
-    return _ask((standing.firing, *_MODE, *_WAITING_STEP, *_ENTRY), question, view)
+    return brake.braked(question, view, _before_plan(question, view))
 
 
 def ask_at_first_intent(question: Question, view: GuardView) -> Verdict:
@@ -46,15 +46,20 @@ def ask_at_first_intent(question: Question, view: GuardView) -> Verdict:
 
     So is law 3: what resolved before anything was begun is not acted on.
     """
-    return Verdict((*ask_before_plan(question, view).answers, entry.approval(question, view)))
+    answers = (*_before_plan(question, view), entry.approval(question, view))
+    return brake.braked(question, view, answers)
 
 
 def ask_before_step(question: Question, view: GuardView) -> Verdict:
     """The step guards alone, before every step after the first intent."""
-    return _ask((*_MODE, *_WAITING_STEP), question, view)
+    return Verdict(_ask((*_MODE, *_WAITING_STEP), question, view))
 
 
-def _ask(guards: Iterable[GuardFunction], question: Question, view: GuardView) -> Verdict:
+def _before_plan(question: Question, view: GuardView) -> tuple[GuardAnswer, ...]:
+    return _ask((standing.firing, *_MODE, *_WAITING_STEP, *_ENTRY), question, view)
+
+
+def _ask(guards: Iterable[GuardFunction], question: Question, view: GuardView) -> tuple[GuardAnswer, ...]:
     answers = (guard(question, view) for guard in guards)
     override = question.override
-    return Verdict(tuple(answers if override is None else map(override.heeded, answers)))
+    return tuple(answers if override is None else map(override.heeded, answers))

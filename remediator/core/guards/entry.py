@@ -36,15 +36,6 @@ def _longest_cooldown(question: Question) -> timedelta:
     return max(rule.limits.cooldown for rule in question.versions)
 
 
-def parallel(question: Question, view: GuardView) -> GuardAnswer:
-    """No more live runs at once than the brake allows: the others wait."""
-    limit = min(book.brake.parallel for book in question.books)
-    detail = f"{view.parallel} of {limit} in parallel"
-    if view.parallel >= limit:
-        return wait(Guard.BRAKE, Reason.PARALLEL, detail)
-    return allow(Guard.BRAKE, detail)
-
-
 def approval_to_come(question: Question, _view: GuardView) -> GuardAnswer:
     """When it is decided, nobody was asked yet."""
     terms = question.approval

@@ -23,6 +23,8 @@ from remediator.core.rules import Limits, Rate
 def rate(question: Question, view: GuardView) -> GuardAnswer:
     """The rule acts on one target only so often, in each of its windows."""
     rates = dict.fromkeys(each for rule in question.versions for each in rule.limits.rate)
+    if not rates:
+        return allow(Guard.RATE, "no limit")
     mine = [slot for slot in _of_rule(question, view.slots) if slot.target == question.target]
     return _within_rates(Guard.RATE, Reason.RATE, rates, mine, view.now)
 
@@ -30,6 +32,8 @@ def rate(question: Question, view: GuardView) -> GuardAnswer:
 def targets(question: Question, view: GuardView) -> GuardAnswer:
     """The rule acts only on so many distinct targets in a window; one that it is on already is no new one."""
     limits = dict.fromkeys(rule.limits.targets for rule in question.versions if rule.limits.targets)
+    if not limits:
+        return allow(Guard.TARGETS, "no limit")
     others = [slot for slot in _of_rule(question, view.slots) if slot.target != question.target]
     seen, waits = [], ""
     for limit in limits:
@@ -41,7 +45,9 @@ def targets(question: Question, view: GuardView) -> GuardAnswer:
         if soon >= limit.count:
             waits = f"{soon} other targets, some not acted on yet, the limit is {limit}"
         seen.append(f"{taken} others of {limit}")
-    return wait(Guard.TARGETS, Reason.TARGETS, waits) if waits else _allowed(Guard.TARGETS, seen)
+    if waits:
+        return wait(Guard.TARGETS, Reason.TARGETS, waits)
+    return allow(Guard.TARGETS, ", ".join(seen))
 
 
 def per_target(question: Question, view: GuardView) -> GuardAnswer:
@@ -82,11 +88,7 @@ def _within_rates(
         if len(within) >= limit.count:
             waits = f"{len(within)} runs on this target, some not begun yet, the limit is {limit}"
         seen.append(f"{taken} of {limit}")
-    return wait(guard, reason, waits) if waits else _allowed(guard, seen)
-
-
-def _allowed(guard: Guard, seen: Sequence[str]) -> GuardAnswer:
-    return allow(guard, ", ".join(seen) or "no limit")
+    return wait(guard, reason, waits) if waits else allow(guard, ", ".join(seen) or "no limit")
 
 
 def _of_rule(question: Question, slots: Iterable[Slot]) -> list[Slot]:

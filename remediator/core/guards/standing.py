@@ -36,7 +36,7 @@ def pause(question: Question, view: GuardView) -> GuardAnswer:
     """A pause refuses an episode: a skip is final for it."""
     places = question.places if view.pauses else frozenset()
     for made in view.pauses:
-        if made.covers(question.names, places, view.now):
+        if made.brake is None and made.covers(question.names, places, view.now):
             until = f", until {made.until:%Y-%m-%d %H:%M:%S} UTC" if made.until else ""
             return refuse(Guard.PAUSE, Reason.PAUSED, f"paused by {made.who}: {made.why}{until}")
     return allow(Guard.PAUSE, "not paused")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -69,12 +69,20 @@ class PauseScope(StrEnum):
     TARGET = "target"
 
 
+class BudgetKey(StrEnum):
+    """The budgets past which the brake stops automation."""
+
+    TARGETS = "targets"
+    FAILURES = "failures"
+
+
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Automation stopped by a person, for everything, one rule or one target.
+    """Automation stopped, for everything, one rule or one target: by a person, or by the brake.
 
     A target stands for all that a lease on it would bar: a namespace for what is in it, a database for the
-    objects that it also is. ``until`` is ``None`` while it is open-ended.
+    objects that it also is. ``until`` is ``None`` while it is open-ended. ``brake`` is the budget that was
+    overspent, ``None`` for a person's.
     """
 
     id: int
@@ -84,6 +92,7 @@ class Pause:
     who: str
     at: datetime
     until: datetime | None = None
+    brake: BudgetKey | None = None
 
     def covers(self, names: Collection[str], places: Collection[Cover], now: datetime) -> bool:
         """Whether it stops the rule that is or was called ``names`` from acting on these places."""
@@ -139,15 +148,24 @@ class Lookback:
     """How far back the guards of one question look.
 
     ``names`` are further ones that the rule has or had, whose past is its own; ``limits`` is the longest
-    window or cooldown of the limits that count slots.
+    window or cooldown of the limits that count slots, ``brake`` the longest window of the brake's budgets.
     """
 
     names: frozenset[str] = frozenset()
     limits: timedelta = timedelta(0)
+    brake: timedelta = timedelta(0)
 
 
 #: For who asks about nothing that is counted.
 NO_LOOKBACK = Lookback()
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """That something happened to a target: a run was demanded on it, or failed on it."""
+
+    target: Target
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +175,13 @@ class GuardView:
     ``pauses`` and ``quarantines`` are all that there are.
     ``unfinished`` is a run of this rule on this target that has not ended; ``last`` the newest one that
     ended; ``last_acted`` the newest ended one that reached an intent, and ``last_on_target`` the same of any
-    rule; ``parallel`` how many live runs have taken a slot and not ended. ``slots`` are those of this rule
-    or this target within the question's lookback, those of others too where it is convenient. ``firing`` is
-    false when every episode of the asking run has closed. ``acting_from`` lies ahead while a clock jump is
-    being waited out. ``approval`` is the asking run's latest request to people.
+    rule; ``busy`` are the targets of the live runs that have taken a slot and not ended, one each. ``slots``
+    are those of this rule or this target within the question's lookback, those of others too where it is
+    convenient. ``demanded`` says when each target was last demanded, and ``failed`` where a run ended failed
+    or unknown, within the brake's lookback; ``released`` says when the brake on everything (``""``) or on a
+    namespace was last lifted or over. ``firing`` is false when every episode of the asking run has closed.
+    ``acting_from`` lies ahead while a clock jump is being waited out. ``approval`` is the asking run's latest
+    request to people.
     """
 
     now: datetime
@@ -171,10 +192,18 @@ class GuardView:
     last_acted: PastRun | None = None
     last_on_target: PastRun | None = None
     slots: tuple[Slot, ...] = ()
-    parallel: int = 0
+    busy: tuple[Target, ...] = ()
+    demanded: tuple[Mark, ...] = ()
+    failed: tuple[Mark, ...] = ()
+    released: Mapping[str, datetime] = field(default_factory=dict)
     firing: bool = True
     acting_from: datetime | None = None
     approval: Approval | None = None
+
+    @property
+    def parallel(self) -> int:
+        """How many live runs are under way."""
+        return len(self.busy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,14 +265,35 @@ class Question:
         shared = [book.per_target for book in self.books if book.per_target is not None]
         rates = [rate for one in (*limits, *shared) for rate in (*one.rate, one.targets) if rate is not None]
         lengths = [*(rate.window for rate in rates), *(one.cooldown for one in shared)]
-        return Lookback(self.names, max(lengths, default=timedelta(0)))
+        brakes = [book.brake.longest_window for book in self.books]
+        return Lookback(self.names, max(lengths, default=timedelta(0)), max(brakes, default=timedelta(0)))
+
+
+@dataclass(frozen=True, slots=True)
+class Tripped:
+    """A budget of the brake that one more demand goes past: what has to stop, and for how long.
+
+    ``value`` is empty for everything, else a namespace as a target; ``length`` is ``None`` until a person
+    resumes it.
+    """
+
+    scope: PauseScope
+    value: str
+    budget: BudgetKey
+    detail: str
+    length: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """All answers; the first refusal, else the first wait, is the verdict."""
+    """All answers; the first refusal, else the first wait, is the verdict.
+
+    ``demanded`` says that a run would act but for the brake, ``tripped`` what that demand stops.
+    """
 
     answers: tuple[GuardAnswer, ...]
+    demanded: bool = False
+    tripped: tuple[Tripped, ...] = ()
 
     @property
     def objection(self) -> GuardAnswer | None:

@@ -17,7 +17,7 @@ Obligations that hold for every method:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
@@ -27,6 +27,8 @@ from remediator.core.approvals import Objection
 from remediator.core.changes import (
     Asking,
     Backlog,
+    BrakeRow,
+    Brakes,
     Decided,
     DecisionRequest,
     DecisionRow,
@@ -46,7 +48,16 @@ from remediator.core.changes import (
 )
 from remediator.core.episodes import Episode, Observation, Sighting
 from remediator.core.events import Event
-from remediator.core.guards import NO_LOOKBACK, GuardView, Lookback, Pause, PauseScope, Quarantine, Verdict
+from remediator.core.guards import (
+    NO_LOOKBACK,
+    GuardView,
+    Lookback,
+    Pause,
+    PauseScope,
+    Quarantine,
+    Tripped,
+    Verdict,
+)
 from remediator.core.ids import EpisodeId, Owner, PageId, RulebookHash, RunId, Token
 from remediator.core.inquiries import Inquiry
 from remediator.core.leases import ALONE, Demand, Held, Lease, Preempted
@@ -64,6 +75,7 @@ Judge = Callable[[DecisionRequest, GuardView], Decided]
 Ask = Callable[[IntentRequest, GuardView], Verdict]
 Attend = Callable[[Page, PageView], PageChange | None]
 Settle = Callable[[RunRow, datetime], RunChange | Objection | None]
+Reckon = Callable[[GuardView], Iterable[Tripped]]
 
 
 class Topic(StrEnum):
@@ -79,6 +91,7 @@ class Topic(StrEnum):
     EVENTS = "events"
     RULEBOOK = "rulebook"
     LEASES = "leases"
+    BRAKE = "brake"
 
 
 class StoreError(Exception):
@@ -181,7 +194,8 @@ class Inbox(Protocol):
         ``judge`` gets each request with its episode as it is now, so that one which closed since it was
         handed out begins nothing. All requests about one episode come in one call. ``parallel`` counts
         every unfinished live run here, those included that wait for their slot, so that no more are begun
-        than may act at once; so do ``slots``, where theirs are marked as not taken yet.
+        than may act at once; so do ``slots``, where theirs are marked as not taken yet. What a decision
+        demands counts for those after it, and what it trips is engaged.
         """
         ...
 
@@ -274,6 +288,7 @@ class Runs(Protocol):
         ``ask`` gets a view that excludes the asking run, in which ``parallel`` counts the unfinished live
         runs that took a slot, and ``slots`` are those that were taken. If its verdict allows, ``change`` is
         written as by :meth:`advance`, and with ``request.first`` a slot is taken, which is never given back.
+        Whether or not it allows, what it demands is counted, and what it trips is engaged.
 
         An attempt that its target can't fence makes the lease outlive its deadline. Whoever has to give way
         to another run is told so, and nothing is asked.
@@ -293,11 +308,31 @@ class Controls(Protocol):
     ) -> Pause: ...
 
     async def resume(self, scope: PauseScope, value: str, why: str, who: str) -> int:
-        """Lift the pauses of exactly this scope and value; gives how many were lifted."""
+        """Lift the pauses of exactly this scope and value, the brake's too; gives how many were lifted."""
         ...
 
     async def pauses(self) -> tuple[Pause, ...]:
         """The pauses in force now."""
+        ...
+
+    async def engage_brake(self, reckon: Reckon, lookback: timedelta) -> tuple[Pause, ...]:
+        """Engage what ``reckon`` finds overspent; gives the pauses that were made.
+
+        Decisions and first intents engage it by themselves: this is for what is known before. The view is of
+        no rule and no target.
+        """
+        ...
+
+    async def brakes(self, window: timedelta) -> Brakes:
+        """The brakes that are engaged or whose end was not told; what was demanded within the window."""
+        ...
+
+    async def tell_brake(self, brake: BrakeRow, envelopes: Sequence[Envelope]) -> bool:
+        """Put what people are told of a brake into the outbox, and note that they were told so much.
+
+        That it let go by itself becomes an event here, since nobody else sees it happen.
+        ``False``, with nothing written, if they have been told something since ``brake`` was read.
+        """
         ...
 
     async def quarantines(self) -> tuple[Quarantine, ...]: ...

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from remediator.core.changes import Proposal, RulebookRow
+from remediator.core.changes import Proposal, Release, RulebookRow
 from remediator.core.events import Event, EventKind
 from remediator.core.guards import Pause, PauseScope, Quarantine
 from remediator.core.ids import RulebookHash
+from remediator.store.common.brakes import brake_released
 from remediator.store.common.codecs import Row, moment, strings
 
 RULEBOOK_COLUMNS = "hash, first_seen, active, files"
@@ -25,9 +26,13 @@ def paused(pause: Pause) -> Event:
     return _steered(EventKind.AUTOMATION_PAUSED, pause.at, pause.scope, pause.value, data)
 
 
-def resumed(scope: PauseScope, value: str, why: str, who: str, *, lifted: int, now: datetime) -> Event:
-    data = {"scope": scope.value, "value": value, "why": why, "who": who, "lifted": lifted}
-    return _steered(EventKind.AUTOMATION_RESUMED, now, scope, value, data)
+def resumed(lifted: Sequence[Pause], why: str, who: str, now: datetime) -> list[Event]:
+    """What tells that these pauses, all of one scope and value, were lifted; the brake's tell it too."""
+    one = lifted[0]
+    data = {"scope": one.scope.value, "value": one.value, "why": why, "who": who, "lifted": len(lifted)}
+    told = _steered(EventKind.AUTOMATION_RESUMED, now, one.scope, one.value, data)
+    release = Release(now, who, why)
+    return [told, *(brake_released(each, release) for each in lifted if each.brake is not None)]
 
 
 def _steered(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -11,13 +12,16 @@ from remediator.core.checks import Fact
 from remediator.core.decide import Decision, DecisionKind
 from remediator.core.episodes import Episode
 from remediator.core.events import Event
+from remediator.core.guards import Pause
 from remediator.core.ids import DecisionId, EpisodeId, RulebookHash, RunId
 from remediator.core.notices import Envelope
 from remediator.core.ports.store import Judge
+from remediator.core.reasons import Reason
 from remediator.core.runs import Run
+from remediator.core.targets import Target
 from remediator.store.common.codecs import Row, as_json, decision, fact, micros, moment
 from remediator.store.common.episodes import closed_words
-from remediator.store.common.surroundings import Surroundings
+from remediator.store.common.surroundings import Surroundings, pause_of
 
 COLUMNS = "id, episode, rule, target, at, rulebook, decision, run"
 INSERTED = "id, episode, rule, target, at, kind, reason, final, rulebook, run, decision"
@@ -102,6 +106,9 @@ class Judging:
         self.joins: list[tuple[RunId, EpisodeId]] = []
         self.events: list[Event] = []
         self.envelopes: list[Envelope] = []
+        self.demanded: dict[Target, None] = {}
+        self.engaged: list[Pause] = []
+        self.stopped: Counter[tuple[str, Target]] = Counter()
         #: From when each episode wants its next decision (microseconds); ``None`` when it had its last.
         self.due: dict[EpisodeId, int | None] = {}
 
@@ -131,6 +138,18 @@ class Judging:
             self.joins.append((run, request.episode.id))
         self.events.extend(decided.events)
         self.envelopes.extend(decided.envelopes)
+        if request.target is not None:
+            self._brake(request.rule, request.target, decided.decision)
+
+    def _brake(self, rule: str, target: Target, made: Decision) -> None:
+        if made.demanded and self._around.demand(target):
+            self.demanded[target] = None
+        for tripped in made.tripped:
+            pause = pause_of(tripped, moment(self._now))
+            self.engaged.append(pause)
+            self._around.engage(pause)
+        if made.reason is Reason.BRAKE:
+            self.stopped[rule, target] += 1
 
     def _add_rows(self, request: DecisionRequest, decided: Decided, run: RunId | None) -> None:
         id_, made = self._next_id, decided.decision

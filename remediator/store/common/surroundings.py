@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from remediator.core.guards import GuardView, Lookback, PastRun, Pause, PauseScope, Quarantine, Slot
+from remediator.core.guards import (
+    BudgetKey,
+    GuardView,
+    Lookback,
+    Mark,
+    PastRun,
+    Pause,
+    PauseScope,
+    Quarantine,
+    Slot,
+    Tripped,
+    stopped_everywhere,
+)
 from remediator.core.ids import AttemptId, RunId
 from remediator.core.reasons import Reason
 from remediator.core.rules import Mode
@@ -22,7 +34,7 @@ Asked = tuple[str, Target | None, Lookback]
 #: ``a`` is what was asked about: a run counts for the rule that asks, whatever it was called then.
 PAST_COLUMNS = "a.rule, a.target, r.id, r.state, r.mode, r.created_at, r.ended_at, r.started_at, r.reason"
 SLOT_COLUMNS = "s.run, s.rule, s.target, s.taken_at"
-PAUSE_COLUMNS = "id, scope, value, why, who, at, until"
+PAUSE_COLUMNS = "id, scope, value, why, who, at, until, brake"
 QUARANTINE_COLUMNS = "target, run, attempt, why, at"
 
 
@@ -51,8 +63,28 @@ def slot_from(row: Row) -> Slot:
 
 
 def pause_from(row: Row) -> Pause:
-    id_, scope, value, why, who, at, until = row
-    return Pause(id_, PauseScope(scope), value, why, who, moment(at), maybe_moment(until))
+    id_, scope, value, why, who, at, until, brake = row
+    return Pause(
+        id_,
+        PauseScope(scope),
+        value,
+        why,
+        who,
+        moment(at),
+        maybe_moment(until),
+        None if brake is None else BudgetKey(brake),
+    )
+
+
+def mark_from(row: Row) -> Mark:
+    on, at = row
+    return Mark(target(on), moment(at))
+
+
+def pause_of(tripped: Tripped, now: datetime) -> Pause:
+    """The pause that the brake makes; it has no id until it is written."""
+    until = None if tripped.length is None else now + tripped.length
+    return Pause(0, tripped.scope, tripped.value, tripped.detail, "remediator", now, until, tripped.budget)
 
 
 def quarantine_from(row: Row) -> Quarantine:
@@ -94,13 +126,17 @@ class Surroundings:
     now: datetime
     acting_from: datetime | None
     pauses: tuple[Pause, ...]
-    parallel: int
+    busy: tuple[Target, ...] = ()
     quarantines: tuple[Quarantine, ...] = ()
     unfinished: dict[RuleOnTarget, PastRun] = field(default_factory=dict)
     last: dict[RuleOnTarget, PastRun] = field(default_factory=dict)
     last_acted: dict[RuleOnTarget, PastRun] = field(default_factory=dict)
     last_on_target: dict[str, PastRun] = field(default_factory=dict)
     slots: tuple[Slot, ...] = ()
+    demanded: dict[Target, Mark] = field(default_factory=dict)
+    failed: tuple[Mark, ...] = ()
+    released: Mapping[str, datetime] = field(default_factory=dict)
+    _marks: tuple[Mark, ...] | None = None
 
     def view(self, rule: str, on: Target | None) -> GuardView:
         key = (rule, "" if on is None else str(on))
@@ -113,7 +149,10 @@ class Surroundings:
             last_acted=self.last_acted.get(key),
             last_on_target=self.last_on_target.get(key[1]),
             slots=self.slots,
-            parallel=self.parallel,
+            busy=self.busy,
+            demanded=self._demanded(),
+            failed=self.failed,
+            released=self.released,
             acting_from=self.acting_from,
         )
 
@@ -122,5 +161,23 @@ class Surroundings:
         past = PastRun(run.id, run.state, run.mode, run.created_at, run.ended_at, run.reached_intent)
         self.unfinished.setdefault((run.rule, str(run.target)), past)
         if run.mode is not Mode.OBSERVE:
-            self.parallel += 1
+            self.busy = (*self.busy, run.target)
             self.slots = (*self.slots, Slot(run.id, run.rule, run.target, self.now, taken=False))
+
+    def demand(self, on: Target) -> bool:
+        """Count a target that a run is demanded on, unless nothing is counted any more."""
+        if stopped_everywhere(self.pauses):
+            return False
+        self.demanded[on] = Mark(on, self.now)
+        self._marks = None
+        return True
+
+    def engage(self, pause: Pause) -> None:
+        """Stop what the brake has just stopped."""
+        self.pauses = (*self.pauses, pause)
+
+    def _demanded(self) -> tuple[Mark, ...]:
+        """As one value for all who ask until the next demand: hundreds may ask in one transaction."""
+        if self._marks is None:
+            self._marks = tuple(self.demanded.values())
+        return self._marks

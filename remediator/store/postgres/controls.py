@@ -20,14 +20,20 @@ from remediator.store.common.controls import (
     resumed,
     rulebook_from,
 )
-from remediator.store.common.surroundings import QUARANTINE_COLUMNS, quarantine_from
+from remediator.store.common.surroundings import (
+    PAUSE_COLUMNS,
+    QUARANTINE_COLUMNS,
+    pause_from,
+    quarantine_from,
+)
 from remediator.store.postgres.transaction import Transaction
 
 _PAUSE = "INSERT INTO pauses (scope, value, why, who, at, until) VALUES ($1, $2, $3, $4, $5, $6) RETURNING id"
-_RESUME = (
-    "UPDATE pauses SET lifted_at = $1, lifted_why = $2, lifted_who = $3 WHERE scope = $4 AND value = $5"
-    " AND lifted_at IS NULL AND (until IS NULL OR until > $1)"
+_PAUSES = (
+    f"SELECT {PAUSE_COLUMNS} FROM pauses"
+    " WHERE lifted_at IS NULL AND (until IS NULL OR until > $1) ORDER BY id"
 )
+_LIFT = "UPDATE pauses SET lifted_at = $1, lifted_why = $2, lifted_who = $3 WHERE id = $4"
 _KEEP_RULEBOOK = (
     "INSERT INTO rulebooks (hash, first_seen, activated_at, active, files) VALUES ($1, $2, $2, $3, $4)"
     " ON CONFLICT (hash) DO UPDATE SET files = excluded.files, active = excluded.active, activated_at ="
@@ -47,13 +53,19 @@ async def pause(
     return begun
 
 
+async def pauses_in_force(transaction: Transaction) -> tuple[Pause, ...]:
+    return tuple(map(pause_from, await transaction.rows(_PAUSES, transaction.micros)))
+
+
 async def resume(transaction: Transaction, scope: PauseScope, value: str, why: str, who: str) -> int:
-    lifted = await transaction.run(_RESUME, transaction.micros, why, who, scope.value, value)
+    """Needs ``Lock.GUARDS`` alone, as whatever makes a pause does."""
+    found = await pauses_in_force(transaction)
+    lifted = [each for each in found if (each.scope, each.value) == (scope, value)]
+    await transaction.run_for_each(_LIFT, [(transaction.micros, why, who, each.id) for each in lifted])
     if lifted:
-        told = resumed(scope, value, why, who, lifted=lifted, now=transaction.now)
-        transaction.append_events([told])
-        transaction.topics.add(Topic.RUNS)
-    return lifted
+        transaction.append_events(resumed(lifted, why, who, transaction.now))
+        transaction.topics.update({Topic.RUNS, Topic.BRAKE})
+    return len(lifted)
 
 
 async def quarantines(transaction: Transaction) -> tuple[Quarantine, ...]:

@@ -22,6 +22,7 @@ from remediator.store.common.decisions import (
 )
 from remediator.store.common.episodes import COLUMNS as EPISODE_COLUMNS
 from remediator.store.common.episodes import episode_from
+from remediator.store.postgres import brakes
 from remediator.store.postgres.episodes import episodes_by_id
 from remediator.store.postgres.guard_views import around_decisions
 from remediator.store.postgres.outbox import post
@@ -111,6 +112,9 @@ async def _write(transaction: Transaction, judging: Judging) -> None:
     await transaction.run(_DUE_AGAIN, list(judging.due), list(judging.due.values()))
     transaction.append_events(judging.events)
     await post(transaction, judging.envelopes)
+    await brakes.demand(transaction, judging.demanded)
+    await brakes.engage(transaction, judging.engaged)
+    await brakes.stop(transaction, judging.stopped)
 
 
 async def _next_decision_id(transaction: Transaction) -> int:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 from remediator.core.guards import NO_LOOKBACK, Lookback, Pause
 from remediator.core.ids import RunId
+from remediator.core.ports.store import Reckon
 from remediator.core.rules import Mode
 from remediator.core.runs import Run, RunState
-from remediator.store.common.codecs import micros
+from remediator.store.common.codecs import micros, target
 from remediator.store.common.surroundings import (
     PAST_COLUMNS,
-    PAUSE_COLUMNS,
     SLOT_COLUMNS,
     Asked,
     Surroundings,
@@ -20,10 +21,10 @@ from remediator.store.common.surroundings import (
     longest,
     on_target,
     past_from,
-    pause_from,
     slot_from,
 )
-from remediator.store.postgres.controls import quarantines
+from remediator.store.postgres import brakes
+from remediator.store.postgres.controls import pauses_in_force, quarantines
 from remediator.store.postgres.transaction import Transaction
 
 #: Each rule and target once per name that the rule has or had: of several rows found, the last counts.
@@ -53,28 +54,22 @@ _NOT_TAKEN = (
 )
 #: Runs that act, or are about to: who waits for a person takes nobody's place.
 _LIVE_UNFINISHED = (
-    f"SELECT count(*) FROM runs WHERE NOT final AND mode <> {Mode.OBSERVE.value}"
+    f"SELECT target FROM runs WHERE NOT final AND mode <> {Mode.OBSERVE.value}"
     f" AND state <> '{RunState.ASKING.value}' AND id <> $1"
 )
 _LIVE_WITH_SLOT = (
-    "SELECT count(*) FROM runs r JOIN slots s ON s.run = r.id"
+    "SELECT r.target FROM runs r JOIN slots s ON s.run = r.id"
     f" WHERE NOT r.final AND r.mode <> {Mode.OBSERVE.value} AND r.id <> $1"
 )
-_PAUSES = (
-    f"SELECT {PAUSE_COLUMNS} FROM pauses"
-    " WHERE lifted_at IS NULL AND (until IS NULL OR until > $1) ORDER BY id"
-)
-
-
-async def pauses_in_force(transaction: Transaction) -> tuple[Pause, ...]:
-    return tuple(map(pause_from, await transaction.rows(_PAUSES, transaction.micros)))
 
 
 async def around_decisions(transaction: Transaction, asked: Iterable[Asked]) -> Surroundings:
     """For decisions, live runs that wait for their slot count as well: no more are begun than may act."""
-    around = await _around(transaction, list(asked), _LIVE_UNFINISHED, exclude=RunId(""))
-    waiting = await transaction.rows(_NOT_TAKEN, transaction.micros)
-    around.slots += tuple(replace(slot_from(row), taken=False) for row in waiting)
+    questions = list(asked)
+    around = await _around(transaction, questions, _LIVE_UNFINISHED, exclude=RunId(""))
+    if longest(lookback.limits for _, _, lookback in questions):
+        waiting = await transaction.rows(_NOT_TAKEN, transaction.micros)
+        around.slots += tuple(replace(slot_from(row), taken=False) for row in waiting)
     return around
 
 
@@ -84,17 +79,18 @@ async def around_run(transaction: Transaction, run: Run, lookback: Lookback = NO
 
 
 async def _around(
-    transaction: Transaction, asked: Sequence[Asked], count: str, *, exclude: RunId
+    transaction: Transaction, asked: Sequence[Asked], busy: str, *, exclude: RunId
 ) -> Surroundings:
     around = Surroundings(
         now=transaction.now,
         acting_from=None,
         pauses=await pauses_in_force(transaction),
-        parallel=int(await transaction.value(count, exclude)),
+        busy=tuple([target(row[0]) for row in await transaction.rows(busy, exclude)]),
     )
     keys = keys_of(asked)
     if not keys:
         return around
+    await brakes.read(transaction, around, longest(lookback.brake for _, _, lookback in asked))
     bound = (*map(list, zip(*keys, strict=True)), exclude)
     around.unfinished = dict(map(past_from, await transaction.rows(_UNFINISHED, *bound)))
     around.last = dict(map(past_from, await transaction.rows(_LAST, *bound)))
@@ -108,3 +104,9 @@ async def _around(
         around.slots = tuple(map(slot_from, await transaction.rows(_SLOTS, exclude, since, names, targets)))
     around.quarantines = await quarantines(transaction)
     return around
+
+
+async def engage_brake(transaction: Transaction, reckon: Reckon, lookback: timedelta) -> tuple[Pause, ...]:
+    """Engage what ``reckon`` finds overspent; needs ``Lock.GUARDS`` alone."""
+    around = Surroundings(transaction.now, None, await pauses_in_force(transaction))
+    return await brakes.reckon(transaction, reckon, lookback, around)

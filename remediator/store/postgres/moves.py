@@ -13,6 +13,7 @@ from remediator.core.leases import Preempted
 from remediator.core.ports.store import Ask, Settle
 from remediator.core.runs import Run
 from remediator.store.common.runs import by_resolving, needs_no_lease
+from remediator.store.postgres import brakes
 from remediator.store.postgres.approvals import latest_approval
 from remediator.store.postgres.episodes import still_fires
 from remediator.store.postgres.guard_views import around_run
@@ -71,6 +72,7 @@ async def intend(
     view = await view_for(transaction, run, request.question.lookback)
     verdict = ask(request, view)
     if not verdict.allows:
+        await brakes.heed(transaction, run.target, verdict)
         return Intended(verdict, None)
     wanted = change(view, verdict)
     refused = await advance(transaction, token, wanted)
@@ -78,6 +80,7 @@ async def intend(
         return refused
     if wanted.attempt is not None and not wanted.attempt.fenced:
         await outlive(transaction, token, wanted.attempt.deadline_at)
+    await brakes.heed(transaction, run.target, verdict)
     if request.first:
         await transaction.run(_TAKE_SLOT, run.id, run.rule, str(run.target), transaction.micros)
     return Intended(verdict, wanted)

@@ -6,6 +6,7 @@ from remediator.core.changes import RunChange
 from remediator.core.ids import EpisodeId, RunId
 from remediator.core.ports.store import Topic
 from remediator.core.runs import Attempt, Run, RunState
+from remediator.store.common.brakes import is_stopped
 from remediator.store.common.runs import (
     ATTEMPT_COLUMNS,
     COLUMNS,
@@ -19,6 +20,7 @@ from remediator.store.common.runs import (
     step_row,
 )
 from remediator.store.common.surroundings import QUARANTINE_COLUMNS, quarantine_row
+from remediator.store.postgres import brakes
 from remediator.store.postgres.approvals import keep_approval
 from remediator.store.postgres.leases import end_leases
 from remediator.store.postgres.outbox import post
@@ -105,4 +107,6 @@ async def write_change(transaction: Transaction, change: RunChange) -> None:
         await end_leases(transaction, run.id)
     transaction.append_events(change.events)
     await post(transaction, change.envelopes)
+    if is_stopped(run):
+        await brakes.stop_run(transaction, run)
     transaction.topics.add(Topic.RUNS)

@@ -13,6 +13,8 @@ from remediator.core.approvals import Objection
 from remediator.core.changes import (
     Asking,
     Backlog,
+    BrakeRow,
+    Brakes,
     Decided,
     DecisionRequest,
     DecisionRow,
@@ -39,7 +41,7 @@ from remediator.core.leases import ALONE, Demand, Held, Lease, Preempted
 from remediator.core.notices import Envelope, Lane
 from remediator.core.paging import Page
 from remediator.core.ports.channels import RuleFiles
-from remediator.core.ports.store import Ask, Attend, Fold, Judge, Review, Settle, StoreError, Topic
+from remediator.core.ports.store import Ask, Attend, Fold, Judge, Reckon, Review, Settle, StoreError, Topic
 from remediator.core.quiet import Look
 from remediator.core.runs import Attempt, Run
 from remediator.core.targets import Target
@@ -49,6 +51,7 @@ from remediator.store.common.wakers import Wakers
 from remediator.store.postgres import (
     approvals,
     attending,
+    brakes,
     controls,
     decisions,
     episodes,
@@ -263,7 +266,18 @@ class PostgresStore:
         )
 
     async def pauses(self) -> tuple[Pause, ...]:
-        return await self._db.read(guard_views.pauses_in_force)
+        return await self._db.read(controls.pauses_in_force)
+
+    async def engage_brake(self, reckon: Reckon, lookback: timedelta) -> tuple[Pause, ...]:
+        work = partial(guard_views.engage_brake, reckon=reckon, lookback=lookback)
+        return await self._db.write(work, Lock.GUARDS)
+
+    async def brakes(self, window: timedelta) -> Brakes:
+        return await self._db.read(partial(brakes.brakes, window=window))
+
+    async def tell_brake(self, brake: BrakeRow, envelopes: Sequence[Envelope]) -> bool:
+        work = partial(brakes.tell, brake=brake, envelopes=envelopes)
+        return await self._db.write(work)
 
     async def quarantines(self) -> tuple[Quarantine, ...]:
         return await self._db.read(controls.quarantines)

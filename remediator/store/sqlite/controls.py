@@ -20,10 +20,19 @@ from remediator.store.common.controls import (
     resumed,
     rulebook_from,
 )
-from remediator.store.common.surroundings import QUARANTINE_COLUMNS, quarantine_from
+from remediator.store.common.surroundings import (
+    PAUSE_COLUMNS,
+    QUARANTINE_COLUMNS,
+    pause_from,
+    quarantine_from,
+)
 from remediator.store.sqlite.events import append_events
 from remediator.store.sqlite.transaction import Transaction
 
+_PAUSES = (
+    f"SELECT {PAUSE_COLUMNS} FROM pauses WHERE lifted_at IS NULL AND (until IS NULL OR until > ?) ORDER BY id"
+)
+_LIFT = "UPDATE pauses SET lifted_at = ?, lifted_why = ?, lifted_who = ? WHERE id = ?"
 _KEEP_RULEBOOK = (
     "INSERT INTO rulebooks (hash, first_seen, activated_at, active, files) VALUES (?, ?, ?, ?, ?)"
     " ON CONFLICT (hash) DO UPDATE SET files = excluded.files, active = excluded.active, activated_at ="
@@ -44,18 +53,18 @@ def pause(
     return begun
 
 
+def pauses_in_force(transaction: Transaction) -> tuple[Pause, ...]:
+    return tuple(map(pause_from, transaction.sql.execute(_PAUSES, (transaction.micros,))))
+
+
 def resume(transaction: Transaction, scope: PauseScope, value: str, why: str, who: str) -> int:
-    now = transaction.micros
-    lifted = transaction.sql.execute(
-        "UPDATE pauses SET lifted_at = ?, lifted_why = ?, lifted_who = ? WHERE scope = ? AND value = ?"
-        " AND lifted_at IS NULL AND (until IS NULL OR until > ?)",
-        (now, why, who, scope.value, value, now),
-    ).rowcount
+    lifted = [each for each in pauses_in_force(transaction) if (each.scope, each.value) == (scope, value)]
+    rows = [(transaction.micros, why, who, each.id) for each in lifted]
+    transaction.sql.executemany(_LIFT, rows)
     if lifted:
-        told = resumed(scope, value, why, who, lifted=lifted, now=transaction.now)
-        append_events(transaction, [told])
-        transaction.topics.add(Topic.RUNS)
-    return lifted
+        append_events(transaction, resumed(lifted, why, who, transaction.now))
+        transaction.topics.update({Topic.RUNS, Topic.BRAKE})
+    return len(lifted)
 
 
 def quarantines(transaction: Transaction) -> tuple[Quarantine, ...]:

@@ -23,6 +23,7 @@ from remediator.store.common.decisions import (
 )
 from remediator.store.common.episodes import COLUMNS as EPISODE_COLUMNS
 from remediator.store.common.episodes import episode_from
+from remediator.store.sqlite import brakes
 from remediator.store.sqlite.episodes import episodes_by_id
 from remediator.store.sqlite.events import append_events
 from remediator.store.sqlite.guard_views import around_decisions
@@ -102,6 +103,9 @@ def _write(transaction: Transaction, judging: Judging) -> None:
     sql.executemany("UPDATE episodes SET due_at = ?, for_facts = NULL WHERE id = ?", due)
     append_events(transaction, judging.events)
     post(transaction, judging.envelopes)
+    brakes.demand(transaction, judging.demanded)
+    brakes.engage(transaction, judging.engaged)
+    brakes.stop(transaction, judging.stopped)
     for episode in judging.due:
         transaction.episode_claims.drop(episode)
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 from remediator.core.guards import NO_LOOKBACK, Lookback, Pause
 from remediator.core.ids import RunId
+from remediator.core.ports.store import Reckon
 from remediator.core.rules import Mode
 from remediator.core.runs import Run, RunState
-from remediator.store.common.codecs import as_json, micros
+from remediator.store.common.codecs import as_json, micros, target
 from remediator.store.common.surroundings import (
     PAST_COLUMNS,
-    PAUSE_COLUMNS,
     SLOT_COLUMNS,
     Asked,
     Surroundings,
@@ -20,10 +21,10 @@ from remediator.store.common.surroundings import (
     longest,
     on_target,
     past_from,
-    pause_from,
     slot_from,
 )
-from remediator.store.sqlite.controls import quarantines
+from remediator.store.sqlite import brakes
+from remediator.store.sqlite.controls import pauses_in_force, quarantines
 from remediator.store.sqlite.transaction import Transaction
 
 #: Each rule and target once per name that the rule has or had: of several rows found, the last counts.
@@ -57,27 +58,22 @@ _NOT_TAKEN = (
 )
 #: Runs that act, or are about to: who waits for a person takes nobody's place.
 _LIVE_UNFINISHED = (
-    f"SELECT count(*) FROM runs WHERE final = 0 AND mode <> {Mode.OBSERVE.value}"
+    f"SELECT target FROM runs WHERE final = 0 AND mode <> {Mode.OBSERVE.value}"
     f" AND state <> '{RunState.ASKING.value}' AND id <> ?"
 )
 _LIVE_WITH_SLOT = (
-    "SELECT count(*) FROM runs r JOIN slots s ON s.run = r.id"
+    "SELECT r.target FROM runs r JOIN slots s ON s.run = r.id"
     f" WHERE r.final = 0 AND r.mode <> {Mode.OBSERVE.value} AND r.id <> ?"
 )
-_PAUSES = (
-    f"SELECT {PAUSE_COLUMNS} FROM pauses WHERE lifted_at IS NULL AND (until IS NULL OR until > ?) ORDER BY id"
-)
-
-
-def pauses_in_force(transaction: Transaction) -> tuple[Pause, ...]:
-    return tuple(map(pause_from, transaction.sql.execute(_PAUSES, (transaction.micros,))))
 
 
 def around_decisions(transaction: Transaction, asked: Iterable[Asked]) -> Surroundings:
     """For decisions, live runs that wait for their slot count as well: no more are begun than may act."""
-    around = _around(transaction, list(asked), _LIVE_UNFINISHED, exclude=RunId(""))
-    waiting = transaction.sql.execute(_NOT_TAKEN, (transaction.micros,))
-    around.slots += tuple(replace(slot_from(row), taken=False) for row in waiting)
+    questions = list(asked)
+    around = _around(transaction, questions, _LIVE_UNFINISHED, exclude=RunId(""))
+    if longest(lookback.limits for _, _, lookback in questions):
+        waiting = transaction.sql.execute(_NOT_TAKEN, (transaction.micros,))
+        around.slots += tuple(replace(slot_from(row), taken=False) for row in waiting)
     return around
 
 
@@ -86,17 +82,18 @@ def around_run(transaction: Transaction, run: Run, lookback: Lookback = NO_LOOKB
     return _around(transaction, [(run.rule, run.target, lookback)], _LIVE_WITH_SLOT, exclude=run.id)
 
 
-def _around(transaction: Transaction, asked: Sequence[Asked], count: str, *, exclude: RunId) -> Surroundings:
+def _around(transaction: Transaction, asked: Sequence[Asked], busy: str, *, exclude: RunId) -> Surroundings:
     sql = transaction.sql
     keys = keys_of(asked)
     around = Surroundings(
         transaction.now,
         transaction.acting_from,
         pauses_in_force(transaction),
-        int(sql.execute(count, (exclude,)).fetchone()[0]),
+        tuple(target(row[0]) for row in sql.execute(busy, (exclude,))),
     )
     if not keys:
         return around
+    brakes.read(transaction, around, longest(lookback.brake for _, _, lookback in asked))
     bound = (as_json(keys), exclude)
     around.unfinished = dict(map(past_from, sql.execute(_UNFINISHED, bound)))
     around.last = dict(map(past_from, sql.execute(_LAST, bound)))
@@ -108,3 +105,9 @@ def _around(transaction: Transaction, asked: Sequence[Asked], count: str, *, exc
         around.slots = tuple(map(slot_from, sql.execute(_SLOTS, (*bound, since))))
     around.quarantines = quarantines(transaction)
     return around
+
+
+def engage_brake(transaction: Transaction, reckon: Reckon, lookback: timedelta) -> tuple[Pause, ...]:
+    """Engage what ``reckon`` finds overspent."""
+    around = Surroundings(transaction.now, transaction.acting_from, pauses_in_force(transaction))
+    return brakes.reckon(transaction, reckon, lookback, around)

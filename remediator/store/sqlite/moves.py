@@ -13,6 +13,7 @@ from remediator.core.leases import Preempted
 from remediator.core.ports.store import Ask, Settle
 from remediator.core.runs import Run
 from remediator.store.common.runs import by_resolving, needs_no_lease
+from remediator.store.sqlite import brakes
 from remediator.store.sqlite.approvals import latest_approval
 from remediator.store.sqlite.episodes import still_fires
 from remediator.store.sqlite.guard_views import around_run
@@ -65,6 +66,7 @@ def intend(
     view = view_for(transaction, run, request.question.lookback)
     verdict = ask(request, view)
     if not verdict.allows:
+        brakes.heed(transaction, run.target, verdict)
         return Intended(verdict, None)
     wanted = change(view, verdict)
     refused = advance(transaction, token, wanted)
@@ -72,6 +74,7 @@ def intend(
         return refused
     if wanted.attempt is not None and not wanted.attempt.fenced:
         outlive(transaction, token, wanted.attempt.deadline_at)
+    brakes.heed(transaction, run.target, verdict)
     if request.first:
         _take_slot(transaction, run)
     return Intended(verdict, wanted)

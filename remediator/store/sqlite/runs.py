@@ -6,6 +6,7 @@ from remediator.core.changes import RunChange
 from remediator.core.ids import EpisodeId, RunId
 from remediator.core.ports.store import Topic
 from remediator.core.runs import Attempt, Run, RunState
+from remediator.store.common.brakes import is_stopped
 from remediator.store.common.runs import (
     ATTEMPT_COLUMNS,
     COLUMNS,
@@ -19,6 +20,7 @@ from remediator.store.common.runs import (
     step_row,
 )
 from remediator.store.common.surroundings import quarantine_row
+from remediator.store.sqlite import brakes
 from remediator.store.sqlite.approvals import keep_approval
 from remediator.store.sqlite.events import append_events
 from remediator.store.sqlite.leases import end_leases
@@ -110,4 +112,6 @@ def write_change(transaction: Transaction, change: RunChange) -> None:
         end_leases(transaction, run.id)
     append_events(transaction, change.events)
     post(transaction, change.envelopes)
+    if is_stopped(run):
+        brakes.stop_run(transaction, run)
     transaction.topics.add(Topic.RUNS)

@@ -12,6 +12,7 @@ from remediator.core.episodes import Closed
 from remediator.core.freezes import Dates, Freeze
 from remediator.core.guards import (
     Answer,
+    BudgetKey,
     Guard,
     GuardView,
     Pause,
@@ -26,7 +27,7 @@ from remediator.core.guards import (
 )
 from remediator.core.ids import RunId
 from remediator.core.reasons import Reason
-from remediator.core.rules import Brake, Limits, Mode, Rate, Rulebook
+from remediator.core.rules import Brake, Budget, Limits, Mode, Rate, Rulebook
 from remediator.core.runs import RunState
 from remediator.core.selections import Selection
 from remediator.core.targets import Target
@@ -103,14 +104,6 @@ def test_the_cooldown_is_asked_again_at_the_first_intent_and_not_after_it() -> N
     assert ask_before_step(question(), view).allows
 
 
-@pytest.mark.parametrize(("parallel", "allowed"), [(0, True), (2, True), (3, False), (4, False)])
-def test_the_brake_lets_exactly_so_many_act_at_once(parallel: int, *, allowed: bool) -> None:
-    for ask in (ask_at_decision, ask_at_first_intent):
-        verdict = ask(question(), replace(VIEW, parallel=parallel))
-        assert verdict.allows is allowed
-        assert allowed or (verdict.objection and verdict.objection.reason) is Reason.PARALLEL
-
-
 @pytest.mark.parametrize("before", [True, False])
 def test_acting_waits_out_a_jump_of_the_clock(*, before: bool) -> None:
     view = replace(VIEW, now=after(1) - before * MICROSECOND, acting_from=after(1))
@@ -163,7 +156,7 @@ def test_the_cluster_s_own_namespaces_are_protected_whatever_a_rulebook_says(
 
 STRICT = {
     "cooldown": (Rulebook(BOOK, (rule(cooldown=60),)), replace(VIEW, now=after(20), last_acted=past())),
-    "brake": (Rulebook(BOOK, (rule(),), Brake(parallel=1)), replace(VIEW, parallel=1)),
+    "brake": (Rulebook(BOOK, (rule(),), Brake(Budget(parallel=1))), replace(VIEW, busy=(CART,))),
     "scope": (Rulebook(BOOK, (rule(),), scope=Selection(namespaces=("x",))), VIEW),
     "protection": (Rulebook(BOOK, (rule(),), protect=(Selection(names=("cart",)),)), VIEW),
 }
@@ -202,7 +195,8 @@ def test_a_refusal_counts_before_a_wait_and_everybody_answers() -> None:
 K, R = DecisionKind, Reason
 CLOSED = {closed: replace(episode(), closed=closed, closed_at=NOW, ended_at=NOW) for closed in Closed}
 UNFINISHED = past(RunState.VERIFYING, ended=None)
-UNDER_BRAKE = replace(VIEW, parallel=3)
+UNDER_BRAKE = replace(VIEW, busy=(CART, CART, CART))
+ENGAGED = replace(a_pause(), brake=BudgetKey.TARGETS)
 ONCE = Rate(1, timedelta(hours=1))
 LIMITED = replace(rule(), limits=Limits(rate=(ONCE,), targets=ONCE))
 SLOT = Slot(RunId("r-x"), "rollback", CART, NOW)
@@ -239,6 +233,7 @@ DECISIONS = [
     (episode(), Obstacle(R.NO_RULE, "none"), VIEW, K.SKIP, R.NO_RULE, "report"),
     (episode(), Obstacle(R.TARGET_INVALID, "x"), VIEW, K.SKIP, R.TARGET_INVALID, "page"),
     (episode(), Obstacle(R.FACT_ERROR, "x"), VIEW, K.SKIP, R.FACT_ERROR, "page"),
+    (episode(), question(), replace(VIEW, pauses=(ENGAGED,)), K.SKIP, R.BRAKE, ""),
     (episode(), question(), replace(VIEW, pauses=(a_pause(),)), K.SKIP, R.PAUSED, "report"),
     (episode(), question(LIMITED), replace(VIEW, slots=(SLOT,)), K.SKIP, R.RATE, "page"),
     (episode(), question(LIMITED), replace(VIEW, slots=(ELSEWHERE,)), K.SKIP, R.TARGETS, "page"),

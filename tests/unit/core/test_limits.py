@@ -172,6 +172,8 @@ def test_the_lookback_is_the_longest_window_of_all_that_applies() -> None:
         Rulebook(BOOK, (limited(was=("undo",), targets=Rate(9, 2 * HOUR)),), per_target=Limits(4 * HOUR)),
     )
     names = frozenset({"rollback", "undo"})
-    assert question(limited(), *books).lookback == Lookback(names, 4 * HOUR)
-    assert Question(limited(), CART, Mode.LIVE, books[:1]).lookback == Lookback(names - {"undo"}, 3 * HOUR)
-    assert question(limited()).lookback == Lookback(frozenset({"rollback"}))
+    assert question(limited(), *books).lookback == Lookback(names, 4 * HOUR, HOUR)
+    assert Question(limited(), CART, Mode.LIVE, books[:1]).lookback == Lookback(
+        names - {"undo"}, 3 * HOUR, HOUR
+    )
+    assert question(limited()).lookback == Lookback(frozenset({"rollback"}), brake=HOUR)

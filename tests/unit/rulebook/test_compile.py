@@ -9,6 +9,8 @@ import pytest
 from remediator.core.rules import (
     AlertTrigger,
     ApprovalTerms,
+    Brake,
+    Budget,
     Condition,
     Database,
     Expect,
@@ -91,7 +93,11 @@ def test_every_key_of_a_rule_arrives() -> None:
 
 def test_every_key_of_the_policy_arrives() -> None:
     book = from_good("every-policy-key.yaml")
-    assert book.brake.parallel == 2
+    assert book.brake == Brake(
+        Budget(Rate(5, 10 * MINUTE), 2, Rate(3, timedelta(hours=1))),
+        {"shop": Budget(targets=Rate(2, 10 * MINUTE))},
+        timedelta(hours=1),
+    )
     assert book.per_target == Limits(5 * MINUTE, (Rate(4, timedelta(hours=1)),))
     assert book.scope == Selection(("shop-*",), ("deployment",), ("*",))
     assert book.protect == (Selection(kinds=("deployment",), names=("payments-*",)),)

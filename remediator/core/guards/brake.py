@@ -1,0 +1,155 @@
+"""The brake (law 8): many targets at once, or many failures, are an outage and want a person.
+
+What it counts are demands: decisions and first intents that nothing but the brake itself stands in the way
+of, whether or not it lets them. A budget that is spent stops the next demand and all after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from remediator.core.guards.values import (
+    Answer,
+    BudgetKey,
+    Guard,
+    GuardAnswer,
+    GuardView,
+    Mark,
+    Pause,
+    PauseScope,
+    Question,
+    Tripped,
+    Verdict,
+    allow,
+    refuse,
+    wait,
+)
+from remediator.core.reasons import Reason
+from remediator.core.rules import Budget, Mode, Rate, Rulebook
+from remediator.core.targets import Target
+
+
+def parallel(question: Question, view: GuardView) -> GuardAnswer:
+    """No more live runs at once than the brake allows, anywhere and in the namespace: the others wait."""
+    seen = []
+    for space in dict.fromkeys((None, question.target.space)):
+        limits = [each.parallel for each in _budgets(question.books, space) if each.parallel is not None]
+        if limits:
+            count = sum(space in (None, each.space) for each in view.busy)
+            seen.append(f"{count} of {min(limits)} in parallel{_in(space)}")
+            if count >= min(limits):
+                return wait(Guard.BRAKE, Reason.PARALLEL, seen[-1])
+    return allow(Guard.BRAKE, ", ".join(seen))
+
+
+def braked(question: Question, view: GuardView, answers: tuple[GuardAnswer, ...]) -> Verdict:
+    """The verdict with the brake's own answer added to those of all the others."""
+    demanded = question.mode is not Mode.OBSERVE and all(
+        each.answer is Answer.ALLOWS for each in answers if each.guard is not Guard.BRAKE
+    )
+    tripped = tuple(overspent(question, view)) if demanded else ()
+    answer = _own_answer(question, view, tripped)
+    override = question.override
+    if override is not None and Guard.BRAKE in override.guards:
+        # Who passes the brake over does not pull it for everybody else.
+        answer, tripped = override.heeded(answer), ()
+    return Verdict((*answers, answer), demanded, tripped)
+
+
+def _own_answer(question: Question, view: GuardView, tripped: Sequence[Tripped]) -> GuardAnswer:
+    pause = _engaged(question, view)
+    if pause is not None:
+        return refuse(Guard.BRAKE, Reason.BRAKE, f"engaged since {pause.at:%H:%M:%S} UTC: {pause.why}")
+    if tripped:
+        return refuse(Guard.BRAKE, Reason.BRAKE, tripped[0].detail)
+    return allow(Guard.BRAKE, "not engaged")
+
+
+def _engaged(question: Question, view: GuardView) -> Pause | None:
+    """The engaged brake that stops this target, that on everything before that on its namespace."""
+    brakes = [each for each in view.pauses if each.brake is not None]
+    places = question.places if brakes else frozenset()
+    found = [each for each in brakes if each.covers((), places, view.now)]
+    return min(found, key=lambda each: each.scope is not PauseScope.ALL, default=None)
+
+
+def stopped_everywhere(pauses: Iterable[Pause]) -> bool:
+    """Whether the brake on everything is engaged: then there is nothing more to count."""
+    return any(each.brake is not None and each.scope is PauseScope.ALL for each in pauses)
+
+
+def overspent(question: Question, view: GuardView) -> Iterator[Tripped]:
+    """Which budgets this demand goes past, where the brake is not engaged anyway."""
+    target = question.target
+    others = [each for each in view.demanded if each.target != target]
+    for space in dict.fromkeys((None, target.space)):
+        spent = [
+            each for budget in _budgets(question.books, space) for each in _spent(budget, others, view, space)
+        ]
+        if spent and not _is_engaged(view, space):
+            yield _tripped(question.books, space, *spent[0])
+
+
+def failures_spent(books: Sequence[Rulebook], view: GuardView) -> Iterator[Tripped]:
+    """Which budgets the failures alone have spent, so that people hear of it before the next demand."""
+    for space in dict.fromkeys((None, *(each.target.space for each in view.failed))):
+        details = [_failures(budget, view, space) for budget in _budgets(books, space)]
+        spent = next(filter(None, details), None)
+        if spent and not _is_engaged(view, space):
+            yield _tripped(books, space, BudgetKey.FAILURES, spent)
+
+
+def _budgets(books: Iterable[Rulebook], space: Target | None) -> list[Budget]:
+    """What each rulebook allows in a namespace, or everywhere."""
+    found = [book.brake.budget(space) for book in books]
+    return [each for each in found if each is not None]
+
+
+def _is_engaged(view: GuardView, space: Target | None) -> bool:
+    return any(each.brake is not None and each.value == _value(space) for each in view.pauses)
+
+
+def _spent(
+    budget: Budget, others: Sequence[Mark], view: GuardView, space: Target | None
+) -> Iterator[tuple[BudgetKey, str]]:
+    if budget.targets is not None:
+        count = len({each.target for each in _within(others, budget.targets, view, space)})
+        if count >= budget.targets.count:
+            yield BudgetKey.TARGETS, f"{count + 1} targets{_in(space)}, the budget is {budget.targets}"
+    if failures := _failures(budget, view, space):
+        yield BudgetKey.FAILURES, failures
+
+
+def _failures(budget: Budget, view: GuardView, space: Target | None) -> str:
+    limit = budget.failures
+    if limit is None:
+        return ""
+    count = len(_within(view.failed, limit, view, space))
+    return f"{count} failed runs{_in(space)}, the budget is {limit}" if count >= limit.count else ""
+
+
+def _within(marks: Iterable[Mark], limit: Rate, view: GuardView, space: Target | None) -> list[Mark]:
+    """Those in the window and in this place, and since the brake there was last released."""
+    released = view.released.get(_value(space))
+    return [
+        each
+        for each in marks
+        if view.now - each.at < limit.window
+        and space in (None, each.target.space)
+        and (released is None or each.at > released)
+    ]
+
+
+def _tripped(books: Sequence[Rulebook], space: Target | None, key: BudgetKey, detail: str) -> Tripped:
+    lengths = [book.brake.release_after for book in books]
+    length = None if None in lengths else max(each for each in lengths if each is not None)
+    scope = PauseScope.ALL if space is None else PauseScope.TARGET
+    return Tripped(scope, _value(space), key, detail, length)
+
+
+def _value(space: Target | None) -> str:
+    return "" if space is None else str(space)
+
+
+def _in(space: Target | None) -> str:
+    return "" if space is None else f" in {space}"

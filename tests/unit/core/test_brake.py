@@ -1,0 +1,319 @@
+"""The brake at its boundaries: what counts, what stops, and for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from remediator.core.decide import DecisionKind, Obstacle, decide, stands_without_facts
+from remediator.core.guards import (
+    Answer,
+    BudgetKey,
+    Guard,
+    GuardAnswer,
+    GuardView,
+    Lookback,
+    Mark,
+    Pause,
+    PauseScope,
+    Question,
+    Slot,
+    Tripped,
+    Verdict,
+    ask_at_decision,
+    ask_at_first_intent,
+    ask_before_step,
+    failures_spent,
+)
+from remediator.core.ids import RunId
+from remediator.core.reasons import Reason
+from remediator.core.rules import Brake, Budget, Limits, Mode, Rate, Rule, Rulebook
+from remediator.core.selections import Selection
+from remediator.core.targets import Target
+from tests.unit.core.values import BOOK, CART, NOW, after, episode, past, question, rule
+
+MINUTE, MICROSECOND = timedelta(minutes=1), timedelta(microseconds=1)
+WINDOW = 10 * MINUTE
+VIEW = GuardView(NOW)
+SHOP = "namespace/shop"
+
+
+def at(name: str, ago: timedelta = MINUTE, *, namespace: str = "shop", cluster: str = "default") -> Mark:
+    return Mark(Target(cluster, "deployment", namespace, name), NOW - ago)
+
+
+def pause(scope: PauseScope = PauseScope.ALL, value: str = "", *, by: BudgetKey | None = None) -> Pause:
+    return Pause(1, scope, value, "too much", "remediator", after(-1), brake=by)
+
+
+def asking(*brakes: Brake, mode: Mode = Mode.LIVE, of: Rule | None = None) -> Question:
+    asked = of or rule(cooldown=0)
+    return question(asked, *(Rulebook(BOOK, (asked,), each) for each in brakes or (Brake(),)), mode=mode)
+
+
+def own_answer(verdict: Verdict) -> GuardAnswer:
+    return verdict.answers[-1]
+
+
+ALL_ASK = (ask_at_decision, ask_at_first_intent)
+OTHERS = [at(f"t{n}") for n in range(9)]
+
+
+@pytest.mark.parametrize(("busy", "allowed"), [(0, True), (2, True), (3, False), (4, False)])
+def test_exactly_so_many_may_act_at_once(busy: int, *, allowed: bool) -> None:
+    for ask in ALL_ASK:
+        verdict = ask(asking(), replace(VIEW, busy=(CART,) * busy))
+        assert verdict.allows is allowed
+        assert allowed or (verdict.objection and verdict.objection.reason) is Reason.PARALLEL
+
+
+@pytest.mark.parametrize(
+    ("namespace", "cluster", "allowed"),
+    [("shop", "default", False), ("bank", "default", True), ("shop", "west", True)],
+)
+def test_a_namespace_may_have_fewer_at_once(namespace: str, cluster: str, *, allowed: bool) -> None:
+    brake = Brake(namespaces={"shop": Budget(parallel=1)})
+    busy = Target(cluster, "deployment", namespace, "x")
+    assert ask_at_decision(asking(brake), replace(VIEW, busy=(busy,))).allows is allowed
+
+
+EDGE = WINDOW - MICROSECOND
+FOUR = tuple(OTHERS[:4])
+TARGETS: dict[str, tuple[tuple[Mark, ...], bool]] = {
+    "none": ((), True),
+    "one less than the budget": (FOUR, True),
+    "as many others": (tuple(OTHERS[:5]), False),
+    "this one among as many": ((*FOUR, Mark(CART, NOW)), True),
+    "the earliest just within": ((*FOUR, at("e", EDGE)), False),
+    "the earliest just out": ((*FOUR, at("e", WINDOW)), True),
+    "wherever they are": ((*FOUR, at("e", namespace="bank", cluster="west")), False),
+}
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_so_many_targets_may_be_demanded_and_the_next_stops_everything(name: str) -> None:
+    demanded, allowed = TARGETS[name]
+    for ask in ALL_ASK:
+        verdict = ask(asking(), replace(VIEW, demanded=demanded))
+        assert (verdict.allows, verdict.demanded) == (allowed, True)
+        if not allowed:
+            detail = "6 targets, the budget is 5/10m"
+            assert own_answer(verdict) == GuardAnswer(Guard.BRAKE, Answer.REFUSES, detail, Reason.BRAKE)
+            assert verdict.tripped == (Tripped(PauseScope.ALL, "", BudgetKey.TARGETS, detail),)
+
+
+FAILURES: dict[str, tuple[tuple[Mark, ...], bool]] = {
+    "one less": ((at("a"), at("b")), True),
+    "as many": ((at("a"), at("b"), at("c")), False),
+    "as many on one target": ((at("a"), at("a"), at("a")), False),
+    "the earliest just within": ((at("a"), at("b"), at("c", 60 * MINUTE - MICROSECOND)), False),
+    "the earliest just out": ((at("a"), at("b"), at("c", 60 * MINUTE)), True),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_so_many_runs_may_fail_and_the_next_demand_stops_everything(name: str) -> None:
+    failed, allowed = FAILURES[name]
+    view = replace(VIEW, failed=failed)
+    for ask in ALL_ASK:
+        verdict = ask(asking(), view)
+        assert verdict.allows is allowed
+        assert [each.budget for each in verdict.tripped] == [BudgetKey.FAILURES] * (not allowed)
+    told = [each.budget for each in failures_spent(asking().books, view)]
+    assert told == [BudgetKey.FAILURES] * (not allowed), "people hear of it before the next demand"
+
+
+SHOPS = Brake(namespaces={"shop": Budget(targets=Rate(2, WINDOW), failures=Rate(1, WINDOW))})
+IN_SHOP: dict[str, tuple[GuardView, list[tuple[str, BudgetKey]]]] = {
+    "one less": (replace(VIEW, demanded=(at("a"),)), []),
+    "as many": (replace(VIEW, demanded=(at("a"), at("b"))), [(SHOP, BudgetKey.TARGETS)]),
+    "one elsewhere": (replace(VIEW, demanded=(at("a"), at("b", namespace="bank"))), []),
+    "one of another cluster": (replace(VIEW, demanded=(at("a"), at("b", cluster="west"))), []),
+    "a failure": (replace(VIEW, failed=(at("a"),)), [(SHOP, BudgetKey.FAILURES)]),
+    "a failure elsewhere": (replace(VIEW, failed=(at("a", namespace="bank"),)), []),
+    "of both": (replace(VIEW, demanded=tuple(OTHERS)), [("", BudgetKey.TARGETS), (SHOP, BudgetKey.TARGETS)]),
+}
+
+
+@pytest.mark.parametrize("name", IN_SHOP)
+def test_a_namespace_has_a_budget_of_its_own_where_one_is_written(name: str) -> None:
+    view, stopped = IN_SHOP[name]
+    verdict = ask_at_decision(asking(SHOPS), view)
+    assert [(each.value, each.budget) for each in verdict.tripped] == stopped
+    assert verdict.allows is (not stopped)
+    elsewhere = Question(rule(), Target("default", "deployment", "bank", "x"), Mode.LIVE, asking(SHOPS).books)
+    assert {each.value for each in ask_at_decision(elsewhere, view).tripped} <= {""}
+
+
+def test_what_lies_in_no_namespace_has_the_budget_of_everything_alone() -> None:
+    node = Question(rule(), Target("default", "node", "", "shop"), Mode.LIVE, asking(SHOPS).books)
+    assert ask_at_decision(node, replace(VIEW, demanded=(at("a"), at("b")))).allows
+    space = Question(rule(), Target("default", "namespace", "", "shop"), Mode.LIVE, asking(SHOPS).books)
+    assert not ask_at_decision(space, replace(VIEW, demanded=(at("a"), at("b")))).allows
+
+
+@pytest.mark.parametrize(("released", "allowed"), [(-1, True), (-0.9, True), (-1.1, False)])
+def test_after_a_release_only_what_came_later_counts(released: float, *, allowed: bool) -> None:
+    view = replace(VIEW, demanded=tuple(OTHERS), failed=tuple(OTHERS), released={"": after(released)})
+    assert ask_at_decision(asking(), view).allows is allowed
+    assert (not list(failures_spent(asking().books, view))) is allowed
+
+
+def test_a_release_of_one_place_is_none_of_another() -> None:
+    view = replace(VIEW, demanded=tuple(OTHERS), released={SHOP: NOW})
+    assert [each.value for each in ask_at_decision(asking(SHOPS), view).tripped] == [""]
+
+
+ENGAGED = replace(VIEW, pauses=(pause(by=BudgetKey.TARGETS),))
+
+
+def test_an_engaged_brake_refuses_what_has_not_begun_and_lets_what_has_go_on() -> None:
+    for ask in ALL_ASK:
+        objection = ask(asking(), ENGAGED).objection
+        assert objection is not None
+        assert (objection.answer, objection.reason) == (Answer.REFUSES, Reason.BRAKE)
+    assert ask_before_step(asking(), ENGAGED).allows
+
+
+def test_an_engaged_brake_is_told_by_itself_and_by_no_decision() -> None:
+    decision = decide(episode(), asking(), ENGAGED)
+    assert (decision.kind, decision.reason) == (DecisionKind.SKIP, Reason.BRAKE)
+    assert (decision.report, decision.page) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("scope", "value", "stops"),
+    [
+        (PauseScope.ALL, "", True),
+        (PauseScope.TARGET, SHOP, True),
+        (PauseScope.TARGET, "namespace/bank", False),
+        (PauseScope.TARGET, "west/namespace/shop", False),
+    ],
+)
+def test_a_brake_stops_its_place(scope: PauseScope, value: str, *, stops: bool) -> None:
+    view = replace(VIEW, pauses=(pause(scope, value, by=BudgetKey.TARGETS),))
+    assert ask_at_decision(asking(), view).allows is not stops
+
+
+def test_a_brake_lets_go_at_its_very_end() -> None:
+    held = replace(pause(by=BudgetKey.TARGETS), until=after(5))
+    view = replace(VIEW, pauses=(held,))
+    assert not ask_at_decision(asking(), replace(view, now=after(5) - MICROSECOND)).allows
+    assert ask_at_decision(asking(), replace(view, now=after(5))).allows
+
+
+def test_a_brake_that_is_engaged_is_not_engaged_again_but_others_may_be() -> None:
+    """A namespace's storm counts for everything too, whether or not its own brake lets it."""
+    shop = pause(PauseScope.TARGET, SHOP, by=BudgetKey.TARGETS)
+    view = replace(VIEW, demanded=tuple(OTHERS), pauses=(shop,))
+    assert [each.value for each in ask_at_decision(asking(SHOPS), view).tripped] == [""]
+    view = replace(view, pauses=(shop, pause(by=BudgetKey.TARGETS)))
+    assert ask_at_decision(asking(SHOPS), view).tripped == ()
+
+
+PAST = replace(VIEW, demanded=tuple(OTHERS))
+FORBIDDING: dict[str, tuple[Question, GuardView]] = {
+    "a person's pause": (asking(), replace(PAST, pauses=(pause(),))),
+    "cooldown": (asking(of=rule()), replace(PAST, last_acted=past())),
+    "scope": (question(rule(), Rulebook(BOOK, (rule(),), scope=Selection(kinds=("node",)))), PAST),
+    "a limit of the rule": (
+        asking(of=replace(rule(), limits=Limits(targets=Rate(1, WINDOW)))),
+        replace(PAST, slots=(Slot(RunId("r-x"), "rollback", OTHERS[0].target, after(-1)),)),
+    ),
+    "the clock": (asking(), replace(PAST, acting_from=after(1))),
+    "a mode that does not act": (asking(mode=Mode.OBSERVE), PAST),
+}
+
+
+@pytest.mark.parametrize("name", FORBIDDING)
+def test_what_would_not_act_anyway_demands_nothing_and_stops_nothing(name: str) -> None:
+    asked, view = FORBIDDING[name]
+    verdict = ask_at_decision(asked, view)
+    assert (verdict.demanded, verdict.tripped) == (False, ())
+    assert own_answer(verdict).answer is Answer.ALLOWS
+
+
+def test_what_waits_for_a_place_is_a_demand() -> None:
+    """Four more services down than may be repaired at once are as much of an outage."""
+    decision = decide(episode(), asking(), replace(VIEW, busy=(CART,) * 3))
+    assert (decision.kind, decision.reason, decision.demanded) == (DecisionKind.DEFER, Reason.PARALLEL, True)
+    decision = decide(episode(), asking(), replace(PAST, busy=(CART,) * 3))
+    assert (decision.kind, decision.reason) == (DecisionKind.SKIP, Reason.BRAKE)
+
+
+def test_joining_demands_nothing() -> None:
+    view = replace(PAST, unfinished=past(ended=None))
+    decision = decide(episode(), asking(), view)
+    assert (decision.kind, decision.demanded, decision.tripped) == (DecisionKind.JOIN, False, ())
+
+
+def test_an_observing_rule_is_stopped_too_but_stops_nobody() -> None:
+    assert not ask_at_decision(asking(mode=Mode.OBSERVE), ENGAGED).allows
+    assert ask_at_decision(asking(mode=Mode.OBSERVE), PAST).allows
+
+
+@pytest.mark.parametrize("ask", ALL_ASK)
+def test_of_the_pinned_and_the_active_budgets_the_stricter_holds(
+    ask: Callable[[Question, GuardView], Verdict],
+) -> None:
+    strict, easy = Brake(Budget(Rate(1, WINDOW), 1, Rate(1, WINDOW))), Brake(Budget(Rate(99, WINDOW), 99))
+    views = (
+        replace(VIEW, demanded=(at("a"),)),
+        replace(VIEW, failed=(at("a"),)),
+        replace(VIEW, busy=(CART,)),
+    )
+    for view in views:
+        assert ask(asking(easy, easy), view).allows
+        for brakes in ((strict, easy), (easy, strict)):
+            assert not ask(asking(*brakes), view).allows
+
+
+@pytest.mark.parametrize(
+    ("lengths", "expected"),
+    [((None,), None), ((MINUTE,), MINUTE), ((MINUTE, None), None), ((MINUTE, WINDOW), WINDOW)],
+)
+def test_a_brake_holds_for_as_long_as_the_stricter_says(
+    lengths: tuple[timedelta | None, ...], expected: timedelta | None
+) -> None:
+    asked = asking(*(Brake(release_after=length) for length in lengths))
+    assert ask_at_decision(asked, PAST).tripped[0].length == expected
+
+
+def test_facts_are_not_asked_for_once_everything_is_stopped() -> None:
+    """Hundreds of questions would not help an API server in an outage. Elsewhere they are asked."""
+    shop = replace(VIEW, pauses=(pause(PauseScope.TARGET, SHOP, by=BudgetKey.TARGETS),))
+    for view, stands in ((ENGAGED, True), (shop, False), (PAST, False)):
+        decision = decide(episode(), asking(), view)
+        assert decision.reason is Reason.BRAKE
+        assert stands_without_facts(decision, episode(), view) is stands
+
+
+def test_the_lookback_is_the_longest_window_of_any_budget() -> None:
+    def looks(brake: Brake) -> timedelta:
+        return asking(brake).lookback.brake
+
+    assert looks(Brake()) == timedelta(hours=1)
+    assert looks(Brake(Budget())) == timedelta(0)
+    assert looks(Brake(Budget(), {"shop": Budget(targets=Rate(1, WINDOW))})) == WINDOW
+    assert isinstance(asking().lookback, Lookback)
+
+
+def test_an_obstacle_demands_nothing() -> None:
+    decision = decide(episode(), Obstacle(Reason.NO_RULE, ""), PAST)
+    assert (decision.demanded, decision.tripped) == (False, ())
+
+
+def test_failures_tell_of_each_place_that_they_stop() -> None:
+    books = asking(SHOPS).books
+    three = (at("a"), at("b"), at("c"))
+    said = {each.value: each.detail for each in failures_spent(books, replace(VIEW, failed=three))}
+    assert said == {
+        "": "3 failed runs, the budget is 3/1h",
+        SHOP: "3 failed runs in namespace/shop, the budget is 1/10m",
+    }
+    running = (pause(by=BudgetKey.FAILURES),)
+    again = list(failures_spent(books, replace(VIEW, failed=three, pauses=running)))
+    assert [each.value for each in again] == [SHOP]
