@@ -305,8 +305,8 @@ _ALL = (
     ),
     Bug(
         "late join forgotten",
-        "what a run covered, which has ended, begins another",
-        _laws("law_2_a_burst_is_one_run"),
+        "what a run covered, which has ended, begins another or counts as a relapse",
+        _laws("law_2_a_burst_is_one_run", "law_2_what_a_run_covers_joins_it"),
         {"remediator.core.decide._covers": lambda *_: False},
     ),
     Bug(

@@ -115,6 +115,23 @@ def law_2_a_burst_is_one_run(history: History, commit: Commit) -> Problems:
 
 
 @after_commit
+def law_2_what_a_run_covers_joins_it(history: History, commit: Commit) -> Problems:
+    """An alert that began before a run ended is no relapse, however late it is told of."""
+    for event in _of(commit, "decision.made"):
+        if event.data["reason"] != "cooldown":
+            continue
+        covering = history.one(
+            "SELECT r.id FROM runs r JOIN episodes e ON e.id = ? WHERE r.rule = ? AND r.target = ?"
+            " AND r.final = 1 AND r.started_at IS NOT NULL AND e.starts_at <= r.ended_at",
+            event.episode,
+            event.rule,
+            event.target,
+        )
+        if covering is not None:
+            yield f"episode {event.episode} counts as a relapse, and began before {covering} ended"
+
+
+@after_commit
 def law_2_one_open_episode(history: History, commit: Commit) -> Problems:
     for event in _of(commit, "episode.opened", "episode.refired"):
         count = history.one(
