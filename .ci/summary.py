@@ -12,6 +12,7 @@ from pathlib import Path
 SUITES = {
     "test": ("unit", "store", "kubernetes", "flow", "simulation"),
     "simulate": ("simulation",),
+    "teeth": ("simulation",),
     "cluster": ("kubernetes",),
     "e2e": ("e2e",),
 }
