@@ -6,10 +6,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from remediator.actions.kubernetes.places import PodPlaces
 from remediator.actions.specs import ACTIONS, CHECKS
+from remediator.clients.kubernetes import KubernetesClient
 from remediator.core.checks import Said
 from remediator.core.ports.actions import ActionSpec, CheckSpec, Refusal
+from remediator.core.ports.places import Unplaced
 from remediator.core.runs import Outcome
+from remediator.core.targets import Target
 from tests.support.acting import RESTART, SCALE, UNDO, Hand
 from tests.support.clusters import BROKEN, GOOD, RealCluster
 from tests.support.control_plane import ControlPlane
@@ -79,3 +83,14 @@ async def test_each_verb_is_needed_by_exactly_what_says_so(real: RealCluster, ta
     names, said = await failing(real)
     assert names == needing(taken)
     assert all("403" in detail and taken.resource in detail for detail in said)
+
+
+async def test_where_a_pod_runs_is_not_known_to_who_may_not_list_pods(real: RealCluster) -> None:
+    pod = Target("default", "pod", real.namespace, "cart-1")
+    places = PodPlaces(client := KubernetesClient(real.kubeconfig()))
+    assert await places.node_of(pod) == Unplaced("there is no such pod")
+    real.bind(without(shipped_role(), Permission("", "pods", "list")))
+    found = await places.node_of(pod)
+    await client.close()
+    assert isinstance(found, Unplaced)
+    assert found.detail.startswith("403")

@@ -54,8 +54,11 @@ class KubernetesClient:
     async def get_deployment(self, namespace: str, name: str) -> Json:
         return await self._read(_path("deployments", namespace, name))
 
-    async def get_pod(self, namespace: str, name: str) -> Json:
-        return await self._read(_path("pods", namespace, name))
+    async def find_pod(self, namespace: str, name: str) -> Json | None:
+        """The pod of that name, if there is one; looked for in the list, so that one verb is enough."""
+        query = [("fieldSelector", f"metadata.name={name}")]
+        found: list[Json] = (await self._read(_path("pods", namespace), query)).get("items") or []
+        return found[0] if found else None
 
     async def list_replica_sets(self, deployment: Mapping[str, Any]) -> list[Json]:
         """The ReplicaSets that the Deployment controls."""
