@@ -134,7 +134,7 @@ async def _serving(
         heartbeat=clients.heartbeat,
     )
     acted_on = frozenset(kind for action in actions.values() for kind in action.spec.kinds)
-    commands = Commands(store, rulebooks, Answers(store, rulebooks, parts.audience), acted_on)
+    commands = Commands(store, rulebooks, Answers(store, rulebooks, parts.audience), acted_on, settings.mode)
     deps = WebDeps(
         store=store,
         commands=commands,

@@ -16,7 +16,7 @@ _COMMANDS = {
     "check": "check",
     "history": "story",
     "show": "story",
-    "explain": "story",
+    "explain": "explain",
     "approve": "approvals",
     "deny": "approvals",
     "run": "control",

@@ -1,38 +1,16 @@
-"""``history``, ``show`` and ``explain``: what happened, and why."""
+"""``history`` and ``show``: what happened."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 import click
-from rich.console import Console
-from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from remediator.cli.approvals import request_lines
+from remediator.cli import painting
 from remediator.cli.client import ask, console, print_json
-from remediator.core.durations import format_duration, parse_duration
-
-_OUTCOMES = {
-    "succeeded": "green",
-    "observed": "cyan",
-    "cancelled": "dim",
-    "failed": "bold red",
-    "unknown": "bold red",
-    "refused": "red",
-    "expired": "red",
-}
-_SAYS = {
-    "yes": "green",
-    "allows": "green",
-    "no": "yellow",
-    "waits": "yellow",
-    "refuses": "red",
-    "error": "red",
-}
+from remediator.core.durations import parse_duration
 
 
 @click.command()
@@ -49,7 +27,7 @@ def history(
 ) -> None:
     """List runs, newest first."""
     if decisions:
-        _history_of_decisions(limit, as_json=as_json)
+        _history_of_decisions(limit, rule, as_json=as_json)
         return
     runs = ask("GET", "/runs", limit=limit, rule=rule, target=target, since=_ago(since))
     if as_json:
@@ -63,13 +41,18 @@ def history(
         table.add_column(head, overflow="fold")
     for run in runs:
         table.add_row(
-            run["id"], _clock(run["started"]), run["rule"], run["target"], _outcome(run), _took(run)
+            run["id"],
+            painting.clock(run["started"]),
+            run["rule"],
+            run["target"],
+            painting.outcome(run),
+            painting.took(run),
         )
     console().print(table)
 
 
-def _history_of_decisions(limit: int, *, as_json: bool) -> None:
-    found = ask("GET", "/decisions", limit=limit)
+def _history_of_decisions(limit: int, rule: str | None, *, as_json: bool) -> None:
+    found = ask("GET", "/decisions", limit=limit, rule=rule)
     if as_json:
         print_json(found)
         return
@@ -80,7 +63,7 @@ def _history_of_decisions(limit: int, *, as_json: bool) -> None:
         facts = [f"{fact['check']} {fact['said']}: {fact['detail']}" for fact in one["facts"]]
         why = "; ".join([one["detail"] or one["meaning"], *facts])
         said = f"{one['kind']}: {one['reason']}"
-        table.add_row(_clock(one["at"]), one["rule"] or "none", one["target"], said, Text(why))
+        table.add_row(painting.clock(one["at"]), one["rule"] or "none", one["target"], said, Text(why))
     console().print(table)
 
 
@@ -100,47 +83,16 @@ def show(*, run: str | None, quarantined: bool, as_json: bool) -> None:
         print_json(story)
         return
     out = console()
-    _head(out, story)
+    painting.head(out, story)
     for attempt in story["attempts"]:
         said = attempt["outcome"] or "no outcome yet"
         out.print(Text(f"\n{attempt['id']}  {attempt['action']}  {said}", style="bold"))
         out.print(Text(attempt["summary"]))
         if attempt["detail"] and attempt["detail"] != attempt["summary"]:
             out.print(Text(attempt["detail"]))
-    _requests(out, story)
-    _changes(out, story)
-    _timeline(out, story)
-
-
-@click.command()
-@click.argument("run")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def explain(*, run: str, as_json: bool) -> None:
-    """Explain one run: every fact and every guard with the value it saw, then what happened."""
-    story = ask("GET", f"/runs/{run}")
-    if as_json:
-        print_json(story)
-        return
-    out = console()
-    _head(out, story)
-    for episode in story["episodes"]:
-        labels = ", ".join(f"{name}={value}" for name, value in sorted(episode["labels"].items()))
-        firing = (
-            "firing" if episode["closed"] is None else f"{episode['closed']} {_clock(episode['closed_at'])}"
-        )
-        out.print(Text(f"\nalert {episode['alertname']} from {episode['source']}, {firing}", style="bold"))
-        out.print(
-            Text(f"  began {_clock(episode['starts_at'])}, seen {episode['repeats'] + 1} times; {labels}")
-        )
-    for decision in story["decisions"]:
-        _decision(out, decision)
-    for event in story["events"]:
-        if event["kind"] == "guards.asked":
-            out.print(Text(f"\nguards asked again at the intent, {_clock(event['at'])}", style="bold"))
-            _answers(out, event["data"].get("answers", ()))
-    _requests(out, story)
-    _changes(out, story)
-    _timeline(out, story)
+    painting.requests(out, story)
+    painting.changes(out, story)
+    painting.timeline(out, story)
 
 
 def _show_quarantined(*, as_json: bool) -> None:
@@ -151,97 +103,7 @@ def _show_quarantined(*, as_json: bool) -> None:
     if not held:
         click.echo("no target is quarantined")
     for one in held:
-        click.echo(f"{one['target']}  since {_clock(one['at'])} by {one['run']}\n  {one['why']}")
-
-
-def _head(out: Console, story: dict[str, Any]) -> None:
-    outcome = _outcome(story)
-    out.print(Text.assemble((story["id"], "bold"), f"  {story['rule']} on {story['target']}  ", outcome))
-    out.print(Text(f"{story['severity']}, mode {story['mode']}, rulebook {story['rulebook'][:12]}"))
-    ended = (
-        f", ended {_clock(story['ended'])}" if story["ended"] else f", deadline {_clock(story['deadline'])}"
-    )
-    out.print(Text(f"decided {_clock(story['started'])}{ended} ({_took(story)})"))
-    if story["detail"]:
-        out.print(Text(story["detail"]))
-
-
-def _decision(out: Console, decision: dict[str, Any]) -> None:
-    title = f"\n{_clock(decision['at'])} decided to {decision['kind']}: {decision['reason']}"
-    out.print(Text(title, style="bold"))
-    out.print(Text(f"  {decision['meaning']}" + (f" ({decision['detail']})" if decision["detail"] else "")))
-    for fact in decision["facts"]:
-        line = Text("  fact   ")
-        line.append(f"{fact['said']:<8}", _SAYS.get(fact["said"], ""))
-        line.append(f" {fact['check']}, expected {fact['expect']}: {fact['detail']}")
-        out.print(line)
-    _answers(out, decision["guards"])
-
-
-def _answers(out: Console, answers: list[dict[str, Any]]) -> None:
-    for answer in answers:
-        line = Text("  guard  ")
-        line.append(f"{answer['answer']:<8}", _SAYS.get(answer["answer"], ""))
-        line.append(f" {answer['guard']}: {answer['detail']}")
-        out.print(line)
-
-
-def _requests(out: Console, story: dict[str, Any]) -> None:
-    for approval in story["approvals"]:
-        head, *lines = request_lines(approval)
-        out.print(Text(f"\n{head}", style="bold"))
-        for line in lines:
-            out.print(Text(f"  {line}"))
-
-
-def _changes(out: Console, story: dict[str, Any]) -> None:
-    """What was changed, or, where nothing was, what would have been."""
-    diffs = [attempt["diff"] for attempt in story["attempts"] if attempt["diff"]]
-    if not diffs and story["approvals"]:
-        diffs = [step["diff"] for step in story["approvals"][-1]["steps"] if step["diff"]]
-    if not diffs:
-        planned = (event["data"] for event in story["events"] if event["kind"] == "run.planned")
-        diffs = [data["diff"] for data in planned if data.get("diff")]
-    for diff in diffs:
-        out.print()
-        out.print(Syntax(diff, "diff", background_color="default", word_wrap=True))
-
-
-def _timeline(out: Console, story: dict[str, Any]) -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for at, kind, detail in _lines(story):
-        table.add_row(at, kind, Text(detail))
-    out.print(Text("\nwhat happened", style="bold"))
-    out.print(table)
-
-
-def _lines(story: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    for event in story["events"]:
-        if event["kind"] != "guards.asked":
-            yield _clock(event["at"], exact=True), event["kind"], str(event["data"].get("detail") or "")
-
-
-def _outcome(run: dict[str, Any]) -> Text:
-    if run["outcome"] is None:
-        return Text(run["state"], "yellow")
-    return Text(run["outcome"], _OUTCOMES.get(run["outcome"], ""))
-
-
-def _took(run: dict[str, Any]) -> str:
-    end = _moment(run["ended"]) if run["ended"] else datetime.now(UTC)
-    return format_duration(max(end - _moment(run["started"]), end - end))
-
-
-def _clock(text: str, *, exact: bool = False) -> str:
-    at = _moment(text)
-    return f"{at:%H:%M:%S.%f}"[:-3] if exact else f"{at:%Y-%m-%d %H:%M:%S}"
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+        click.echo(f"{one['target']}  since {painting.clock(one['at'])} by {one['run']}\n  {one['why']}")
 
 
 def _ago(length: str | None) -> str | None:

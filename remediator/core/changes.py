@@ -10,13 +10,14 @@ from enum import StrEnum
 from remediator.core.alerts import Alert
 from remediator.core.approvals import Approval
 from remediator.core.checks import Fact
-from remediator.core.decide import Decision
+from remediator.core.decide import Decision, DecisionKind
 from remediator.core.episodes import Episode, Sighting
 from remediator.core.events import Event
 from remediator.core.guards import NO_LOOKBACK, Lookback, Pause, Quarantine, Question, Verdict
 from remediator.core.ids import DecisionId, EpisodeId, RulebookHash, RunId, WebhookId
 from remediator.core.inquiries import LeftOut
 from remediator.core.notices import Envelope, Lane
+from remediator.core.reasons import Reason
 from remediator.core.runs import Attempt, Run, RunState
 from remediator.core.targets import Target
 
@@ -147,6 +148,43 @@ class DecisionRow:
     decision: Decision
     rulebook: RulebookHash
     facts: tuple[Fact, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionFilter:
+    """Which decisions: those on one episode, those of a rule by any of its names."""
+
+    episode: EpisodeId | None = None
+    rules: frozenset[str] | None = None
+
+
+EVERY_DECISION = DecisionFilter()
+#: Among so many of the latest episodes, or decisions of a rule, is looked for what people ask about.
+MOST_SEARCHED = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeFilter:
+    """Which episodes: newest first, of the latest :data:`MOST_SEARCHED`, unless ``id`` names one.
+
+    ``fingerprint`` is one, or the beginning of one; ``labels`` are those that they all bear.
+    """
+
+    limit: int
+    id: EpisodeId | None = None
+    before: EpisodeId | None = None
+    fingerprint: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonCount:
+    """How often a rule decided so for this reason, and when last."""
+
+    kind: DecisionKind
+    reason: Reason
+    count: int
+    latest: datetime
 
 
 #: How much of a story is told, however many alerts joined its run.

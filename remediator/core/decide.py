@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from remediator.core.checks import Fact
 from remediator.core.episodes import Closed, Episode
 from remediator.core.guards import (
     Answer,
@@ -38,13 +39,22 @@ class DecisionKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A rule whose matchers held but whose facts did not, so that the next one was asked; and those facts."""
+
+    rule: str
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What is to happen with an episode, and the one reason for it.
 
     ``run`` is the run to join, or of a kept decision the one that it began; ``not_before`` and ``expires``
     belong to a deferral. ``report`` says whether people are told although nothing runs: every decision but
     run, join and superseded, and a join of a run that did not succeed; what the brake stops is told by the
-    brake, in one summary. ``demanded`` and ``tripped`` are as in :class:`Verdict`.
+    brake, in one summary. ``demanded`` and ``tripped`` are as in :class:`Verdict`. ``passed`` are the rules
+    that were asked before this one, and did not take the episode.
     """
 
     kind: DecisionKind
@@ -59,6 +69,7 @@ class Decision:
     answers: tuple[GuardAnswer, ...] = field(default=())
     demanded: bool = False
     tripped: tuple[Tripped, ...] = ()
+    passed: tuple[PassedOver, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ _TEXT = re.compile(
     r"""(?P<operator>=~|!~|!=|=)\s*(?:"(?P<value>(?:[^"\\]|\\.)*)"|(?P<raw>[^"\s,{}]*))\s*""",
     re.DOTALL,
 )
+_BETWEEN_COMMAS = re.compile(r"""(?:[^,"]|"(?:[^"\\]|\\.)*")+""", re.DOTALL)
 _BARE = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _ESCAPES = {"n": "\n", '"': '"', "\\": "\\"}
 
@@ -74,6 +75,16 @@ def parse_matcher(text: str) -> Matcher:
     name = found["bare"] if found["bare"] is not None else _unescape(found["quoted"])
     value = _unescape(found["value"]) if found["value"] is not None else found["raw"]
     return matcher(name, Operator(found["operator"]), value)
+
+
+def parse_selection(text: str) -> tuple[Matcher, ...]:
+    """Read matchers with commas between them, in braces or not: ``job="cart", severity!=info``.
+
+    Raises:
+        MatcherError: one of them is no matcher.
+    """
+    inner = text.strip().removeprefix("{").removesuffix("}")
+    return tuple(parse_matcher(each) for each in _BETWEEN_COMMAS.findall(inner) if each.strip())
 
 
 def matcher(name: str, operator: Operator, value: str) -> Matcher:

@@ -13,15 +13,17 @@ from remediator.core.approvals import NOTHING_ASKED, Answer, Approval, Objection
 from remediator.core.changes import DecisionRow, Proposal, RunChange
 from remediator.core.coverage import kinds_concerned
 from remediator.core.decide import DecisionKind
+from remediator.core.explaining import Explanation
 from remediator.core.guards import Pause, PauseScope
 from remediator.core.ids import PageId, RunId
 from remediator.core.manual import SOURCE, Request
 from remediator.core.paging import Page, PageChange, PageView, acknowledge
 from remediator.core.ports.store import Store
-from remediator.core.rules import Rule
+from remediator.core.rules import Mode, Rule
 from remediator.core.targets import KINDS, Target, TargetError, parse_target
 from remediator.core.templates import TemplateError
 from remediator.engine.answers import Answers
+from remediator.engine.explaining import Explainer
 from remediator.engine.manual import keep, preview
 from remediator.engine.rulebooks import Rulebooks
 
@@ -37,13 +39,23 @@ class CommandError(ValueError):
 class Commands:
     """What the API and the command line may do to a running daemon.
 
-    ``acted_on`` are the kinds of targets that its actions act on.
+    ``acted_on`` are the kinds of targets that its actions act on, ``mode`` is the daemon's.
     """
 
     store: Store
     rulebooks: Rulebooks
     answers: Answers
     acted_on: frozenset[str] = KINDS
+    mode: Mode = Mode.OBSERVE
+
+    async def explain(self, of: str) -> Explanation:
+        """Why a run, an episode, a rule or an alert went as it did.
+
+        Raises:
+            NotKnownError: it names none of them.
+            SeveralRunsError: several runs' ids begin so.
+        """
+        return await Explainer(self.store, self.rulebooks, self.mode).explain(of)
 
     async def pause(
         self, scope: PauseScope, value: str, why: str, who: str, length: timedelta | None

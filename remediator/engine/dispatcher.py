@@ -11,7 +11,15 @@ import structlog
 
 from remediator.core.changes import Decided, DecisionRequest, EpisodeWork
 from remediator.core.checks import Fact, Said
-from remediator.core.decide import Decision, DecisionKind, Obstacle, decide, stands_without_facts, too_early
+from remediator.core.decide import (
+    Decision,
+    DecisionKind,
+    Obstacle,
+    PassedOver,
+    decide,
+    stands_without_facts,
+    too_early,
+)
 from remediator.core.episodes import Episode
 from remediator.core.events import Event, EventKind
 from remediator.core.guards import NO_LOOKBACK, GuardView, Question
@@ -51,7 +59,8 @@ def new_run_id() -> RunId:
 class _Candidate:
     """One rule's claim to an episode, or what stands in its way.
 
-    ``unasked`` is why the rule's facts were not gathered, where they seemed to make no difference.
+    ``unasked`` is why the rule's facts were not gathered, where they seemed to make no difference. ``passed``
+    are rules before it whose facts did not hold.
     """
 
     question: Question | Obstacle
@@ -60,6 +69,7 @@ class _Candidate:
     facts: tuple[Fact, ...] = ()
     told: bool = True
     unasked: Reason | None = None
+    passed: tuple[PassedOver, ...] = ()
 
 
 class DispatcherLoop(Loop):
@@ -151,12 +161,15 @@ class DispatcherLoop(Loop):
     ) -> list[_Candidate]:
         """The rules that take this episode: the first that holds, and those after it while it says so."""
         taken: list[_Candidate] = []
+        passed: list[PassedOver] = []
         for rule in rules:
             if rule.names.isdisjoint(work.decided):
                 candidate = await self._candidate(rule, work.episode, book, now)
-                if candidate is None:
+                if isinstance(candidate, PassedOver):
+                    passed.append(candidate)
                     continue
-                taken.append(candidate)
+                taken.append(replace(candidate, passed=tuple(passed)))
+                passed.clear()
                 if isinstance(candidate.question, Obstacle):
                     break
             if not rule.goes_on:
@@ -164,10 +177,12 @@ class DispatcherLoop(Loop):
         if not taken:
             # Not told if another rule took it: this one was deferred, and its facts changed since.
             nothing = Obstacle(Reason.NO_RULE, _no_rule(rules))
-            taken.append(_Candidate(nothing, told=not work.decided))
+            taken.append(_Candidate(nothing, told=not work.decided, passed=tuple(passed)))
         return taken
 
-    async def _candidate(self, rule: Rule, episode: Episode, book: Book, now: datetime) -> _Candidate | None:
+    async def _candidate(
+        self, rule: Rule, episode: Episode, book: Book, now: datetime
+    ) -> _Candidate | PassedOver:
         values = _values(episode)
         try:
             target = rule.target.render(values)
@@ -191,7 +206,7 @@ class DispatcherLoop(Loop):
         if facts[-1].answer.said is Said.ERROR:
             obstacle = Obstacle(Reason.FACT_ERROR, f"{facts[-1].check}: {facts[-1].answer.detail}")
             return _Candidate(obstacle, rule, target, facts)
-        return None
+        return PassedOver(rule.name, facts)
 
     async def _decide(self, book: Book, works: Sequence[tuple[EpisodeWork, list[_Candidate]]]) -> None:
         questions: dict[RunId, _Candidate] = {}
@@ -279,6 +294,7 @@ def _judged(request: DecisionRequest, candidate: _Candidate, view: GuardView, au
     if candidate.unasked is not None and not stands_without_facts(decision, request.episode, view):
         # The world moved on since the facts seemed to make no difference.
         decision = _ask_again(request, candidate, view)
+    decision = replace(decision, passed=candidate.passed)
     event = _decision_event(request, decision, view.now)
     if decision.kind is DecisionKind.RUN and isinstance(candidate.question, Question):
         run = _new_run(request, candidate.question, view.now)

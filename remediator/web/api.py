@@ -9,17 +9,18 @@ from uuid import uuid4
 
 import msgspec
 
-from remediator.core.changes import Proposal, RunFilter
+from remediator.core.changes import DecisionFilter, Proposal, RunFilter
 from remediator.core.durations import parse_duration
 from remediator.core.guards import OVERRIDABLE, Guard, PauseScope
-from remediator.core.ids import RunId
+from remediator.core.ids import EpisodeId, RunId
 from remediator.core.manual import Request
 from remediator.core.ports.channels import RulebookError
 from remediator.core.targets import Target, TargetError, parse_target
 from remediator.engine.commands import CommandError
-from remediator.web import models, views
+from remediator.web import explained, models, views
 from remediator.web.approvals import approvals, approve, deny
 from remediator.web.endpoints import Access, Answer, Call, Endpoint, ProblemError
+from remediator.web.explaining import explain
 from remediator.web.finding import outside, run_by_prefix
 from remediator.web.health import overall
 from remediator.web.ports import Health
@@ -67,7 +68,11 @@ async def _run(call: Call[None, None]) -> models.RunStory:
 
 
 async def _decisions(call: Call[models.DecisionsQuery, None]) -> list[models.DecisionView]:
-    rows = await call.deps.store.decisions(call.query.limit, _given(call.query.before))
+    rule, on = _given(call.query.rule), _given(call.query.episode)
+    wanted = DecisionFilter(
+        None if on is None else EpisodeId(on), None if rule is None else frozenset({rule})
+    )
+    rows = await call.deps.store.decisions(call.query.limit, _given(call.query.before), wanted)
     return [views.decision(row) for row in rows]
 
 
@@ -283,6 +288,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "GET", f"{_V1}/decisions", "listDecisions", "Decisions with their facts and guards, newest first.",
         Access.VIEWER, _decisions, {200: list[models.DecisionView]},
         query=models.DecisionsQuery, problems=(422,),
+    ),
+    Endpoint(
+        "GET", f"{_V1}/explain", "explain", "Why a run, an episode, a rule or an alert went as it did.",
+        Access.VIEWER, explain, {200: explained.Explained},
+        query=explained.ExplainQuery, problems=(404, 409, 422),
     ),
     Endpoint(
         "GET", f"{_V1}/events", "listEvents", "Events after an id, oldest first.",

@@ -36,15 +36,15 @@ def instant(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-class _View(Struct, frozen=True):
+class View(Struct, frozen=True):
     """Something that is told."""
 
 
-class _Asked(Struct, frozen=True, forbid_unknown_fields=True):
+class Asked(Struct, frozen=True, forbid_unknown_fields=True):
     """Something that is asked; an unknown field is an error, because it is a mistyped one."""
 
 
-class RunView(_View, frozen=True):
+class RunView(View, frozen=True):
     """A run. `outcome` is its final state, null while it has not ended; `acted` is its first intent."""
 
     id: str
@@ -66,7 +66,7 @@ class RunView(_View, frozen=True):
     episode: int
 
 
-class EpisodeView(_View, frozen=True):
+class EpisodeView(View, frozen=True):
     """One firing of an alert; `starts_at` and `ended_at` are Alertmanager's times."""
 
     id: int
@@ -84,7 +84,7 @@ class EpisodeView(_View, frozen=True):
     repeats: int
 
 
-class FactView(_View, frozen=True):
+class FactView(View, frozen=True):
     """A check's answer, gathered before the decision. `holds` says whether it was the expected one."""
 
     check: str
@@ -97,7 +97,7 @@ class FactView(_View, frozen=True):
     at: Instant
 
 
-class GuardView(_View, frozen=True):
+class GuardView(View, frozen=True):
     """What one guard said, with the value that it saw."""
 
     guard: Guard
@@ -106,7 +106,7 @@ class GuardView(_View, frozen=True):
     reason: Reason | None
 
 
-class DecisionView(_View, frozen=True):
+class DecisionView(View, frozen=True):
     """What was decided on an episode by one rule (empty: no rule), and why."""
 
     id: int
@@ -127,7 +127,7 @@ class DecisionView(_View, frozen=True):
     guards: list[GuardView]
 
 
-class AttemptView(_View, frozen=True):
+class AttemptView(View, frozen=True):
     """One try of a step. `diff` is what it was to change; `outcome` is null while nobody knows."""
 
     id: str
@@ -146,7 +146,7 @@ class AttemptView(_View, frozen=True):
     detail: str
 
 
-class EventView(_View, frozen=True):
+class EventView(View, frozen=True):
     """An immutable fact of the ledger."""
 
     id: int
@@ -160,7 +160,7 @@ class EventView(_View, frozen=True):
     target: str | None
 
 
-class PlannedStepView(_View, frozen=True):
+class PlannedStepView(View, frozen=True):
     """What a step would do. `planned` is false where that can't be known before others are done."""
 
     step: str
@@ -171,7 +171,7 @@ class PlannedStepView(_View, frozen=True):
     planned: bool
 
 
-class ApprovalView(_View, frozen=True):
+class ApprovalView(View, frozen=True):
     """What a person is asked about a run: what it would do, until when, and who said what.
 
     `digest` names the plan, and an answer counts for no other; `number` counts the run's requests. `outcome`
@@ -196,7 +196,7 @@ class ApprovalView(_View, frozen=True):
     how: How | None
 
 
-class AskingView(_View, frozen=True):
+class AskingView(View, frozen=True):
     """A run that waits for a person; `asked` are those who may answer."""
 
     run: str
@@ -223,7 +223,7 @@ class RunStory(RunView, frozen=True):
     approvals: list[ApprovalView]
 
 
-class PauseView(_View, frozen=True):
+class PauseView(View, frozen=True):
     """Automation stopped; `until` is null while it is open-ended.
 
     `brake` is the budget that was overspent, if the brake stopped it and not a person.
@@ -239,7 +239,7 @@ class PauseView(_View, frozen=True):
     brake: BudgetKey | None
 
 
-class StoppedView(_View, frozen=True):
+class StoppedView(View, frozen=True):
     """What the brake kept a rule from: so many alerts, on so many targets."""
 
     rule: str
@@ -247,7 +247,7 @@ class StoppedView(_View, frozen=True):
     targets: int
 
 
-class BrakeView(_View, frozen=True):
+class BrakeView(View, frozen=True):
     """An engaged brake, and what it has stopped; `examples` are the first of the targets."""
 
     pause: PauseView
@@ -257,7 +257,7 @@ class BrakeView(_View, frozen=True):
     examples: list[TargetText]
 
 
-class QuarantineView(_View, frozen=True):
+class QuarantineView(View, frozen=True):
     """A target on which nothing is done until a person, or a probe, knows what happened."""
 
     target: TargetText
@@ -267,7 +267,7 @@ class QuarantineView(_View, frozen=True):
     at: Instant
 
 
-class BacklogView(_View, frozen=True):
+class BacklogView(View, frozen=True):
     """How far behind the daemon is."""
 
     webhooks: int
@@ -281,14 +281,14 @@ class BacklogView(_View, frozen=True):
     oldest_inquiry: Instant | None
 
 
-class RulebookView(_View, frozen=True):
+class RulebookView(View, frozen=True):
     """A rulebook that the ledger knows."""
 
     hash: Hash
     first_seen: Instant
 
 
-class PageView(_View, frozen=True):
+class PageView(View, frozen=True):
     """A call for a person that is not over. `called` counts the calls of its chain, the next is at `next`."""
 
     id: int
@@ -305,7 +305,7 @@ class PageView(_View, frozen=True):
     acknowledged_why: str
 
 
-class StatusView(_View, frozen=True):
+class StatusView(View, frozen=True):
     """Where the daemon stands. `mode` is this daemon's; a rule's own may be lower.
 
     `rule_files` tells why this daemon's rule files are not the rulebook in force, empty while they are;
@@ -326,7 +326,7 @@ class StatusView(_View, frozen=True):
     pages: list[PageView]
 
 
-class Requested(_View, frozen=True):
+class Requested(View, frozen=True):
     """A request that was kept, and what was decided on it; `null` while that takes longer than the answer."""
 
     request: str
@@ -334,33 +334,33 @@ class Requested(_View, frozen=True):
     decision: DecisionView | None
 
 
-class Resumed(_View, frozen=True):
+class Resumed(View, frozen=True):
     """How many pauses were lifted."""
 
     lifted: int
 
 
-class Cleared(_View, frozen=True):
+class Cleared(View, frozen=True):
     """The target whose quarantine was lifted."""
 
     target: TargetText
 
 
-class Reloaded(_View, frozen=True):
+class Reloaded(View, frozen=True):
     """What became of the rule files, and the rulebook that is in force now."""
 
     proposal: Proposal
     rulebook: RulebookView | None
 
 
-class DependencyView(_View, frozen=True):
+class DependencyView(View, frozen=True):
     """How one dependency is doing."""
 
     status: Health
     detail: str
 
 
-class HealthView(_View, frozen=True):
+class HealthView(View, frozen=True):
     """How the daemon is doing; each dependency is a further member, by its name."""
 
     status: Health
@@ -368,14 +368,14 @@ class HealthView(_View, frozen=True):
     version: str
 
 
-class ReadyView(_View, frozen=True):
+class ReadyView(View, frozen=True):
     """Whether a webhook would be kept now."""
 
     status: str
     detail: str
 
 
-class Problem(_View, frozen=True):
+class Problem(View, frozen=True):
     """What went wrong and what to do about it (RFC 9457)."""
 
     title: str
@@ -387,7 +387,7 @@ class Problem(_View, frozen=True):
     type: str = "about:blank"
 
 
-class RunsQuery(_Asked, frozen=True):
+class RunsQuery(Asked, frozen=True):
     """Which runs; newest first."""
 
     limit: Limit = 50
@@ -397,21 +397,23 @@ class RunsQuery(_Asked, frozen=True):
     before: Annotated[str, Meta(description="Go on after the run with this id.")] | UnsetType = UNSET
 
 
-class DecisionsQuery(_Asked, frozen=True):
+class DecisionsQuery(Asked, frozen=True):
     """Which decisions; newest first."""
 
     limit: Limit = 50
     before: Annotated[int, Meta(ge=1, description="Go on after this decision.")] | UnsetType = UNSET
+    rule: str | UnsetType = UNSET
+    episode: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
 
 
-class EventsQuery(_Asked, frozen=True):
+class EventsQuery(Asked, frozen=True):
     """Which events; oldest first."""
 
     after: Annotated[int, Meta(ge=0, description="The last id that you have.")] = 0
     limit: Limit = 200
 
 
-class PauseRequest(_Asked, frozen=True):
+class PauseRequest(Asked, frozen=True):
     """Stop everything (`all`), a rule by its name, or a target; for a while, or until resumed."""
 
     why: Why
@@ -422,7 +424,7 @@ class PauseRequest(_Asked, frozen=True):
     )
 
 
-class RunRequest(_Asked, frozen=True):
+class RunRequest(Asked, frozen=True):
     """Run a rule by hand. It passes every guard but those in `override`, which takes a person with a name.
 
     The same `request` twice is one: send it again when you can't tell whether it arrived.
@@ -435,7 +437,7 @@ class RunRequest(_Asked, frozen=True):
     request: Annotated[str, Meta(min_length=1, max_length=100)] | UnsetType = UNSET
 
 
-class ResumeRequest(_Asked, frozen=True):
+class ResumeRequest(Asked, frozen=True):
     """Lift the pauses of exactly this scope and value."""
 
     why: Why
@@ -443,21 +445,21 @@ class ResumeRequest(_Asked, frozen=True):
     value: str = ""
 
 
-class ClearRequest(_Asked, frozen=True):
+class ClearRequest(Asked, frozen=True):
     """Lift a target's quarantine: somebody looked and knows what happened."""
 
     target: TargetText
     why: Why
 
 
-class AckRequest(_Asked, frozen=True):
+class AckRequest(Asked, frozen=True):
     """Take a page on, by its run's id or its own number: nobody else is called."""
 
     page: Annotated[str, Meta(min_length=1, max_length=40)]
     why: Annotated[str, Meta(max_length=500, description="What people read later.")] = ""
 
 
-class AnswerRequest(_Asked, frozen=True):
+class AnswerRequest(Asked, frozen=True):
     """Approve or deny what a run asks for. `digest`, or its beginning, says which plan was seen."""
 
     why: Why

@@ -11,6 +11,7 @@ from typing import Protocol
 from remediator.core.alerts import AlertKey
 from remediator.core.approvals import Answer, Approval, Objection
 from remediator.core.changes import DecisionRow, Proposal
+from remediator.core.explaining import Explanation
 from remediator.core.guards import Pause, PauseScope
 from remediator.core.ids import PageId, RulebookHash, RunId
 from remediator.core.manual import Request
@@ -61,6 +62,15 @@ class Commands(Protocol):
 
     async def decided(self, key: AlertKey, within: timedelta) -> DecisionRow | None:
         """The decision on an alert, once it is final; the latest so far after ``within``."""
+        ...
+
+    async def explain(self, of: str) -> Explanation:
+        """Why a run, an episode, a rule or an alert went as it did.
+
+        Raises:
+            NotKnownError: it names none of them.
+            SeveralRunsError: several runs' ids begin so.
+        """
         ...
 
     async def reload(self, who: str) -> Proposal:

@@ -11,7 +11,7 @@ from remediator.core.changes import Asking, Backlog, BrakeRow, DecisionRow, Rule
 from remediator.core.checks import Fact
 from remediator.core.episodes import Episode
 from remediator.core.events import Event
-from remediator.core.guards import Pause, Quarantine
+from remediator.core.guards import GuardAnswer, Pause, Quarantine
 from remediator.core.paging import Page
 from remediator.core.runs import Attempt, Run
 from remediator.web import models
@@ -28,15 +28,20 @@ def run(it: Run) -> models.RunView:
 
 def story(row: RunRow) -> models.RunStory:
     """A run with all that belongs to it."""
-    return models.RunStory(
+    return models.RunStory(**story_fields(row))
+
+
+def story_fields(row: RunRow) -> Mapping[str, Any]:
+    """What a run's story is made of."""
+    return {
         **_run_fields(row.run),
-        joined=row.joined,
-        episodes=[episode(each) for each in row.episodes],
-        decisions=[decision(each) for each in row.decisions],
-        attempts=[attempt(each) for each in row.attempts],
-        events=[event(each) for each in row.events],
-        approvals=[approval(each) for each in row.approvals],
-    )
+        "joined": row.joined,
+        "episodes": [episode(each) for each in row.episodes],
+        "decisions": [decision(each) for each in row.decisions],
+        "attempts": [attempt(each) for each in row.attempts],
+        "events": [event(each) for each in row.events],
+        "approvals": [approval(each) for each in row.approvals],
+    }
 
 
 def _run_fields(it: Run) -> Mapping[str, Any]:
@@ -63,21 +68,26 @@ def _run_fields(it: Run) -> Mapping[str, Any]:
 
 def episode(it: Episode) -> models.EpisodeView:
     """An episode."""
-    return models.EpisodeView(
-        id=it.id,
-        source=it.source,
-        fingerprint=it.fingerprint,
-        alertname=it.alertname,
-        labels=dict(it.labels),
-        annotations=dict(it.annotations),
-        starts_at=models.instant(it.starts_at),
-        ended_at=_maybe(it.ended_at),
-        first_seen=models.instant(it.first_seen),
-        last_seen=models.instant(it.last_seen),
-        closed=it.closed,
-        closed_at=_maybe(it.closed_at),
-        repeats=it.repeats,
-    )
+    return models.EpisodeView(**episode_fields(it))
+
+
+def episode_fields(it: Episode) -> Mapping[str, Any]:
+    """What an episode's view is made of."""
+    return {
+        "id": it.id,
+        "source": it.source,
+        "fingerprint": it.fingerprint,
+        "alertname": it.alertname,
+        "labels": dict(it.labels),
+        "annotations": dict(it.annotations),
+        "starts_at": models.instant(it.starts_at),
+        "ended_at": _maybe(it.ended_at),
+        "first_seen": models.instant(it.first_seen),
+        "last_seen": models.instant(it.last_seen),
+        "closed": it.closed,
+        "closed_at": _maybe(it.closed_at),
+        "repeats": it.repeats,
+    }
 
 
 def decision(row: DecisionRow) -> models.DecisionView:
@@ -99,11 +109,13 @@ def decision(row: DecisionRow) -> models.DecisionView:
         expires=_maybe(it.expires),
         rulebook=row.rulebook,
         facts=[fact(each) for each in row.facts],
-        guards=[
-            models.GuardView(guard=each.guard, answer=each.answer, detail=each.detail, reason=each.reason)
-            for each in it.answers
-        ],
+        guards=[guard(each) for each in it.answers],
     )
+
+
+def guard(it: GuardAnswer) -> models.GuardView:
+    """A guard's answer."""
+    return models.GuardView(guard=it.guard, answer=it.answer, detail=it.detail, reason=it.reason)
 
 
 def fact(it: Fact) -> models.FactView:

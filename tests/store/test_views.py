@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from remediator.core.changes import MOST_OF_STORY, Backlog, Decided, RunFilter
-from remediator.core.decide import Decision, DecisionKind
+from remediator.core.changes import (
+    MOST_OF_STORY,
+    Backlog,
+    Decided,
+    DecisionFilter,
+    EpisodeFilter,
+    RunFilter,
+)
+from remediator.core.checks import CheckAnswer, Fact, Said
+from remediator.core.decide import Decision, DecisionKind, PassedOver
 from remediator.core.events import Event, EventKind
-from remediator.core.ids import RulebookHash, RunId
+from remediator.core.ids import EpisodeId, RulebookHash, RunId
 from remediator.core.inquiries import LeftOut
 from remediator.core.notices import Lane
 from remediator.core.ports.channels import RuleFiles
 from remediator.core.ports.store import Store, StoreUnavailableError, Topic
 from remediator.core.reasons import Reason
+from remediator.core.rules import Expect
 from remediator.core.runs import RunState
 from tests.store.backends import Backend
 from tests.store.clock import FakeClock
@@ -130,6 +141,73 @@ async def test_decisions_are_newest_first_and_page(store: Store) -> None:
     shown = await store.decisions(2)
     assert [row.episode for row in shown] == [episodes[2].id, episodes[1].id]
     assert [row.episode for row in await store.decisions(9, before=shown[-1].id)] == [episodes[0].id]
+
+
+async def test_decisions_are_those_on_an_episode_or_of_a_rule_under_any_of_its_names(store: Store) -> None:
+    one, two = await an_episode(store, "f1"), await an_episode(store, "f2")
+    await store.decide([a_request(one, rule) for rule in ("a", "b", "c")], skipping)
+    await store.decide([a_request(two, "b")], skipping)
+
+    async def found(wanted: DecisionFilter, limit: int = 9, before: int | None = None) -> list[str]:
+        rows = await store.decisions(limit, before, wanted)
+        return [f"{row.rule}{row.episode - one.id}" for row in rows]
+
+    assert await found(DecisionFilter(episode=one.id)) == ["c0", "b0", "a0"]
+    assert await found(DecisionFilter(rules=frozenset({"a", "b"}))) == ["b1", "b0", "a0"]
+    assert await found(DecisionFilter(rules=frozenset({"a", "b"})), limit=2) == ["b1", "b0"]
+    assert await found(DecisionFilter(two.id, frozenset({"b"}))) == ["b1"]
+    assert await found(DecisionFilter(rules=frozenset())) == []
+    (newest, *_) = await store.decisions(1)
+    assert await found(DecisionFilter(rules=frozenset({"b"})), before=newest.id) == ["b0"]
+
+
+async def test_a_rules_decisions_are_counted_by_kind_and_reason(store: Store, clock: FakeClock) -> None:
+    episodes = [await an_episode(store, f"f{n}") for n in range(3)]
+    await store.decide([a_request(episode, "now") for episode in episodes[:2]], skipping)
+    clock.advance(60)
+    later = deferring(await store.now() + SOON)
+    await store.decide([a_request(episodes[2], "once")], lambda _r, _v: Decided(later))
+    await store.decide([a_request(episodes[2], "other")], skipping)
+    counts = await store.decision_counts(frozenset({"now", "once"}))
+    assert [(one.kind, one.reason, one.count) for one in counts] == [
+        (DecisionKind.SKIP, Reason.NO_RULE, 2),
+        (DecisionKind.DEFER, Reason.PARALLEL, 1),
+    ]
+    assert counts[1].latest - counts[0].latest >= timedelta(seconds=60)
+    assert await store.decision_counts(frozenset({"none"})) == []
+
+
+async def test_a_decision_keeps_the_facts_of_the_rules_that_were_passed_over(
+    store: Store, clock: FakeClock
+) -> None:
+    answer = CheckAnswer(Said.NO, "it is 2 h old", {"age": 7200})
+    passed = (PassedOver("first", (Fact("a.check", {"window": "1h"}, Expect.YES, answer, clock.wall()),)),)
+    made = Decision(DecisionKind.SKIP, Reason.NO_RULE, passed=passed)
+    await store.decide([a_request(await an_episode(store))], lambda _r, _v: Decided(made))
+    (row,) = await store.decisions(1)
+    assert row.decision.passed == passed
+    assert row.facts == ()
+
+
+async def test_episodes_are_found_by_id_fingerprint_and_labels_newest_first(store: Store) -> None:
+    await take(store, an_alert("aa1"), an_alert("aa2"), an_alert("b_1"))
+    odd = replace(an_alert("c%1"), labels={"alertname": 'a "b"', "job": "cart"})
+    await take(store, odd)
+    every = await store.episodes(EpisodeFilter(9))
+    assert [each.fingerprint for each in every] == ["c%1", "b_1", "aa2", "aa1"]
+
+    async def found(limit: int = 9, **wanted: Any) -> list[str]:
+        return [each.fingerprint for each in await store.episodes(EpisodeFilter(limit, **wanted))]
+
+    assert await found(id=every[2].id) == ["aa2"]
+    assert await found(id=EpisodeId(10**6)) == []
+    assert await found(before=every[1].id) == ["aa2", "aa1"]
+    assert await found(fingerprint="aa") == ["aa2", "aa1"]
+    assert await found(fingerprint="c%1") == ["c%1"]
+    assert await found(fingerprint="%") == []
+    assert await found(labels={"alertname": 'a "b"'}) == ["c%1"]
+    assert await found(2, labels={"job": "cart", "alertname": "ServiceDown"}) == ["b_1", "aa2"]
+    assert await found(labels={"job": "car"}) == []
 
 
 async def test_events_are_kept_whole_and_read_oldest_first(store: Store, clock: FakeClock) -> None:

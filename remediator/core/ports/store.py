@@ -25,13 +25,16 @@ from typing import Protocol
 from remediator.core.alerts import Alert, AlertKey
 from remediator.core.approvals import Objection
 from remediator.core.changes import (
+    EVERY_DECISION,
     Asking,
     Backlog,
     BrakeRow,
     Brakes,
     Decided,
+    DecisionFilter,
     DecisionRequest,
     DecisionRow,
+    EpisodeFilter,
     EpisodeWork,
     Intake,
     Intended,
@@ -40,6 +43,7 @@ from remediator.core.changes import (
     OutboxItem,
     Proposal,
     RawWebhook,
+    ReasonCount,
     Refused,
     RulebookRow,
     RunChange,
@@ -418,8 +422,21 @@ class Views(Protocol):
         """The run of that id, or those whose ids begin with ``prefix`` (at most 5), each with its story."""
         ...
 
-    async def decisions(self, limit: int, before: int | None = None) -> list[DecisionRow]:
+    async def decisions(
+        self, limit: int, before: int | None = None, wanted: DecisionFilter = EVERY_DECISION
+    ) -> list[DecisionRow]:
         """The latest decisions, newest first."""
+        ...
+
+    async def decision_counts(self, rules: frozenset[str]) -> list[ReasonCount]:
+        """What a rule, by any of its names, decided how often: the most frequent first.
+
+        Of its latest :data:`~remediator.core.changes.MOST_SEARCHED` decisions.
+        """
+        ...
+
+    async def episodes(self, wanted: EpisodeFilter) -> list[Episode]:
+        """Episodes, newest first."""
         ...
 
     async def decisions_on(self, key: AlertKey) -> list[DecisionRow]:

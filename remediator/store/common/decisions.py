@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from remediator.core.changes import Decided, DecisionRequest, DecisionRow
+from remediator.core.changes import Decided, DecisionRequest, DecisionRow, ReasonCount
 from remediator.core.checks import Fact
 from remediator.core.decide import Decision, DecisionKind
 from remediator.core.episodes import Episode
@@ -26,6 +26,15 @@ from remediator.store.common.surroundings import Surroundings, pause_of
 COLUMNS = "id, episode, rule, target, at, rulebook, decision, run"
 INSERTED = "id, episode, rule, target, at, kind, reason, final, rulebook, run, decision"
 FACTS_INSERTED = "decision, position, check_name, said, fact"
+
+
+#: The columns of :func:`count_from`; names are those of a rule, of which the latest decisions are counted.
+COUNTED = "kind, reason, count(*) AS times, max(at)"
+
+
+def count_from(row: Row) -> ReasonCount:
+    kind, reason, times, latest = row
+    return ReasonCount(DecisionKind(kind), Reason(reason), times, moment(latest))
 
 
 def final_decisions(rows: Iterable[Row]) -> dict[EpisodeId, set[str]]:

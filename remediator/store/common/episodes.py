@@ -101,6 +101,11 @@ def changed_row(episode: Episode) -> Row:
     )
 
 
+def label_texts(labels: Mapping[str, str]) -> list[str]:
+    """How each of these labels stands in the column ``labels``."""
+    return [as_json({name: value})[1:-1] for name, value in labels.items()]
+
+
 def by_source(keys: Iterable[AlertKey]) -> dict[str, set[str]]:
     """The fingerprints of each source."""
     found: dict[str, set[str]] = {}

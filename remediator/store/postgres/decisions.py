@@ -6,16 +6,27 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 from remediator.core.alerts import AlertKey
-from remediator.core.changes import MOST_OF_STORY, Decided, DecisionRequest, DecisionRow, EpisodeWork
+from remediator.core.changes import (
+    MOST_OF_STORY,
+    MOST_SEARCHED,
+    Decided,
+    DecisionFilter,
+    DecisionRequest,
+    DecisionRow,
+    EpisodeWork,
+    ReasonCount,
+)
 from remediator.core.episodes import Episode
 from remediator.core.ids import EpisodeId, RunId
 from remediator.core.ports.store import Judge, Topic
 from remediator.store.common.codecs import Row, micros
 from remediator.store.common.decisions import (
     COLUMNS,
+    COUNTED,
     FACTS_INSERTED,
     INSERTED,
     Judging,
+    count_from,
     decision_rows_from,
     final_decisions,
     moved_on,
@@ -58,6 +69,14 @@ _DUE_AGAIN = (
 _ON = (
     f"SELECT {COLUMNS} FROM decisions WHERE episode = (SELECT max(id) FROM episodes"
     " WHERE source = $1 AND fingerprint = $2) ORDER BY id"
+)
+_BEFORE = (
+    f"SELECT {COLUMNS} FROM decisions WHERE id < $1 AND ($2::bigint IS NULL OR episode = $2)"
+    " AND ($3::text[] IS NULL OR rule = ANY($3)) ORDER BY id DESC LIMIT $4"
+)
+_COUNTS = (
+    f"SELECT {COUNTED} FROM (SELECT kind, reason, at FROM decisions WHERE rule = ANY($1::text[])"
+    " ORDER BY id DESC LIMIT $2) AS latest GROUP BY kind, reason ORDER BY times DESC, kind, reason"
 )
 _FACTS = "SELECT decision, fact FROM facts WHERE decision = ANY($1::bigint[]) ORDER BY decision, position"
 
@@ -127,13 +146,18 @@ async def _changed_since(transaction: Transaction, episodes: Collection[Episode]
     return await episodes_by_id(transaction, changed) if changed else {}
 
 
-async def decisions_before(transaction: Transaction, limit: int, before: int | None) -> list[DecisionRow]:
+async def decisions_before(
+    transaction: Transaction, limit: int, before: int | None, wanted: DecisionFilter
+) -> list[DecisionRow]:
+    rules = None if wanted.rules is None else sorted(wanted.rules)
     rows = await transaction.rows(
-        f"SELECT {COLUMNS} FROM decisions WHERE id < $1 ORDER BY id DESC LIMIT $2",
-        2**63 - 1 if before is None else before,
-        limit,
+        _BEFORE, 2**63 - 1 if before is None else before, wanted.episode, rules, limit
     )
     return await _with_facts(transaction, rows)
+
+
+async def decision_counts(transaction: Transaction, rules: Collection[str]) -> list[ReasonCount]:
+    return [count_from(row) for row in await transaction.rows(_COUNTS, sorted(rules), MOST_SEARCHED)]
 
 
 async def decisions_on(transaction: Transaction, key: AlertKey) -> list[DecisionRow]:

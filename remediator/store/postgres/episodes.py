@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from remediator.core.alerts import AlertKey
+from remediator.core.changes import MOST_SEARCHED, EpisodeFilter
 from remediator.core.episodes import Episode
 from remediator.core.ids import EpisodeId, RunId
 from remediator.store.common.episodes import (
@@ -13,6 +14,7 @@ from remediator.store.common.episodes import (
     changed_row,
     episode_from,
     episode_row,
+    label_texts,
 )
 from remediator.store.postgres.transaction import Transaction, places
 
@@ -32,6 +34,13 @@ _OF_RUN = (
     f"SELECT {COLUMNS} FROM run_episodes j JOIN episodes e ON e.id = j.episode"
     " WHERE j.run = $1 ORDER BY j.joined_at, e.id LIMIT $2"
 )
+_WANTED = (
+    f"SELECT {COLUMNS} FROM episodes e WHERE (e.id = $1 OR $1::bigint IS NULL"
+    f" AND e.id > (SELECT coalesce(max(id), 0) FROM episodes) - {MOST_SEARCHED})"
+    " AND ($2::bigint IS NULL OR e.id < $2) AND starts_with(e.fingerprint, $3)"
+    " AND NOT EXISTS (SELECT 1 FROM unnest($4::text[]) AS l (label) WHERE strpos(e.labels, l.label) = 0)"
+    " ORDER BY e.id DESC LIMIT $5"
+)
 _COUNTS_OF_RUN = (
     "SELECT count(*), count(e.closed) FROM run_episodes j JOIN episodes e ON e.id = j.episode"
     " WHERE j.run = $1"
@@ -49,6 +58,13 @@ async def latest_episodes(transaction: Transaction, keys: Iterable[AlertKey]) ->
 async def episodes_by_id(transaction: Transaction, ids: list[EpisodeId]) -> dict[EpisodeId, Episode]:
     found = [episode_from(row) for row in await transaction.rows(_BY_IDS, ids)]
     return {episode.id: episode for episode in found}
+
+
+async def episodes(transaction: Transaction, wanted: EpisodeFilter) -> list[Episode]:
+    found = await transaction.rows(
+        _WANTED, wanted.id, wanted.before, wanted.fingerprint, label_texts(wanted.labels), wanted.limit
+    )
+    return [episode_from(row) for row in found]
 
 
 async def episodes_of_run(

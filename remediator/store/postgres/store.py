@@ -11,13 +11,16 @@ from functools import partial
 from remediator.core.alerts import AlertKey
 from remediator.core.approvals import Objection
 from remediator.core.changes import (
+    EVERY_DECISION,
     Asking,
     Backlog,
     BrakeRow,
     Brakes,
     Decided,
+    DecisionFilter,
     DecisionRequest,
     DecisionRow,
+    EpisodeFilter,
     EpisodeWork,
     Intake,
     Intended,
@@ -26,6 +29,7 @@ from remediator.core.changes import (
     OutboxItem,
     Proposal,
     RawWebhook,
+    ReasonCount,
     Refused,
     RulebookRow,
     RunChange,
@@ -337,8 +341,17 @@ class PostgresStore:
     async def run_row(self, prefix: str) -> list[RunRow]:
         return await self._db.read(partial(views.run_rows, prefix=prefix))
 
-    async def decisions(self, limit: int, before: int | None = None) -> list[DecisionRow]:
-        return await self._db.read(partial(decisions.decisions_before, limit=limit, before=before))
+    async def decisions(
+        self, limit: int, before: int | None = None, wanted: DecisionFilter = EVERY_DECISION
+    ) -> list[DecisionRow]:
+        find = partial(decisions.decisions_before, limit=limit, before=before, wanted=wanted)
+        return await self._db.read(find)
+
+    async def decision_counts(self, rules: frozenset[str]) -> list[ReasonCount]:
+        return await self._db.read(partial(decisions.decision_counts, rules=rules))
+
+    async def episodes(self, wanted: EpisodeFilter) -> list[Episode]:
+        return await self._db.read(partial(episodes.episodes, wanted=wanted))
 
     async def decisions_on(self, key: AlertKey) -> list[DecisionRow]:
         return await self._db.read(partial(decisions.decisions_on, key=key))

@@ -7,16 +7,27 @@ from datetime import timedelta
 from itertools import islice
 
 from remediator.core.alerts import AlertKey
-from remediator.core.changes import MOST_OF_STORY, Decided, DecisionRequest, DecisionRow, EpisodeWork
+from remediator.core.changes import (
+    MOST_OF_STORY,
+    MOST_SEARCHED,
+    Decided,
+    DecisionFilter,
+    DecisionRequest,
+    DecisionRow,
+    EpisodeWork,
+    ReasonCount,
+)
 from remediator.core.episodes import Episode
 from remediator.core.ids import EpisodeId, RunId
 from remediator.core.ports.store import Judge, Topic
 from remediator.store.common.codecs import Row, as_json
 from remediator.store.common.decisions import (
     COLUMNS,
+    COUNTED,
     FACTS_INSERTED,
     INSERTED,
     Judging,
+    count_from,
     decision_rows_from,
     final_decisions,
     moved_on,
@@ -45,6 +56,11 @@ _AS_NOW = (
 _ON = (
     f"SELECT {COLUMNS} FROM decisions WHERE episode = (SELECT max(id) FROM episodes"
     " WHERE source = ? AND fingerprint = ?) ORDER BY id"
+)
+_COUNTS = (
+    f"SELECT {COUNTED} FROM (SELECT kind, reason, at FROM decisions"
+    " WHERE rule IN (SELECT value FROM json_each(?)) ORDER BY id DESC LIMIT ?)"
+    " GROUP BY kind, reason ORDER BY times DESC, kind, reason"
 )
 _INSERT = f"INSERT INTO decisions ({INSERTED}) VALUES ({', '.join('?' * 11)})"
 _INSERT_FACT = f"INSERT INTO facts ({FACTS_INSERTED}) VALUES (?, ?, ?, ?, ?)"
@@ -120,12 +136,27 @@ def _changed_since(transaction: Transaction, episodes: Collection[Episode]) -> d
     return dict(episodes_by_id(transaction, changed)) if changed else {}
 
 
-def decisions_before(transaction: Transaction, limit: int, before: int | None) -> list[DecisionRow]:
+def decisions_before(
+    transaction: Transaction, limit: int, before: int | None, wanted: DecisionFilter
+) -> list[DecisionRow]:
+    clauses = ["id < ?"]
+    values: list[object] = [2**63 - 1 if before is None else before]
+    if wanted.episode is not None:
+        clauses.append("episode = ?")
+        values.append(wanted.episode)
+    if wanted.rules is not None:
+        clauses.append("rule IN (SELECT value FROM json_each(?))")
+        values.append(as_json(sorted(wanted.rules)))
     rows = transaction.sql.execute(
-        f"SELECT {COLUMNS} FROM decisions WHERE id < ? ORDER BY id DESC LIMIT ?",
-        (2**63 - 1 if before is None else before, limit),
+        f"SELECT {COLUMNS} FROM decisions WHERE {' AND '.join(clauses)} ORDER BY id DESC LIMIT ?",
+        (*values, limit),
     ).fetchall()
     return _with_facts(transaction, rows)
+
+
+def decision_counts(transaction: Transaction, rules: Collection[str]) -> list[ReasonCount]:
+    counted = transaction.sql.execute(_COUNTS, (as_json(sorted(rules)), MOST_SEARCHED))
+    return [count_from(row) for row in counted]
 
 
 def decisions_on(transaction: Transaction, key: AlertKey) -> list[DecisionRow]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from remediator.core.alerts import AlertKey
+from remediator.core.changes import MOST_SEARCHED, EpisodeFilter
 from remediator.core.episodes import Episode
 from remediator.core.ids import EpisodeId, RunId
 from remediator.store.common.codecs import as_json
@@ -15,6 +16,7 @@ from remediator.store.common.episodes import (
     changed_row,
     episode_from,
     episode_row,
+    label_texts,
 )
 from remediator.store.sqlite.transaction import Transaction
 
@@ -36,6 +38,7 @@ _OF_RUN = (
 _COUNTS_OF_RUN = (
     "SELECT count(*), count(e.closed) FROM run_episodes j JOIN episodes e ON e.id = j.episode WHERE j.run = ?"
 )
+_LATELY = f"e.id > (SELECT coalesce(max(id), 0) FROM episodes) - {MOST_SEARCHED}"
 _ALL = -1
 
 
@@ -52,6 +55,28 @@ def latest_episodes(transaction: Transaction, keys: Iterable[AlertKey]) -> dict[
 def episodes_by_id(transaction: Transaction, ids: Iterable[EpisodeId]) -> Mapping[EpisodeId, Episode]:
     found = (episode_from(row) for row in transaction.sql.execute(_BY_IDS, (as_json(list(ids)),)))
     return {episode.id: episode for episode in found}
+
+
+def episodes(transaction: Transaction, wanted: EpisodeFilter) -> list[Episode]:
+    clauses = [_LATELY]
+    values: list[object] = []
+    if wanted.id is not None:
+        clauses = ["e.id = ?"]
+        values.append(wanted.id)
+    if wanted.before is not None:
+        clauses.append("e.id < ?")
+        values.append(wanted.before)
+    if wanted.fingerprint:
+        clauses.append("substr(e.fingerprint, 1, ?) = ?")
+        values += (len(wanted.fingerprint), wanted.fingerprint)
+    for text in label_texts(wanted.labels):
+        clauses.append("instr(e.labels, ?)")
+        values.append(text)
+    rows = transaction.sql.execute(
+        f"SELECT {COLUMNS} FROM episodes e WHERE {' AND '.join(clauses)} ORDER BY e.id DESC LIMIT ?",
+        (*values, wanted.limit),
+    )
+    return [episode_from(row) for row in rows]
 
 
 def episodes_of_run(transaction: Transaction, run: RunId, limit: int = _ALL) -> tuple[Episode, ...]:

@@ -11,13 +11,16 @@ from pathlib import Path
 from remediator.core.alerts import AlertKey
 from remediator.core.approvals import Objection
 from remediator.core.changes import (
+    EVERY_DECISION,
     Asking,
     Backlog,
     BrakeRow,
     Brakes,
     Decided,
+    DecisionFilter,
     DecisionRequest,
     DecisionRow,
+    EpisodeFilter,
     EpisodeWork,
     Intake,
     Intended,
@@ -26,6 +29,7 @@ from remediator.core.changes import (
     OutboxItem,
     Proposal,
     RawWebhook,
+    ReasonCount,
     Refused,
     RulebookRow,
     RunChange,
@@ -300,8 +304,17 @@ class SqliteStore:
     async def run_row(self, prefix: str) -> list[RunRow]:
         return await self._writer.submit(partial(views.run_rows, prefix=prefix))
 
-    async def decisions(self, limit: int, before: int | None = None) -> list[DecisionRow]:
-        return await self._writer.submit(partial(decisions.decisions_before, limit=limit, before=before))
+    async def decisions(
+        self, limit: int, before: int | None = None, wanted: DecisionFilter = EVERY_DECISION
+    ) -> list[DecisionRow]:
+        find = partial(decisions.decisions_before, limit=limit, before=before, wanted=wanted)
+        return await self._writer.submit(find)
+
+    async def decision_counts(self, rules: frozenset[str]) -> list[ReasonCount]:
+        return await self._writer.submit(partial(decisions.decision_counts, rules=rules))
+
+    async def episodes(self, wanted: EpisodeFilter) -> list[Episode]:
+        return await self._writer.submit(partial(episodes.episodes, wanted=wanted))
 
     async def decisions_on(self, key: AlertKey) -> list[DecisionRow]:
         return await self._writer.submit(partial(decisions.decisions_on, key=key))

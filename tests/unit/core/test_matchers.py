@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remediator.core.ids import RulebookHash
-from remediator.core.matchers import Matcher, MatcherError, Operator, matcher, parse_matcher
+from remediator.core.matchers import Matcher, MatcherError, Operator, matcher, parse_matcher, parse_selection
 from remediator.core.rule_index import RuleIndex
 from remediator.core.rules import AlertTrigger, Mode, OtherTrigger, Rule, Rulebook, Severity
 from remediator.core.templates import target_template
@@ -36,6 +36,26 @@ from tests.unit.core.values import BOOK, rule
 def test_a_matcher_is_read_as_alertmanager_reads_it(text: str, name: str, operator: str, value: str) -> None:
     read = parse_matcher(text)
     assert (read.name, read.operator.value, read.value) == (name, operator, value)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("a=b", ['a="b"']),
+        ('{a="b", c!="d"}', ['a="b"', 'c!="d"']),
+        (r'a=~"x,\"y",b=c', [r'a=~"x,\"y"', 'b="c"']),
+        (r'a=~"x{2}"', ['a=~"x{2}"']),
+        ("a=b,", ['a="b"']),
+        ("", []),
+    ],
+)
+def test_a_selection_is_matchers_between_commas(text: str, read: list[str]) -> None:
+    assert [str(each) for each in parse_selection(text)] == read
+
+
+def test_a_selection_with_something_else_in_it_is_refused() -> None:
+    with pytest.raises(MatcherError, match="no matcher"):
+        parse_selection("a=b,c")
 
 
 @pytest.mark.parametrize(

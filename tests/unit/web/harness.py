@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from remediator.core.alerts import AlertKey
 from remediator.core.approvals import NOTHING_ASKED, Answer, Approval, Objection
 from remediator.core.changes import DecisionRow, Proposal, RunChange
+from remediator.core.explaining import Explanation
 from remediator.core.guards import Pause, PauseScope
 from remediator.core.ids import PageId, RunId
 from remediator.core.manual import Request
@@ -26,6 +27,9 @@ from remediator.core.ports.channels import RulebookError
 from remediator.core.ports.store import Store
 from remediator.core.rules import Mode
 from remediator.core.targets import Target, parse_target
+from remediator.engine.explaining import Explainer
+from remediator.engine.rulebooks import Rulebooks
+from remediator.rulebook.source import FileRules
 from remediator.settings import Address, Credentials, NamedToken, Operator, Role
 from remediator.store.sqlite import SqliteStore
 from remediator.telemetry import Metrics
@@ -115,6 +119,10 @@ class Steering:
     async def decided(self, key: AlertKey, within: timedelta) -> DecisionRow | None:
         del key, within
         return None
+
+    async def explain(self, of: str) -> Explanation:
+        source = FileRules(Path("nowhere"))
+        return await Explainer(self.store, Rulebooks(self.store, source), Mode.OBSERVE).explain(of)
 
     async def reload(self, who: str) -> Proposal:
         del who

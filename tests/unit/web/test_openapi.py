@@ -58,6 +58,7 @@ async def test_real_answers_are_what_it_says(tmp_path: Path, endpoint: Any) -> N
         "requestRun": ASK,
         "acknowledge": {"page": "1", "why": "on it"},
     }
+    queries = {"explain": {"of": "r-aaaa1"}}
     path = endpoint.path.replace("{run}", "r-aaaa1" if endpoint.method == "GET" else "r-aaaa2")
     async with served(tmp_path, credentials=CLOSED) as web:
         await _lived(web)
@@ -67,6 +68,8 @@ async def test_real_answers_are_what_it_says(tmp_path: Path, endpoint: Any) -> N
             await web.store.post(page_envelopes(PAGED, "t", Call(), Audience(("log",))))
         body = bodies.get(endpoint.name)
         rest: dict[str, Any] = {} if body is None else {"json": body}
+        if endpoint.name in queries:
+            rest["params"] = queries[endpoint.name]
         status, answer, headers = await web.ask(endpoint.method, path, bearer="adas", **rest)
         assert status in endpoint.answers
         _check(endpoint.path, endpoint.method, status, answer, headers)
