@@ -250,6 +250,9 @@ class Metrics:
             "inquiries", "Groups of which webhooks left alerts out that nobody has told yet."
         )
         self._inquiry_age = gauge("inquiry_age_seconds", "Age of the oldest of those.")
+        self._unreadable = gauge(
+            "unreadable_rows", "Rows of the ledger that this replica can't read, by table.", "table"
+        )
         self._unfinished_runs = gauge("unfinished_runs", "Runs that have not ended.")
         self._asking = gauge("approvals_waiting", "Runs that wait for a person's approval.")
         self._lapse = gauge(
@@ -360,6 +363,12 @@ class Metrics:
     def brakes(self, brakes: Brakes) -> None:
         """Note what the brake has stopped, and what was demanded lately."""
         self._brakes.show(brakes)
+
+    def unreadable(self, counts: Mapping[str, int]) -> None:
+        """Note how many rows can't be read, of each table that has some."""
+        self._unreadable.clear()
+        for table, count in counts.items():
+            self._unreadable.labels(table).set(count)
 
     def backlog(self, backlog: Backlog, now: datetime) -> None:
         """Note how far behind the daemon is; ``now`` is the store's time."""

@@ -41,6 +41,9 @@ def status(*, as_json: bool) -> None:
         print_(f"[red]page {page['id']}[/] {escape(_page_line(page))}")
     for asking in found["asking"]:
         print_(f"[yellow]waits for approval[/] {escape(_asking_line(asking))}")
+    for row in found["unreadable"]:
+        whose = "a newer version's" if row["newer"] else "damaged"
+        print_(f"[red]can't be read[/] {escape(row['id'])} in {row['table']} ({whose}): {escape(row['why'])}")
 
 
 @click.command()

@@ -96,14 +96,20 @@ def show(*, run: str | None, quarantined: bool, as_json: bool) -> None:
 
 
 def _show_quarantined(*, as_json: bool) -> None:
-    held = ask("GET", "/status")["quarantines"]
+    held = ask("GET", "/quarantines")
     if as_json:
         print_json(held)
         return
     if not held:
         click.echo("no target is quarantined")
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for head in ("target", "since (UTC)", "run", "why"):
+        table.add_column(head, overflow="fold")
     for one in held:
-        click.echo(f"{one['target']}  since {painting.clock(one['at'])} by {one['run']}\n  {one['why']}")
+        table.add_row(one["target"], painting.clock(one["at"]), one["run"], Text(one["why"]))
+    console().print(table)
+    click.echo("\n`remediator explain RUN` tells what is known; `remediator clear TARGET --why` lifts one")
 
 
 def _ago(length: str | None) -> str | None:

@@ -255,6 +255,20 @@ class Backlog:
     oldest_inquiry: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Unreadable:
+    """A row of the ledger that can't be read, met last at ``met_at``, and left where it is.
+
+    ``newer`` says that it holds a word which this version does not know: a newer one may have written it.
+    """
+
+    table: str
+    id: str
+    why: str
+    met_at: datetime
+    newer: bool
+
+
 @dataclass(frozen=True, slots=True)
 class RulebookRow:
     """A rulebook that the ledger has seen."""

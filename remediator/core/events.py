@@ -75,6 +75,7 @@ class EventKind(StrEnum):
     NOTICE_PARKED = "notice.parked"
     ALARM_RAISED = "alarm.raised"
     CLOCK_JUMPED = "clock.jumped"
+    ROW_SET_ASIDE = "row.set_aside"
 
 
 #: What each alert that joins a run adds to its story.

@@ -128,8 +128,15 @@ def step_key(run: Run, step: Step) -> AttemptId:
 
 
 def values_of(run: Run, episodes: tuple[Episode, ...]) -> dict[str, object]:
-    """What the templates of a run's steps see: its first episode, and the results of earlier steps."""
-    first = episodes[0]
+    """What the templates of a run's steps see: the episode it was begun for, and earlier steps' results.
+
+    Raises:
+        LookupError: that episode is not among these, and another's labels are not its own.
+    """
+    first = next((each for each in episodes if each.id == run.episode), None)
+    if first is None:
+        message = f"episode {run.episode}, for which {run.id} was begun, can't be read"
+        raise LookupError(message)
     return scope_of(
         labels=first.labels,
         annotations=first.annotations,

@@ -370,9 +370,10 @@ class Driver:
         if isinstance(held, Held):
             await self._wait_out(held)
             return
-        until = await self._parts.store.now() + PROBE_FOR
+        now = await self._parts.store.now()
+        # However often its prober dies, and another begins anew: there is an end to it.
+        until = min(now, self._run.deadline_at) + PROBE_FOR
         for count in itertools.count():
-            now = await self._parts.store.now()
             probe = await self._acting.probe(self._run, attempt, self._token, now)
             if probe.sighting is Sighting.HAPPENED:
                 await self._done(step, attempt, f"it did happen: {probe.detail}", probe.values)
@@ -389,6 +390,7 @@ class Driver:
             if self._stopping.is_set():
                 return
             await self._pause(count)
+            now = await self._parts.store.now()
 
     async def _wait_out(self, held: Held) -> None:
         """What our own attempt's target can't fence may still take effect: nobody looks before it can't."""

@@ -49,7 +49,7 @@ class Engine:
             BrakeLoop(parts),
             *(OutboxLoop(parts.store, parts.metrics, notifiers, alarms, lane) for lane in Lane),
             PagesLoop(parts.store, parts.metrics),
-            WatchLoop(parts),
+            WatchLoop(parts, alarms),
             LifelineLoop(parts.store, parts.metrics, lifeline),
             alarms,
         )

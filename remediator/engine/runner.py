@@ -16,7 +16,7 @@ from remediator.core.ids import RunId, Token
 from remediator.core.leases import Demand, Held, Lease
 from remediator.core.manual import override_of
 from remediator.core.ports.actions import Refusal
-from remediator.core.ports.store import StoreError, Topic
+from remediator.core.ports.store import StoreError, StoreUnavailableError, Topic
 from remediator.core.reasons import Reason
 from remediator.core.rules import Mode, Rule, Rulebook
 from remediator.core.runs import TRANSITIONS, Move, Outcome, Run, RunState
@@ -32,6 +32,7 @@ from remediator.engine.loops import Loop
 from remediator.engine.manual import conclude
 from remediator.engine.observing import observe
 from remediator.engine.parts import EngineParts
+from remediator.engine.stuck import Stuck
 
 _log = structlog.get_logger(__name__)
 #: Runs driven at once by one replica, unless the brake allows more: it bounds the live ones far below.
@@ -51,13 +52,14 @@ class RunnerLoop(Loop):
         self._coverer = Coverer(parts.actions, parts.places)
         self._tasks: dict[RunId, asyncio.Task[None]] = {}
         self._stopping = asyncio.Event()
+        self._stuck = Stuck(parts)
         self._answers = Answers(parts.store, parts.rulebooks, parts.audience)
 
     async def work(self) -> bool:
         at_once = max(_AT_ONCE, self._parts.rulebooks.active.rulebook.brake.everywhere.parallel or 0)
         if len(self._tasks) >= at_once or self._stopping.is_set():
             return False
-        for run in await self.store.runnable(at_once * 2):
+        for run in await self.store.runnable(at_once * 2, self._stuck.left_alone):
             if run not in self._tasks and len(self._tasks) < at_once:
                 self._tasks[run] = asyncio.create_task(self._drive(run), name=f"run {run}")
         return False
@@ -86,13 +88,15 @@ class RunnerLoop(Loop):
             await self._drive_by_mode(run)
         except (LostTheRunError, LeaseLostError):
             _log.info("run left to another holder", run=run)
-        except StoreError as error:
+        except StoreUnavailableError as error:
             self.metrics.store_failed()
             _log.error("ledger unavailable, run left as it is", run=run, error=str(error))
             await asyncio.sleep(1)
-        except Exception:  # noqa: BLE001 - one bad run never stops the others
+        except Exception as error:  # noqa: BLE001 - one bad run never stops the others
             _log.exception("run failed to go on", run=run)
-            await asyncio.sleep(1)
+            await self._stuck.failed(run, f"{type(error).__name__}: {error}")
+        else:
+            self._stuck.went_on(run)
 
     async def _drive_by_mode(self, run: RunId) -> None:
         journal, pinned = await self._open(run)
@@ -226,6 +230,7 @@ class RunnerLoop(Loop):
         """A run that can't have its target yet still ends when its time is over or its alerts resolve."""
         run = journal.run
         if run.state is not RunState.PENDING:
+            await self._stuck.end_if_overdue(run.id, f"{run.target} was held by {held.run} meanwhile")
             return
         if await self._stopped_by_brake(journal, guards):
             return
@@ -264,6 +269,8 @@ class RunnerLoop(Loop):
                 await self._give_up(journal, lease.token, detail)
             finally:
                 await holder.release()
+        else:
+            await self._stuck.end_if_overdue(run.id, detail)
 
     async def _give_up(self, journal: Journal, token: Token, detail: str) -> None:
         """What it did so far is not proven, and can't be: unknown, with its open attempt left to probes."""

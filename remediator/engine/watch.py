@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 
 import structlog
 
 from remediator.core.ports.channels import RulebookError
 from remediator.core.ports.store import StoreError, Topic
+from remediator.engine.alarms import Alarms
 from remediator.engine.loops import Loop
 from remediator.engine.parts import EngineParts
 
@@ -21,14 +23,17 @@ class WatchLoop(Loop):
     topic = Topic.RULEBOOK
     idle = timedelta(seconds=5)
 
-    def __init__(self, parts: EngineParts) -> None:
+    def __init__(self, parts: EngineParts, alarms: Alarms) -> None:
         super().__init__(parts.store, parts.metrics)
         self._parts = parts
+        self._alarms = alarms
+        self._alarmed: frozenset[tuple[str, str]] = frozenset()
 
     async def work(self) -> bool:
         try:
             await self._follow()
             await self._measure()
+            await self._tell_unreadable()
         except StoreError:
             self.metrics.store_up(False)
             raise
@@ -49,3 +54,12 @@ class WatchLoop(Loop):
         rulebooks = self._parts.rulebooks
         book = rulebooks.active.rulebook
         self.metrics.rulebook(book.hash, len(book.rules), drift=bool(rulebooks.complaint()))
+
+    async def _tell_unreadable(self) -> None:
+        """Count the rows that can't be read, and alarm once for each: they stop nothing, and say nothing."""
+        rows = await self.store.unreadable()
+        self.metrics.unreadable(Counter(row.table for row in rows))
+        for row in rows:
+            if (row.table, row.id) not in self._alarmed:
+                self._alarms.alarm("row_unreadable", f"{row.id} in {row.table}: {row.why}")
+        self._alarmed = frozenset((row.table, row.id) for row in rows)

@@ -60,6 +60,10 @@ class FileRules:
 
     def compile(self, files: RuleFiles) -> Rulebook:
         """As the port says; it looks at nothing but ``files``."""
+        if rulebook_hash(files.texts) != files.hash:
+            raise RulebookError(
+                (f"the files of rulebook {files.hash[:12]} are not those that it was made of",)
+            )
         judgement = judge(files)
         if judgement.rulebook is None:
             raise RulebookError(tuple(map(str, judgement.errors)))

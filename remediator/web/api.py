@@ -95,7 +95,12 @@ async def _status(call: Call[None, None]) -> models.StatusView:
         quarantines=[views.quarantine(each) for each in await store.quarantines()],
         pages=[views.page(each) for each in await store.open_pages()],
         asking=[views.asking(each) for each in await store.asking()],
+        unreadable=[views.unreadable(each) for each in await store.unreadable()],
     )
+
+
+async def _quarantines(call: Call[None, None]) -> list[models.QuarantineView]:
+    return [views.quarantine(each) for each in await call.deps.store.quarantines()]
 
 
 async def _pause(call: Call[None, models.PauseRequest]) -> Answer:
@@ -312,6 +317,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "POST", f"{_V1}/resume", "resume", "Lift the pauses of a scope.",
         Access.OPERATOR, _resume, {200: models.Resumed}, body=models.ResumeRequest,
         problems=(400, 403, 404, 413, 415, 422),
+    ),
+    Endpoint(
+        "GET", f"{_V1}/quarantines", "listQuarantines", "The quarantined targets, oldest first.",
+        Access.VIEWER, _quarantines, {200: list[models.QuarantineView]},
     ),
     Endpoint(
         "POST", f"{_V1}/clear", "clear", "Lift a target's quarantine; needs a person's own token.",

@@ -17,7 +17,7 @@ import structlog
 from aiohttp import hdrs, web
 from structlog.contextvars import bound_contextvars
 
-from remediator.core.ports.store import StoreUnavailableError
+from remediator.core.ports.store import StoreUnavailableError, UnreadableRowError
 from remediator.engine.commands import CommandError
 from remediator.web import models
 from remediator.web.auth import ApiAuth, Principal, is_loopback_host
@@ -226,6 +226,13 @@ class Dispatcher:
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "the ledger did not answer; whether a change was made is not known",
                 "look at /health, and ask again",
+            )
+        if isinstance(error, UnreadableRowError):
+            _log.error("request not served", error=str(error))
+            return ProblemError(
+                HTTPStatus.INTERNAL_SERVER_ERROR,
+                f"what this asks for can't be read from the ledger: {error}",
+                "GET /api/v1/status lists what can't be read; docs/operations.md says what to do about it",
             )
         _log.error("request failed", exc_info=error)
         return ProblemError(

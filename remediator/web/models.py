@@ -305,6 +305,16 @@ class PageView(View, frozen=True):
     acknowledged_why: str
 
 
+class UnreadableView(View, frozen=True):
+    """A row of the ledger that this daemon can't read, and passes over. `newer`: a newer version wrote it."""
+
+    table: str
+    id: str
+    why: str
+    newer: bool
+    met: Instant
+
+
 class StatusView(View, frozen=True):
     """Where the daemon stands. `mode` is this daemon's; a rule's own may be lower.
 
@@ -324,6 +334,7 @@ class StatusView(View, frozen=True):
     quarantines: list[QuarantineView]
     asking: list[AskingView]
     pages: list[PageView]
+    unreadable: list[UnreadableView]
 
 
 class Requested(View, frozen=True):

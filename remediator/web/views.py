@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from remediator.core.approvals import Approval, PlannedStep
-from remediator.core.changes import Asking, Backlog, BrakeRow, DecisionRow, RulebookRow, RunRow
+from remediator.core.changes import Asking, Backlog, BrakeRow, DecisionRow, RulebookRow, RunRow, Unreadable
 from remediator.core.checks import Fact
 from remediator.core.episodes import Episode
 from remediator.core.events import Event
@@ -261,6 +261,13 @@ def quarantine(it: Quarantine) -> models.QuarantineView:
     """A quarantine."""
     return models.QuarantineView(
         target=str(it.target), run=it.run, attempt=it.attempt, why=it.why, at=models.instant(it.at)
+    )
+
+
+def unreadable(it: Unreadable) -> models.UnreadableView:
+    """A row that can't be read."""
+    return models.UnreadableView(
+        table=it.table, id=it.id, why=it.why, newer=it.newer, met=models.instant(it.met_at)
     )
 
 

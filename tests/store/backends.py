@@ -22,6 +22,14 @@ class Backend(Protocol):
 
     def make(self) -> Store: ...
 
+    def bytes(self, digits: str) -> str:
+        """Bytes as its SQL writes them."""
+        ...
+
+    async def damage_time(self, store: Store, table: str, column: str, where: str) -> None:
+        """Make a time unreadable, as far as the database lets anybody."""
+        ...
+
     async def execute(self, store: Store, *statements: str) -> None:
         """Change the ledger of an open store past all that the store knows, as damage does."""
         ...
@@ -40,6 +48,12 @@ class SqliteBackend:
         return SqliteStore(
             self.path, jump_wait=JUMP_WAIT, clock=self._clock.wall, monotonic=self._clock.monotonic
         )
+
+    def bytes(self, digits: str) -> str:
+        return f"x'{digits}'"
+
+    async def damage_time(self, store: Store, table: str, column: str, where: str) -> None:
+        await self.execute(store, f"UPDATE {table} SET {column} = 'never' WHERE {where}")
 
     async def execute(self, store: Store, *statements: str) -> None:
         # The file is its store's alone, so this goes through it.

@@ -153,6 +153,13 @@ class PostgresBackend:
         # The test's time moves between two calls.
         return PostgresStore(self.url, fresh=timedelta(0))
 
+    def bytes(self, digits: str) -> str:
+        return f"'\\x{digits}'::bytea"
+
+    async def damage_time(self, store: Store, table: str, column: str, where: str) -> None:
+        """A time beyond those that there are."""
+        await self.execute(store, f"UPDATE {table} SET {column} = 9223372036854775807 WHERE {where}")
+
     async def execute(self, _store: Store, *statements: str) -> None:
         for statement in statements:
             aside().do(self._execute(statement))

@@ -83,6 +83,7 @@ class RulebookSource(Protocol):
         """Turn files into a rulebook; the same files always give an equal one.
 
         Raises:
-            RulebookError: something in them is wrong; every problem is named at once.
+            RulebookError: something in them is wrong, or they are not what their hash is of; every problem is
+                named at once.
         """
         ...

@@ -49,6 +49,7 @@ from remediator.core.changes import (
     RunChange,
     RunFilter,
     RunRow,
+    Unreadable,
 )
 from remediator.core.episodes import Episode, Observation, Sighting
 from remediator.core.events import Event
@@ -100,6 +101,14 @@ class Topic(StrEnum):
 
 class StoreError(Exception):
     """The ledger could not do what it was asked."""
+
+
+class UnreadableRowError(StoreError):
+    """What was asked for is a row of the ledger that can't be read; ``row`` is which, and why."""
+
+    def __init__(self, row: Unreadable) -> None:
+        super().__init__(f"{row.id} in {row.table} can't be read: {row.why}")
+        self.row = row
 
 
 class StoreUnavailableError(StoreError):
@@ -207,9 +216,10 @@ class Inbox(Protocol):
 class Runs(Protocol):
     """Runs, leases and fencing tokens."""
 
-    async def runnable(self, limit: int) -> list[RunId]:
+    async def runnable(self, limit: int, leaving: Sequence[RunId] = ()) -> list[RunId]:
         """Runs that have not ended and that nobody drives: none of their own leases is live. Oldest first.
 
+        Those that are to be left alone are not counted either.
         One that waits for a person is among them only once its deadline is over or no episode of it is open.
         """
         ...
@@ -296,6 +306,18 @@ class Runs(Protocol):
 
         An attempt that its target can't fence makes the lease outlive its deadline. Whoever has to give way
         to another run is told so, and nothing is asked.
+        """
+        ...
+
+    async def abandon(
+        self, run: RunId, overdue: timedelta, why: str, envelopes: Sequence[Envelope] = ()
+    ) -> bool:
+        """End a run that nobody could take to its end, whatever of it can't be read.
+
+        Only if its deadline has been over for ``overdue``, none of its own leases is live, and it is in a
+        state that this version knows: else ``False``, and nothing is written. One that may have changed
+        something is ``unknown``, an attempt in doubt with it, and its target is quarantined; another has
+        expired. Its events, and the envelopes, are written with it.
         """
         ...
 
@@ -448,6 +470,10 @@ class Views(Protocol):
         ...
 
     async def backlog(self) -> Backlog: ...
+
+    async def unreadable(self) -> tuple[Unreadable, ...]:
+        """Rows that this process met of late and can't read. Each was passed over, and no other for it."""
+        ...
 
 
 class Store(Inbox, Runs, Controls, Outbox, Pages, Views, Protocol):

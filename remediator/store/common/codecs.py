@@ -11,8 +11,10 @@ import msgspec
 import zstandard
 
 from remediator.core.approvals import Proposal
+from remediator.core.changes import RawWebhook
 from remediator.core.checks import Fact
 from remediator.core.decide import Decision
+from remediator.core.ids import WebhookId
 from remediator.core.notices import Call, Envelope, Notice
 from remediator.core.targets import Target, parse_target
 
@@ -23,6 +25,9 @@ Row = tuple[Any, ...]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = 86_400_000_000
+#: More than was ever taken in: a damaged row that says so must not fill the memory.
+_LARGEST_BODY = 256 << 20
+_NOTHING = zstandard.ZstdCompressor().compress(b"")
 
 
 def micros(at: datetime) -> int:
@@ -74,9 +79,15 @@ def target(text: str) -> Target:
     return parse_target(text)
 
 
-def plain_body(decompress: Callable[[bytes], bytes], body: bytes) -> bytes:
-    """A webhook's body as it was sent; nothing if the row is damaged, so that its reader quarantines it."""
+def webhook_from(row: Row, decompress: Callable[[bytes], bytes]) -> RawWebhook:
+    """A webhook of (id, source, received_at, body) as it was sent.
+
+    From a row that can't be read its body is empty, so that whoever reads it quarantines it.
+    """
+    id_, source, received_at, body = row
     try:
-        return decompress(body)
-    except zstandard.ZstdError:
-        return b""
+        if zstandard.get_frame_parameters(body).content_size > _LARGEST_BODY:
+            body = _NOTHING
+        return RawWebhook(WebhookId(id_), source, moment(received_at), decompress(body))
+    except (zstandard.ZstdError, TypeError, ValueError, OverflowError):
+        return RawWebhook(WebhookId(id_), str(source), _EPOCH, b"")

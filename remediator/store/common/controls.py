@@ -11,6 +11,7 @@ from remediator.core.guards import Pause, PauseScope, Quarantine
 from remediator.core.ids import RulebookHash
 from remediator.store.common.brakes import brake_released
 from remediator.store.common.codecs import Row, moment, strings
+from remediator.store.common.unread import Reading, readable
 
 RULEBOOK_COLUMNS = "hash, first_seen, active, files"
 
@@ -84,8 +85,14 @@ def proposed_events(
     return [] if kind is None else [Event(kind, now, data)]
 
 
-def rulebook_from(row: Row | None) -> RulebookRow | None:
+def rulebook_from(reading: Reading, row: Row | None) -> RulebookRow | None:
+    """One that can't be read has no files, which is not what its hash says."""
     if row is None:
         return None
+    read = readable(reading, "rulebooks", [row], _rulebook)
+    return read[0] if read else RulebookRow(RulebookHash(row[0]), moment(0), bool(row[2]), {})
+
+
+def _rulebook(row: Row) -> RulebookRow:
     hash_, first_seen, active, texts = row
     return RulebookRow(RulebookHash(hash_), moment(first_seen), bool(active), strings(texts))

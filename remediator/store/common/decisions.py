@@ -22,6 +22,7 @@ from remediator.core.targets import Target
 from remediator.store.common.codecs import Row, as_json, decision, fact, micros, moment
 from remediator.store.common.episodes import closed_words
 from remediator.store.common.surroundings import Surroundings, pause_of
+from remediator.store.common.unread import Reading, readable
 
 COLUMNS = "id, episode, rule, target, at, rulebook, decision, run"
 INSERTED = "id, episode, rule, target, at, kind, reason, final, rulebook, run, decision"
@@ -62,12 +63,14 @@ def moved_on(episodes: Iterable[Episode], rows: Iterable[Row]) -> list[EpisodeId
     return [EpisodeId(id_) for id_, *now in rows if tuple(now) != known[id_]]
 
 
-def decision_rows_from(rows: Iterable[Row], fact_rows: Iterable[Row]) -> list[DecisionRow]:
+def decision_rows_from(reading: Reading, rows: Iterable[Row], fact_rows: Iterable[Row]) -> list[DecisionRow]:
     facts: dict[int, list[Fact]] = {}
-    for id_, text in fact_rows:
-        facts.setdefault(id_, []).append(fact(text))
-    return [
-        DecisionRow(
+    for id_, known in readable(reading, "facts", fact_rows, lambda row: (row[0], fact(row[1]))):
+        facts.setdefault(id_, []).append(known)
+
+    def read(row: Row) -> DecisionRow:
+        id_, episode, rule, target, at, rulebook, made, run = row
+        return DecisionRow(
             id=DecisionId(id_),
             episode=EpisodeId(episode),
             rule=rule,
@@ -77,8 +80,8 @@ def decision_rows_from(rows: Iterable[Row], fact_rows: Iterable[Row]) -> list[De
             rulebook=RulebookHash(rulebook),
             facts=tuple(facts.get(id_, ())),
         )
-        for id_, episode, rule, target, at, rulebook, made, run in rows
-    ]
+
+    return readable(reading, "decisions", rows, read)
 
 
 def _of_run(made: Decision, run: str | None) -> Decision:

@@ -23,8 +23,9 @@ from remediator.core.ids import AttemptId, RunId
 from remediator.core.reasons import Reason
 from remediator.core.rules import Mode
 from remediator.core.runs import Run, RunState
-from remediator.core.targets import Target
+from remediator.core.targets import Target, TargetError
 from remediator.store.common.codecs import Row, maybe_moment, micros, moment, target
+from remediator.store.common.unread import Reading
 
 #: A rule's name and a target as people write it.
 RuleOnTarget = tuple[str, str]
@@ -36,6 +37,7 @@ PAST_COLUMNS = "a.rule, a.target, r.id, r.state, r.mode, r.created_at, r.ended_a
 SLOT_COLUMNS = "s.run, s.rule, s.target, s.taken_at"
 PAUSE_COLUMNS = "id, scope, value, why, who, at, until, brake"
 QUARANTINE_COLUMNS = "target, run, attempt, why, at"
+_LONG_AGO = moment(0)
 
 
 def past_from(row: Row) -> tuple[RuleOnTarget, PastRun]:
@@ -57,9 +59,17 @@ def on_target(row: Row) -> tuple[str, PastRun]:
     return on, past
 
 
+def counted_target(on: str) -> Target:
+    """What acts, acted or was demanded counts, whatever can't be read of its target: as one of its own."""
+    try:
+        return target(on)
+    except TargetError:
+        return Target("unreadable", "unreadable", "", on)
+
+
 def slot_from(row: Row) -> Slot:
     run, rule, on, taken_at = row
-    return Slot(RunId(run), rule, target(on), moment(taken_at))
+    return Slot(RunId(run), rule, counted_target(on), moment(taken_at))
 
 
 def pause_from(row: Row) -> Pause:
@@ -78,7 +88,7 @@ def pause_from(row: Row) -> Pause:
 
 def mark_from(row: Row) -> Mark:
     on, at = row
-    return Mark(target(on), moment(at))
+    return Mark(counted_target(on), moment(at))
 
 
 def pause_of(tripped: Tripped, now: datetime) -> Pause:
@@ -96,6 +106,25 @@ def quarantine_from(row: Row) -> Quarantine:
         why=why,
         at=moment(at),
     )
+
+
+def standing_quarantine(row: Row) -> Quarantine:
+    """One whose target is known stands, whatever else of it can't be read."""
+    try:
+        return quarantine_from(row)
+    except Exception as error:  # noqa: BLE001 - what can't be read must not let anybody act
+        why = f"why can't be read: {type(error).__name__}: {error}"
+        return Quarantine(target(row[0]), RunId(str(row[1])), None, why, _LONG_AGO)
+
+
+def standing_pause(reading: Reading, row: Row) -> Pause:
+    """One that can't be read may stop anything, and so stops everything."""
+    try:
+        return pause_from(row)
+    except Exception as error:  # noqa: BLE001 - what can't be read must not let anybody act
+        found = reading.unread.note("pauses", row[0], error, reading.now)
+        why = f"pause {row[0]} can't be read, and may be of anything: {found.why}"
+        return Pause(row[0], PauseScope.ALL, "", why, str(row[4]), _LONG_AGO)
 
 
 def quarantine_row(held: Quarantine) -> Row:

@@ -9,6 +9,7 @@ from remediator.core.runs import RunState
 from remediator.store.common.approvals import COLUMNS, approval_from, approval_row
 from remediator.store.common.runs import COLUMNS as RUN_COLUMNS
 from remediator.store.common.runs import run_from
+from remediator.store.common.unread import readable, whole
 from remediator.store.postgres.transaction import Transaction, places
 
 _KEEP = (
@@ -30,7 +31,7 @@ async def keep_approval(transaction: Transaction, approval: Approval) -> None:
 
 
 async def approvals_of(transaction: Transaction, run: RunId) -> tuple[Approval, ...]:
-    return tuple(map(approval_from, await transaction.rows(_OF_RUN, run)))
+    return tuple(whole(transaction, "approvals", await transaction.rows(_OF_RUN, run), approval_from))
 
 
 async def latest_approval(transaction: Transaction, run: RunId) -> Approval | None:
@@ -39,6 +40,7 @@ async def latest_approval(transaction: Transaction, run: RunId) -> Approval | No
 
 
 async def asking(transaction: Transaction) -> list[Asking]:
-    runs = [run_from(row) for row in await transaction.rows(_ASKING)]
-    found = [(run, await latest_approval(transaction, run.id)) for run in runs]
-    return [Asking(run, approval) for run, approval in found if approval is not None]
+    runs = readable(transaction, "runs", await transaction.rows(_ASKING), run_from)
+    rows = [row for run in runs if (row := await transaction.row(_LATEST, run.id)) is not None]
+    latest = {each.run: each for each in readable(transaction, "approvals", rows, approval_from)}
+    return [Asking(run, latest[run.id]) for run in runs if run.id in latest]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from remediator.core.ids import PageId
 from remediator.core.ports.store import Attend
-from remediator.store.common.pages import COLUMNS, SETTLED, VIEWED, page_from, told_also, view_from
+from remediator.store.common.pages import COLUMNS, SETTLED, VIEWED, told_also, view_from
 from remediator.store.postgres.outbox import post
-from remediator.store.postgres.pages import write
+from remediator.store.postgres.pages import read_page, write
 from remediator.store.postgres.transaction import Transaction
 
 _STILL_DUE = f"p.over_at IS NULL AND (p.next_at <= $1 OR {SETTLED})"
@@ -40,9 +40,10 @@ async def attend_page(transaction: Transaction, page: PageId, judge: Attend) -> 
 async def _attend(transaction: Transaction, page: PageId, judge: Attend) -> None:
     """Of a page that is locked, what the lock's wait may have changed is read anew."""
     row = await transaction.row(_BY_ID, page)
-    if row is None:
+    known = None if row is None else await read_page(transaction, row[:-3])
+    if row is None or known is None:
         return
-    change = judge(page_from(row[:-3]), view_from(row[-3:], transaction.now))
+    change = judge(known, view_from(row[-3:], transaction.now))
     if change is not None:
         await write(transaction, told_also(change.page, [each.channel for each in change.envelopes]))
         transaction.append_events(change.events)

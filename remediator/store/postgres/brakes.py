@@ -25,6 +25,7 @@ from remediator.store.common.brakes import (
 )
 from remediator.store.common.codecs import micros, moment
 from remediator.store.common.surroundings import Surroundings, mark_from, pause_of
+from remediator.store.common.unread import readable
 from remediator.store.postgres.outbox import post
 from remediator.store.postgres.transaction import Transaction, places
 
@@ -116,16 +117,19 @@ async def reckon(
 
 async def brakes(transaction: Transaction, window: timedelta) -> Brakes:
     rows = await transaction.rows(_UNTOLD, TOLD_OF_END)
-    found = [
-        brake_from(
+    tallied = [
+        (
+            row[0],
             row,
-            transaction.now,
             await transaction.rows(_STOPPED, row[0]),
             await transaction.rows(_TARGETS, row[0], MOST_TARGETS),
             await transaction.value(_DISTINCT, row[0]),
         )
         for row in rows
     ]
+    found = readable(
+        transaction, "pauses", tallied, lambda each: brake_from(each[1], transaction.now, *each[2:])
+    )
     since = micros(transaction.now - window)
     demanded = await transaction.value("SELECT count(*) FROM demands WHERE at > $1", since)
     return Brakes(tuple(found), int(demanded))

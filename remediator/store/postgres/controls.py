@@ -23,9 +23,10 @@ from remediator.store.common.controls import (
 from remediator.store.common.surroundings import (
     PAUSE_COLUMNS,
     QUARANTINE_COLUMNS,
-    pause_from,
-    quarantine_from,
+    standing_pause,
+    standing_quarantine,
 )
+from remediator.store.common.unread import readable
 from remediator.store.postgres.transaction import Transaction
 
 _PAUSE = "INSERT INTO pauses (scope, value, why, who, at, until) VALUES ($1, $2, $3, $4, $5, $6) RETURNING id"
@@ -54,7 +55,8 @@ async def pause(
 
 
 async def pauses_in_force(transaction: Transaction) -> tuple[Pause, ...]:
-    return tuple(map(pause_from, await transaction.rows(_PAUSES, transaction.micros)))
+    found = await transaction.rows(_PAUSES, transaction.micros)
+    return tuple(standing_pause(transaction, row) for row in found)
 
 
 async def resume(transaction: Transaction, scope: PauseScope, value: str, why: str, who: str) -> int:
@@ -70,7 +72,7 @@ async def resume(transaction: Transaction, scope: PauseScope, value: str, why: s
 
 async def quarantines(transaction: Transaction) -> tuple[Quarantine, ...]:
     found = await transaction.rows(f"SELECT {QUARANTINE_COLUMNS} FROM quarantines ORDER BY at, target")
-    return tuple(map(quarantine_from, found))
+    return tuple(readable(transaction, "quarantines", found, standing_quarantine))
 
 
 async def clear_quarantine(transaction: Transaction, target: Target, why: str, who: str) -> bool:
@@ -79,7 +81,7 @@ async def clear_quarantine(transaction: Transaction, target: Target, why: str, w
     )
     if row is None:
         return False
-    transaction.append_events([cleared(quarantine_from(row), why, who, transaction.now)])
+    transaction.append_events([cleared(standing_quarantine(row), why, who, transaction.now)])
     return True
 
 
@@ -102,9 +104,11 @@ async def propose_rulebook(
 
 
 async def active_rulebook(transaction: Transaction) -> RulebookRow | None:
-    return rulebook_from(await transaction.row(f"SELECT {RULEBOOK_COLUMNS} FROM rulebooks WHERE active"))
+    return rulebook_from(
+        transaction, await transaction.row(f"SELECT {RULEBOOK_COLUMNS} FROM rulebooks WHERE active")
+    )
 
 
 async def rulebook(transaction: Transaction, hash_: RulebookHash) -> RulebookRow | None:
     found = await transaction.row(f"SELECT {RULEBOOK_COLUMNS} FROM rulebooks WHERE hash = $1", hash_)
-    return rulebook_from(found)
+    return rulebook_from(transaction, found)

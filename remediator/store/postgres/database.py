@@ -25,6 +25,7 @@ from asyncpg.pool import Pool
 
 from remediator.core.ports.store import StoreError, StoreUnavailableError, Topic
 from remediator.store.common.codecs import moment
+from remediator.store.common.unread import Unread
 from remediator.store.postgres.address import checked, servers, shown
 from remediator.store.postgres.clock import ToldTime
 from remediator.store.postgres.failures import (
@@ -102,6 +103,7 @@ class Database:
         self.shown = shown(url)
         self.clock = clock
         self.claimer = uuid4()
+        self._unread = Unread()
         self._committed = committed
         self._deadline = deadline.total_seconds()
         self._pool: Pool[Any] | None = None
@@ -255,7 +257,7 @@ class Database:
             await connection.execute(kind.begin)
             now = moment(await connection.fetchval("SELECT remediator_now()"))
             self.clock.hear(now)
-            transaction = Transaction(connection, now, self.claimer, commit.topics)
+            transaction = Transaction(connection, now, self.claimer, commit.topics, unread=self._unread)
             commit.result = await work(transaction)
             await transaction.write_events()
             if kind.writes:

@@ -33,7 +33,9 @@ from remediator.store.common.decisions import (
 )
 from remediator.store.common.episodes import COLUMNS as EPISODE_COLUMNS
 from remediator.store.common.episodes import episode_from
+from remediator.store.common.unread import sift
 from remediator.store.postgres import brakes
+from remediator.store.postgres.aside import put_aside
 from remediator.store.postgres.episodes import episodes_by_id
 from remediator.store.postgres.guard_views import around_decisions
 from remediator.store.postgres.outbox import post
@@ -88,7 +90,8 @@ async def undecided(
     rows = await transaction.rows(
         _CLAIM_DUE[for_facts], transaction.micros, limit, until, transaction.claimer
     )
-    episodes = [episode_from(row) for row in rows]
+    episodes, unreadable = sift(transaction, "episodes", rows, episode_from)
+    await put_aside(transaction, unreadable)
     decided = await _final_decisions(transaction, [episode.id for episode in episodes])
     return [EpisodeWork(episode, frozenset(decided.get(episode.id, ()))) for episode in episodes]
 
@@ -172,4 +175,5 @@ async def decisions_of_run(transaction: Transaction, run: RunId) -> tuple[Decisi
 
 
 async def _with_facts(transaction: Transaction, rows: list[Row]) -> list[DecisionRow]:
-    return decision_rows_from(rows, await transaction.rows(_FACTS, [row[0] for row in rows]))
+    facts = await transaction.rows(_FACTS, [row[0] for row in rows])
+    return decision_rows_from(transaction, rows, facts)

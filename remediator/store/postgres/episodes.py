@@ -16,6 +16,8 @@ from remediator.store.common.episodes import (
     episode_row,
     label_texts,
 )
+from remediator.store.common.unread import readable, sift
+from remediator.store.postgres.aside import put_aside
 from remediator.store.postgres.transaction import Transaction, places
 
 _INSERT = f"INSERT INTO episodes ({INSERTED}) VALUES ({places(17)})"
@@ -48,10 +50,15 @@ _COUNTS_OF_RUN = (
 
 
 async def latest_episodes(transaction: Transaction, keys: Iterable[AlertKey]) -> dict[AlertKey, Episode]:
-    """The latest episode of each key that has one, open or closed, kept from others until the commit."""
+    """The latest episode of each key that has one, open or closed, kept from others until the commit.
+
+    One that can't be read is closed.
+    """
     asked = list(keys)
     sources, fingerprints = [key.source for key in asked], [key.fingerprint for key in asked]
-    found = [episode_from(row) for row in await transaction.rows(_LATEST, sources, fingerprints)]
+    rows = await transaction.rows(_LATEST, sources, fingerprints)
+    found, unreadable = sift(transaction, "episodes", rows, episode_from)
+    await put_aside(transaction, unreadable)
     return {episode.key: episode for episode in found}
 
 
@@ -70,7 +77,8 @@ async def episodes(transaction: Transaction, wanted: EpisodeFilter) -> list[Epis
 async def episodes_of_run(
     transaction: Transaction, run: RunId, limit: int | None = None
 ) -> tuple[Episode, ...]:
-    return tuple([episode_from(row) for row in await transaction.rows(_OF_RUN, run, limit)])
+    rows = await transaction.rows(_OF_RUN, run, limit)
+    return tuple(readable(transaction, "episodes", rows, episode_from))
 
 
 async def counts_of_run(transaction: Transaction, run: RunId) -> tuple[int, int]:

@@ -11,12 +11,13 @@ from remediator.core.ids import RunId
 from remediator.core.ports.store import Reckon
 from remediator.core.rules import Mode
 from remediator.core.runs import Run, RunState
-from remediator.store.common.codecs import micros, target
+from remediator.store.common.codecs import micros
 from remediator.store.common.surroundings import (
     PAST_COLUMNS,
     SLOT_COLUMNS,
     Asked,
     Surroundings,
+    counted_target,
     keys_of,
     longest,
     on_target,
@@ -85,7 +86,7 @@ async def _around(
         now=transaction.now,
         acting_from=None,
         pauses=await pauses_in_force(transaction),
-        busy=tuple([target(row[0]) for row in await transaction.rows(busy, exclude)]),
+        busy=tuple([counted_target(row[0]) for row in await transaction.rows(busy, exclude)]),
     )
     keys = keys_of(asked)
     if not keys:

@@ -10,10 +10,9 @@ import zstandard
 
 from remediator.core.changes import Intake, Observed, RawWebhook
 from remediator.core.events import Event
-from remediator.core.ids import WebhookId
 from remediator.core.inquiries import Inquiry
 from remediator.core.ports.store import Fold, Topic
-from remediator.store.common.codecs import Row, micros, moment, plain_body
+from remediator.store.common.codecs import Row, micros, webhook_from
 from remediator.store.common.episodes import Folding
 from remediator.store.postgres.episodes import (
     insert_episodes,
@@ -80,10 +79,7 @@ async def unpacked(rows: list[Row]) -> list[RawWebhook]:
 
 def _unpack(rows: list[Row]) -> list[RawWebhook]:
     decompress = zstandard.ZstdDecompressor().decompress
-    return [
-        RawWebhook(WebhookId(id_), source, moment(received_at), plain_body(decompress, body))
-        for id_, source, received_at, body in rows
-    ]
+    return [webhook_from(row, decompress) for row in rows]
 
 
 async def take_webhooks(transaction: Transaction, intakes: Sequence[Intake], fold: Fold) -> list[Observed]:

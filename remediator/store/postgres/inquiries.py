@@ -18,6 +18,7 @@ from remediator.store.common.inquiries import (
     key_of,
     wish_rows,
 )
+from remediator.store.common.unread import readable
 from remediator.store.postgres.transaction import Transaction, places
 
 _WISH = f"INSERT INTO inquiries ({INSERTED}) VALUES ({places(8)}, 1, 0) {WISH_AGAIN}"
@@ -44,7 +45,8 @@ async def wish(
 
 
 async def due_inquiries(transaction: Transaction, limit: int, claim: timedelta) -> list[Inquiry]:
-    due = [inquiry_from(row) for row in await transaction.rows(_DUE, transaction.micros, limit)]
+    rows = await transaction.rows(_DUE, transaction.micros, limit)
+    due = readable(transaction, "inquiries", rows, inquiry_from)
     until = micros(transaction.now + claim)
     await transaction.run_for_each(_ASK_LATER, [(until, *_place(each)) for each in due])
     return due

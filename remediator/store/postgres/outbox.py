@@ -10,7 +10,9 @@ from remediator.core.notices import Envelope, Lane
 from remediator.core.ports.store import Topic
 from remediator.store.common.codecs import as_json, envelope, micros
 from remediator.store.common.outbox import in_place_of, item_from, latest_of_keys, parked
+from remediator.store.common.unread import readable, sift
 from remediator.store.postgres import pages
+from remediator.store.postgres.aside import put_aside
 from remediator.store.postgres.transaction import Transaction
 
 _INSERT = (
@@ -80,7 +82,9 @@ async def _post_latest(transaction: Transaction, new: Envelope) -> None:
     while True:
         row = await transaction.row(_UNSENT_OF_KEY, new.channel, new.thread, new.key)
         if row is not None:
-            latest = in_place_of(envelope(row[1]), new)
+            # One that can't be read has nothing to add to what takes its place.
+            read = readable(transaction, "outbox", [row], lambda each: envelope(each[1]))
+            latest = in_place_of(read[0], new) if read else new
             await transaction.run(
                 "UPDATE outbox SET envelope = $1, lane = $2 WHERE id = $3",
                 as_json(latest),
@@ -103,7 +107,9 @@ async def due_envelopes(
     rows = await transaction.rows(
         _CLAIM_FIRST_OF_THREADS, transaction.micros, lane.value, limit, until, transaction.claimer
     )
-    return [item_from(row) for row in rows]
+    items, unreadable = sift(transaction, "outbox", rows, item_from)
+    await put_aside(transaction, unreadable)
+    return items
 
 
 async def sent(transaction: Transaction, item: OutboxItem, ref: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from remediator.core.ids import PageId
 from remediator.core.notices import Envelope, Signal
 from remediator.core.paging import Page, opened
+from remediator.store.common.codecs import Row
 from remediator.store.common.pages import (
     CHANGED,
     COLUMNS,
@@ -18,6 +19,8 @@ from remediator.store.common.pages import (
     page_from,
     told_also,
 )
+from remediator.store.common.unread import readable, sift
+from remediator.store.postgres.aside import put_aside
 from remediator.store.postgres.transaction import Transaction, places
 
 _OPEN = f"SELECT {COLUMNS} FROM pages p WHERE p.over_at IS NULL ORDER BY p.id"
@@ -67,7 +70,14 @@ async def _end(transaction: Transaction, envelope: Envelope) -> None:
 
 async def _of_thread(transaction: Transaction, thread: str) -> Page | None:
     row = await transaction.row(_OF_THREAD, thread)
-    return None if row is None else page_from(row)
+    return None if row is None else await read_page(transaction, row)
+
+
+async def read_page(transaction: Transaction, row: Row) -> Page | None:
+    """The page, unless it can't be read: then it is over, and makes way for another."""
+    pages, unreadable = sift(transaction, "pages", [row], page_from)
+    await put_aside(transaction, unreadable)
+    return pages[0] if pages else None
 
 
 async def write(transaction: Transaction, page: Page) -> None:
@@ -75,4 +85,4 @@ async def write(transaction: Transaction, page: Page) -> None:
 
 
 async def open_pages(transaction: Transaction) -> tuple[Page, ...]:
-    return tuple([page_from(row) for row in await transaction.rows(_OPEN)])
+    return tuple(readable(transaction, "pages", await transaction.rows(_OPEN), page_from))

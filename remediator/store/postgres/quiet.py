@@ -12,6 +12,7 @@ from remediator.core.ports.store import Review, Topic
 from remediator.core.quiet import Look
 from remediator.store.common.codecs import micros
 from remediator.store.common.episodes import COLUMNS, Folding, episode_from
+from remediator.store.common.unread import readable
 from remediator.store.postgres.episodes import (
     insert_episodes,
     latest_episodes,
@@ -30,7 +31,8 @@ async def quiet_episodes(
     transaction: Transaction, ask_after: timedelta, after: EpisodeId, limit: int
 ) -> list[Episode]:
     since = micros(transaction.now - ask_after)
-    return [episode_from(row) for row in await transaction.rows(_QUIET, after, since, limit)]
+    rows = await transaction.rows(_QUIET, after, since, limit)
+    return readable(transaction, "episodes", rows, episode_from)
 
 
 async def review(transaction: Transaction, looks: Sequence[Look], fold: Review) -> Mapping[Sighting, int]:

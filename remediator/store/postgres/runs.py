@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from remediator.core.changes import RunChange
+from remediator.core.guards import Quarantine
 from remediator.core.ids import EpisodeId, RunId
 from remediator.core.ports.store import Topic
 from remediator.core.runs import Attempt, Run, RunState
@@ -20,6 +23,7 @@ from remediator.store.common.runs import (
     step_row,
 )
 from remediator.store.common.surroundings import QUARANTINE_COLUMNS, quarantine_row
+from remediator.store.common.unread import whole
 from remediator.store.postgres import brakes
 from remediator.store.postgres.approvals import keep_approval
 from remediator.store.postgres.leases import end_leases
@@ -56,29 +60,30 @@ _RUNNABLE = (
     " (SELECT 1 FROM run_episodes j JOIN episodes e ON e.id = j.episode"
     " WHERE j.run = r.id AND e.closed IS NULL))"
     " AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.run = r.id AND l.expires_at > $1)"
-    " ORDER BY r.seq LIMIT $2"
+    " AND r.id <> ALL($2::text[]) ORDER BY r.seq LIMIT $3"
 )
 
 
 async def run_by_id(transaction: Transaction, run: RunId) -> Run | None:
     row = await transaction.row(f"SELECT {COLUMNS} FROM runs r WHERE r.id = $1", run)
-    return None if row is None else run_from(row)
+    return None if row is None else whole(transaction, "runs", [row], run_from)[0]
 
 
-async def runnable(transaction: Transaction, limit: int) -> list[RunId]:
-    return [RunId(row[0]) for row in await transaction.rows(_RUNNABLE, transaction.micros, limit)]
+async def runnable(transaction: Transaction, limit: int, leaving: Sequence[RunId]) -> list[RunId]:
+    found = await transaction.rows(_RUNNABLE, transaction.micros, list(leaving), limit)
+    return [RunId(row[0]) for row in found]
 
 
 async def attempt_in_doubt(transaction: Transaction, run: RunId) -> Attempt | None:
     row = await transaction.row(
         f"SELECT {ATTEMPT_COLUMNS} FROM attempts WHERE run = $1 AND outcome IS NULL", run
     )
-    return None if row is None else attempt_from(row)
+    return None if row is None else whole(transaction, "attempts", [row], attempt_from)[0]
 
 
 async def attempts_of(transaction: Transaction, run: RunId) -> tuple[Attempt, ...]:
     found = await transaction.rows(f"SELECT {ATTEMPT_COLUMNS} FROM attempts WHERE run = $1 ORDER BY seq", run)
-    return tuple([attempt_from(row) for row in found])
+    return tuple(whole(transaction, "attempts", found, attempt_from))
 
 
 async def insert_runs(transaction: Transaction, runs: list[Run]) -> None:
@@ -92,6 +97,10 @@ async def join_runs(transaction: Transaction, joins: list[tuple[RunId, EpisodeId
     await transaction.run_for_each(_JOIN, [(run, episode, now) for run, episode in joins])
 
 
+async def keep_quarantine(transaction: Transaction, held: Quarantine) -> None:
+    await transaction.run(_KEEP_QUARANTINE, *quarantine_row(held))
+
+
 async def write_change(transaction: Transaction, change: RunChange) -> None:
     """Write a run's move and all that belongs to it; a run that has ended needs its lease no more."""
     run = change.run
@@ -100,7 +109,7 @@ async def write_change(transaction: Transaction, change: RunChange) -> None:
         await transaction.run(_KEEP_ATTEMPT, *attempt_row(change.attempt))
         await transaction.run(_KEEP_STEP, *step_row(run, change.attempt))
     if change.quarantine is not None:
-        await transaction.run(_KEEP_QUARANTINE, *quarantine_row(change.quarantine))
+        await keep_quarantine(transaction, change.quarantine)
     if change.approval is not None:
         await keep_approval(transaction, change.approval)
     if run.state.is_final:

@@ -35,6 +35,7 @@ from remediator.core.changes import (
     RunChange,
     RunFilter,
     RunRow,
+    Unreadable,
 )
 from remediator.core.episodes import Episode, Sighting
 from remediator.core.events import Event
@@ -53,6 +54,7 @@ from remediator.core.watchdog import Watchdog
 from remediator.store.common.codecs import micros
 from remediator.store.common.wakers import Wakers
 from remediator.store.postgres import (
+    abandoning,
     approvals,
     attending,
     brakes,
@@ -210,8 +212,8 @@ class PostgresStore:
 
     # Runs.
 
-    async def runnable(self, limit: int) -> list[RunId]:
-        return await self._db.read(partial(runs.runnable, limit=limit))
+    async def runnable(self, limit: int, leaving: Sequence[RunId] = ()) -> list[RunId]:
+        return await self._db.read(partial(runs.runnable, limit=limit, leaving=leaving))
 
     async def run(self, run: RunId) -> Run | None:
         return await self._db.read(partial(runs.run_by_id, run=run))
@@ -252,6 +254,12 @@ class PostgresStore:
     ) -> Intended | Refused | Preempted:
         work = partial(moves.intend, token=token, request=request, ask=ask, change=change)
         return await self._db.write(work, Lock.GUARDS)
+
+    async def abandon(
+        self, run: RunId, overdue: timedelta, why: str, envelopes: Sequence[Envelope] = ()
+    ) -> bool:
+        work = partial(abandoning.abandon, run=run, overdue=overdue, why=why, envelopes=envelopes)
+        return await self._db.write(work, Lock.GUARDS, shared=True)
 
     async def view(self, run: Run, lookback: Lookback = NO_LOOKBACK) -> GuardView:
         return await self._db.read(partial(moves.view_for, run=run, lookback=lookback))
@@ -361,6 +369,9 @@ class PostgresStore:
 
     async def backlog(self) -> Backlog:
         return await self._db.read(views.backlog)
+
+    async def unreadable(self) -> tuple[Unreadable, ...]:
+        return await self._db.read(views.unreadable)
 
 
 async def _now(transaction: Transaction) -> datetime:

@@ -15,6 +15,7 @@ from remediator.core.events import Event
 from remediator.core.ports.store import Topic
 from remediator.store.common.codecs import Row, micros
 from remediator.store.common.events import INSERTED, event_row
+from remediator.store.common.unread import Unread
 
 T = TypeVar("T")
 
@@ -69,6 +70,7 @@ class Transaction:
     claimer: UUID
     topics: set[Topic] = field(default_factory=set)
     events: list[Event] = field(default_factory=list)
+    unread: Unread = field(default_factory=Unread)
 
     @property
     def micros(self) -> int:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from remediator.core.changes import MOST_OF_STORY, Backlog, RunFilter, RunRow
+from remediator.core.changes import MOST_OF_STORY, Backlog, RunFilter, RunRow, Unreadable
+from remediator.core.ids import RunId
 from remediator.core.notices import Lane
 from remediator.core.runs import Run, RunState
 from remediator.store.common.codecs import maybe_micros, maybe_moment
 from remediator.store.common.runs import COLUMNS, run_from
+from remediator.store.common.unread import readable
 from remediator.store.postgres.approvals import approvals_of
 from remediator.store.postgres.decisions import decisions_of_run
 from remediator.store.postgres.episodes import counts_of_run, episodes_of_run
 from remediator.store.postgres.events import events_of_run
-from remediator.store.postgres.runs import attempts_of
+from remediator.store.postgres.runs import attempts_of, run_by_id
 from remediator.store.postgres.transaction import Transaction
 
 _MOST_BY_PREFIX = 5
@@ -40,14 +42,15 @@ _UNSENT = "SELECT lane, count(*), min(created_at) FROM outbox WHERE state = 'uns
 async def history(transaction: Transaction, wanted: RunFilter) -> list[Run]:
     since = maybe_micros(wanted.since)
     found = await transaction.rows(_HISTORY, wanted.rule, wanted.target, since, wanted.before, wanted.limit)
-    return [run_from(row) for row in found]
+    return readable(transaction, "runs", found, run_from)
 
 
 async def run_rows(transaction: Transaction, prefix: str) -> list[RunRow]:
-    rows = await transaction.rows(f"SELECT {COLUMNS} FROM runs r WHERE r.id = $1", prefix)
-    if not rows:
-        rows = await transaction.rows(_BY_PREFIX, prefix, prefix + "\U0010ffff", _MOST_BY_PREFIX)
-    return [await story_of(transaction, run_from(row)) for row in rows]
+    exact = await run_by_id(transaction, RunId(prefix))
+    if exact is not None:
+        return [await story_of(transaction, exact)]
+    rows = await transaction.rows(_BY_PREFIX, prefix, prefix + "\U0010ffff", _MOST_BY_PREFIX)
+    return [await story_of(transaction, run) for run in readable(transaction, "runs", rows, run_from)]
 
 
 async def story_of(transaction: Transaction, run: Run) -> RunRow:
@@ -85,3 +88,7 @@ async def backlog(transaction: Transaction) -> Backlog:
         inquiries=inquiries,
         oldest_inquiry=maybe_moment(oldest_inquiry),
     )
+
+
+async def unreadable(transaction: Transaction) -> tuple[Unreadable, ...]:
+    return transaction.unread.lately(transaction.now)

@@ -9,6 +9,7 @@ from remediator.core.events import Event
 from remediator.core.notices import Envelope
 from remediator.core.ports.store import Topic
 from remediator.core.watchdog import Watchdog
+from remediator.store.common.unread import readable
 from remediator.store.common.watchdogs import COLUMNS, arrivals, watchdog_from, watchdog_row
 from remediator.store.postgres.outbox import post
 from remediator.store.postgres.transaction import Transaction
@@ -35,7 +36,7 @@ async def note_arrivals(
 
 
 async def watchdogs(transaction: Transaction) -> tuple[Watchdog, ...]:
-    return tuple([watchdog_from(row) for row in await transaction.rows(_ALL)])
+    return tuple(readable(transaction, "watchdogs", await transaction.rows(_ALL), watchdog_from))
 
 
 async def change_watchdog(

@@ -9,6 +9,7 @@ from remediator.core.runs import RunState
 from remediator.store.common.approvals import COLUMNS, approval_from, approval_row
 from remediator.store.common.runs import COLUMNS as RUN_COLUMNS
 from remediator.store.common.runs import run_from
+from remediator.store.common.unread import readable, whole
 from remediator.store.sqlite.transaction import Transaction
 
 _KEEP = (
@@ -30,7 +31,7 @@ def keep_approval(transaction: Transaction, approval: Approval) -> None:
 
 
 def approvals_of(transaction: Transaction, run: RunId) -> tuple[Approval, ...]:
-    return tuple(map(approval_from, transaction.sql.execute(_OF_RUN, (run,))))
+    return tuple(whole(transaction, "approvals", transaction.sql.execute(_OF_RUN, (run,)), approval_from))
 
 
 def latest_approval(transaction: Transaction, run: RunId) -> Approval | None:
@@ -39,6 +40,8 @@ def latest_approval(transaction: Transaction, run: RunId) -> Approval | None:
 
 
 def asking(transaction: Transaction) -> list[Asking]:
-    runs = map(run_from, transaction.sql.execute(_ASKING).fetchall())
-    found = ((run, latest_approval(transaction, run.id)) for run in runs)
-    return [Asking(run, approval) for run, approval in found if approval is not None]
+    sql = transaction.sql
+    runs = readable(transaction, "runs", sql.execute(_ASKING), run_from)
+    rows = [row for run in runs if (row := sql.execute(_LATEST, (run.id,)).fetchone()) is not None]
+    latest = {each.run: each for each in readable(transaction, "approvals", rows, approval_from)}
+    return [Asking(run, latest[run.id]) for run in runs if run.id in latest]

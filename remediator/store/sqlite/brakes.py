@@ -23,8 +23,9 @@ from remediator.store.common.brakes import (
     pause_row,
     space_of,
 )
-from remediator.store.common.codecs import micros, moment
+from remediator.store.common.codecs import Row, micros, moment
 from remediator.store.common.surroundings import Surroundings, mark_from, pause_of
+from remediator.store.common.unread import readable
 from remediator.store.sqlite.events import append_events
 from remediator.store.sqlite.outbox import post
 from remediator.store.sqlite.transaction import Transaction
@@ -113,17 +114,18 @@ def brakes(transaction: Transaction, window: timedelta) -> Brakes:
     sql = transaction.sql
     rows = sql.execute(_UNTOLD, (TOLD_OF_END,)).fetchall()
     since = micros(transaction.now - window)
+
+    def read_one(row: Row) -> BrakeRow:
+        return brake_from(
+            row,
+            transaction.now,
+            sql.execute(_STOPPED, (row[0],)).fetchall(),
+            sql.execute(_TARGETS, (row[0], MOST_TARGETS)).fetchall(),
+            sql.execute(_DISTINCT, (row[0],)).fetchone()[0],
+        )
+
     return Brakes(
-        tuple(
-            brake_from(
-                row,
-                transaction.now,
-                sql.execute(_STOPPED, (row[0],)).fetchall(),
-                sql.execute(_TARGETS, (row[0], MOST_TARGETS)).fetchall(),
-                sql.execute(_DISTINCT, (row[0],)).fetchone()[0],
-            )
-            for row in rows
-        ),
+        tuple(readable(transaction, "pauses", rows, read_one)),
         int(sql.execute("SELECT count(*) FROM demands WHERE at > ?", (since,)).fetchone()[0]),
     )
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from remediator.core.ports.store import StoreError, StoreUnavailableError, Topic
 from remediator.store.common.codecs import micros
+from remediator.store.common.unread import Unread
 from remediator.store.sqlite.claims import Claims
 from remediator.store.sqlite.clock import StoreClock
 from remediator.store.sqlite.connection import primary_code
@@ -61,6 +62,7 @@ class Commits:
         self._name = name
         self._episode_claims = Claims()
         self._outbox_claims = Claims()
+        self._unread = Unread()
         self._told = 0
 
     def commit(self, jobs: Sequence[Job], *, together: bool = False) -> tuple[list[Outcome], set[Topic]]:
@@ -69,9 +71,8 @@ class Commits:
         Each has a savepoint of its own, so that one that fails costs the others nothing, unless they are to
         fail or succeed ``together``. When the commit itself fails, so has every one of them.
         """
-        transaction = Transaction(
-            self._sql, self._clock.read(), None, self._episode_claims, self._outbox_claims
-        )
+        now, claims = self._clock.read(), (self._episode_claims, self._outbox_claims)
+        transaction = Transaction(self._sql, now, None, *claims, unread=self._unread)
         run = self._run_bare if together else self._run
         try:
             self._sql.execute("BEGIN IMMEDIATE")

@@ -23,9 +23,10 @@ from remediator.store.common.controls import (
 from remediator.store.common.surroundings import (
     PAUSE_COLUMNS,
     QUARANTINE_COLUMNS,
-    pause_from,
-    quarantine_from,
+    standing_pause,
+    standing_quarantine,
 )
+from remediator.store.common.unread import readable
 from remediator.store.sqlite.events import append_events
 from remediator.store.sqlite.transaction import Transaction
 
@@ -54,7 +55,8 @@ def pause(
 
 
 def pauses_in_force(transaction: Transaction) -> tuple[Pause, ...]:
-    return tuple(map(pause_from, transaction.sql.execute(_PAUSES, (transaction.micros,))))
+    found = transaction.sql.execute(_PAUSES, (transaction.micros,))
+    return tuple(standing_pause(transaction, row) for row in found)
 
 
 def resume(transaction: Transaction, scope: PauseScope, value: str, why: str, who: str) -> int:
@@ -69,7 +71,7 @@ def resume(transaction: Transaction, scope: PauseScope, value: str, why: str, wh
 
 def quarantines(transaction: Transaction) -> tuple[Quarantine, ...]:
     found = transaction.sql.execute(f"SELECT {QUARANTINE_COLUMNS} FROM quarantines ORDER BY at, target")
-    return tuple(quarantine_from(row) for row in found)
+    return tuple(readable(transaction, "quarantines", found, standing_quarantine))
 
 
 def clear_quarantine(transaction: Transaction, target: Target, why: str, who: str) -> bool:
@@ -78,7 +80,7 @@ def clear_quarantine(transaction: Transaction, target: Target, why: str, who: st
     ).fetchone()
     if row is None:
         return False
-    held = quarantine_from(row)
+    held = standing_quarantine(row)
     transaction.sql.execute("DELETE FROM quarantines WHERE target = ?", (str(target),))
     append_events(transaction, [cleared(held, why, who, transaction.now)])
     return True
@@ -105,9 +107,9 @@ def propose_rulebook(
 
 def active_rulebook(transaction: Transaction) -> RulebookRow | None:
     found = transaction.sql.execute(f"SELECT {RULEBOOK_COLUMNS} FROM rulebooks WHERE active = 1")
-    return rulebook_from(found.fetchone())
+    return rulebook_from(transaction, found.fetchone())
 
 
 def rulebook(transaction: Transaction, hash_: RulebookHash) -> RulebookRow | None:
     found = transaction.sql.execute(f"SELECT {RULEBOOK_COLUMNS} FROM rulebooks WHERE hash = ?", (hash_,))
-    return rulebook_from(found.fetchone())
+    return rulebook_from(transaction, found.fetchone())

@@ -34,7 +34,9 @@ from remediator.store.common.decisions import (
 )
 from remediator.store.common.episodes import COLUMNS as EPISODE_COLUMNS
 from remediator.store.common.episodes import episode_from
+from remediator.store.common.unread import sift
 from remediator.store.sqlite import brakes
+from remediator.store.sqlite.aside import put_aside
 from remediator.store.sqlite.episodes import episodes_by_id
 from remediator.store.sqlite.events import append_events
 from remediator.store.sqlite.guard_views import around_decisions
@@ -73,10 +75,11 @@ def undecided(
     claims.expire(now)
     due = transaction.sql.execute(_DUE[for_facts], (transaction.micros,))
     rows = (row for row in due if not claims.holds(row[0]))
-    episodes = [episode_from(row) for row in islice(rows, limit)]
-    ids = [episode.id for episode in episodes]
-    decided = _final_decisions(transaction, ids)
-    claims.take(list(ids), now + claim)
+    handed_out = list(islice(rows, limit))
+    claims.take([row[0] for row in handed_out], now + claim)
+    episodes, unreadable = sift(transaction, "episodes", handed_out, episode_from)
+    put_aside(transaction, unreadable)
+    decided = _final_decisions(transaction, [episode.id for episode in episodes])
     return [EpisodeWork(episode, frozenset(decided.get(episode.id, ()))) for episode in episodes]
 
 
@@ -176,4 +179,4 @@ def _with_facts(transaction: Transaction, rows: list[Row]) -> list[DecisionRow]:
         " ORDER BY decision, position",
         (as_json([row[0] for row in rows]),),
     )
-    return decision_rows_from(rows, facts)
+    return decision_rows_from(transaction, rows, facts)

@@ -18,6 +18,8 @@ from remediator.store.common.episodes import (
     episode_row,
     label_texts,
 )
+from remediator.store.common.unread import readable, sift
+from remediator.store.sqlite.aside import put_aside
 from remediator.store.sqlite.transaction import Transaction
 
 _INSERT = f"INSERT INTO episodes ({INSERTED}) VALUES ({', '.join('?' * 17)})"
@@ -43,12 +45,13 @@ _ALL = -1
 
 
 def latest_episodes(transaction: Transaction, keys: Iterable[AlertKey]) -> dict[AlertKey, Episode]:
-    """The latest episode of each key that has one, open or closed."""
+    """The latest episode of each key that has one, open or closed; one that can't be read is closed."""
     found: dict[AlertKey, Episode] = {}
     for source, fingerprints in by_source(keys).items():
-        for row in transaction.sql.execute(_LATEST, (source, as_json(sorted(fingerprints)))):
-            episode = episode_from(row)
-            found[episode.key] = episode
+        rows = transaction.sql.execute(_LATEST, (source, as_json(sorted(fingerprints)))).fetchall()
+        latest, unreadable = sift(transaction, "episodes", rows, episode_from)
+        found |= {episode.key: episode for episode in latest}
+        put_aside(transaction, unreadable)
     return found
 
 
@@ -80,7 +83,9 @@ def episodes(transaction: Transaction, wanted: EpisodeFilter) -> list[Episode]:
 
 
 def episodes_of_run(transaction: Transaction, run: RunId, limit: int = _ALL) -> tuple[Episode, ...]:
-    return tuple(episode_from(row) for row in transaction.sql.execute(_OF_RUN, (run, limit)))
+    return tuple(
+        readable(transaction, "episodes", transaction.sql.execute(_OF_RUN, (run, limit)), episode_from)
+    )
 
 
 def counts_of_run(transaction: Transaction, run: RunId) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from remediator.core.events import Event
 from remediator.core.ids import RunId
 from remediator.core.ports.store import Topic
 from remediator.store.common.events import COLUMNS, INSERTED, event_from, event_row, of_run
+from remediator.store.common.unread import readable
 from remediator.store.sqlite.transaction import Transaction
 
 _OF_RUN = of_run("?1")
@@ -25,8 +26,8 @@ def events_after(transaction: Transaction, after: int, limit: int) -> list[Event
     found = transaction.sql.execute(
         f"SELECT {COLUMNS} FROM events WHERE id > ? ORDER BY id LIMIT ?", (after, limit)
     )
-    return [event_from(row) for row in found]
+    return readable(transaction, "events", found, event_from)
 
 
 def events_of_run(transaction: Transaction, run: RunId) -> tuple[Event, ...]:
-    return tuple(event_from(row) for row in transaction.sql.execute(_OF_RUN, (run,)))
+    return tuple(readable(transaction, "events", transaction.sql.execute(_OF_RUN, (run,)), event_from))

@@ -11,12 +11,13 @@ from remediator.core.ids import RunId
 from remediator.core.ports.store import Reckon
 from remediator.core.rules import Mode
 from remediator.core.runs import Run, RunState
-from remediator.store.common.codecs import as_json, micros, target
+from remediator.store.common.codecs import as_json, micros
 from remediator.store.common.surroundings import (
     PAST_COLUMNS,
     SLOT_COLUMNS,
     Asked,
     Surroundings,
+    counted_target,
     keys_of,
     longest,
     on_target,
@@ -89,7 +90,7 @@ def _around(transaction: Transaction, asked: Sequence[Asked], busy: str, *, excl
         transaction.now,
         transaction.acting_from,
         pauses_in_force(transaction),
-        tuple(target(row[0]) for row in sql.execute(busy, (exclude,))),
+        tuple(counted_target(row[0]) for row in sql.execute(busy, (exclude,))),
     )
     if not keys:
         return around

@@ -9,10 +9,9 @@ import zstandard
 
 from remediator.core.changes import Intake, Observed, RawWebhook
 from remediator.core.events import Event
-from remediator.core.ids import WebhookId
 from remediator.core.inquiries import Inquiry
 from remediator.core.ports.store import Fold, Topic
-from remediator.store.common.codecs import as_json, moment, plain_body
+from remediator.store.common.codecs import as_json, webhook_from
 from remediator.store.common.episodes import Folding
 from remediator.store.sqlite.episodes import (
     insert_episodes,
@@ -27,7 +26,7 @@ from remediator.store.sqlite.watchdogs import note_arrivals
 
 _SAVE = "INSERT INTO webhooks (source, received_at, size, body) VALUES (?, ?, ?, ?)"
 _UNTAKEN = (
-    "SELECT id, source, received_at, size, body FROM webhooks WHERE taken_at IS NULL ORDER BY id LIMIT ?"
+    "SELECT size, id, source, received_at, body FROM webhooks WHERE taken_at IS NULL ORDER BY id LIMIT ?"
 )
 _STILL_UNTAKEN = (
     "SELECT id, source, received_at FROM webhooks WHERE taken_at IS NULL"
@@ -49,13 +48,11 @@ def save_webhook(transaction: Transaction, source: str, body: bytes) -> None:
 def untaken_webhooks(transaction: Transaction, max_bytes: int) -> list[RawWebhook]:
     webhooks: list[RawWebhook] = []
     read = 0
-    for id_, source, received_at, size, body in transaction.sql.execute(_UNTAKEN, (_READ,)):
-        if webhooks and read + size > max_bytes:
+    for size, *row in transaction.sql.execute(_UNTAKEN, (_READ,)):
+        read += size if isinstance(size, int) else 0
+        if webhooks and read > max_bytes:
             break
-        read += size
-        webhooks.append(
-            RawWebhook(WebhookId(id_), source, moment(received_at), plain_body(_decompress, body))
-        )
+        webhooks.append(webhook_from(tuple(row), _decompress))
     return webhooks
 
 

@@ -18,6 +18,7 @@ from remediator.store.common.inquiries import (
     key_of,
     wish_rows,
 )
+from remediator.store.common.unread import readable
 from remediator.store.sqlite.events import append_events
 from remediator.store.sqlite.transaction import Transaction
 
@@ -40,7 +41,8 @@ def wish(
 
 
 def due_inquiries(transaction: Transaction, limit: int, claim: timedelta) -> list[Inquiry]:
-    due = [inquiry_from(row) for row in transaction.sql.execute(_DUE, (transaction.micros, limit))]
+    rows = transaction.sql.execute(_DUE, (transaction.micros, limit))
+    due = readable(transaction, "inquiries", rows, inquiry_from)
     until = micros(transaction.now + claim)
     transaction.sql.executemany(_ASK_LATER, [(until, *_place(each)) for each in due])
     return due

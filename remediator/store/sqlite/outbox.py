@@ -11,7 +11,9 @@ from remediator.core.notices import Envelope, Lane
 from remediator.core.ports.store import Topic
 from remediator.store.common.codecs import as_json, envelope, micros
 from remediator.store.common.outbox import in_place_of, item_from, latest_of_keys, parked
+from remediator.store.common.unread import readable, sift
 from remediator.store.sqlite import pages
+from remediator.store.sqlite.aside import put_aside
 from remediator.store.sqlite.events import append_events
 from remediator.store.sqlite.transaction import Transaction
 
@@ -51,7 +53,9 @@ def _replaced(transaction: Transaction, new: Envelope) -> bool:
     row = transaction.sql.execute(_UNSENT_OF_KEY, (new.channel, new.thread, new.key)).fetchone()
     if row is None:
         return False
-    latest = in_place_of(envelope(row[1]), new)
+    # One that can't be read has nothing to add to what takes its place.
+    read = readable(transaction, "outbox", [row], lambda each: envelope(each[1]))
+    latest = in_place_of(read[0], new) if read else new
     transaction.sql.execute(
         "UPDATE outbox SET envelope = ?, lane = ? WHERE id = ?", (as_json(latest), latest.lane.value, row[0])
     )
@@ -73,8 +77,10 @@ def due_envelopes(transaction: Transaction, lane: Lane, limit: int, claim: timed
         for row in transaction.sql.execute(_FIRST_OF_THREADS, (transaction.micros, lane.value))
         if not claims.holds(row[0])
     )
-    items = [item_from(row) for row in islice(rows, limit)]
-    claims.take([item.id for item in items], now + claim)
+    handed_out = list(islice(rows, limit))
+    claims.take([row[0] for row in handed_out], now + claim)
+    items, unreadable = sift(transaction, "outbox", handed_out, item_from)
+    put_aside(transaction, unreadable)
     return items
 
 

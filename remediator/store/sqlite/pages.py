@@ -7,6 +7,7 @@ from dataclasses import replace
 from remediator.core.ids import PageId
 from remediator.core.notices import Envelope, Signal
 from remediator.core.paging import Page, opened
+from remediator.store.common.codecs import Row
 from remediator.store.common.pages import (
     CHANGED,
     COLUMNS,
@@ -18,6 +19,8 @@ from remediator.store.common.pages import (
     page_from,
     told_also,
 )
+from remediator.store.common.unread import readable, sift
+from remediator.store.sqlite.aside import put_aside
 from remediator.store.sqlite.events import append_events
 from remediator.store.sqlite.transaction import Transaction
 
@@ -60,7 +63,14 @@ def _end(transaction: Transaction, envelope: Envelope) -> None:
 
 def _of_thread(transaction: Transaction, thread: str) -> Page | None:
     row = transaction.sql.execute(_OF_THREAD, (thread,)).fetchone()
-    return None if row is None else page_from(row)
+    return None if row is None else read_page(transaction, row)
+
+
+def read_page(transaction: Transaction, row: Row) -> Page | None:
+    """The page, unless it can't be read: then it is over, and makes way for another."""
+    pages, unreadable = sift(transaction, "pages", [row], page_from)
+    put_aside(transaction, unreadable)
+    return pages[0] if pages else None
 
 
 def write(transaction: Transaction, page: Page) -> None:
@@ -68,4 +78,4 @@ def write(transaction: Transaction, page: Page) -> None:
 
 
 def open_pages(transaction: Transaction) -> tuple[Page, ...]:
-    return tuple(page_from(row) for row in transaction.sql.execute(_OPEN))
+    return tuple(readable(transaction, "pages", transaction.sql.execute(_OPEN), page_from))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from remediator.core.changes import RunChange
+from remediator.core.guards import Quarantine
 from remediator.core.ids import EpisodeId, RunId
 from remediator.core.ports.store import Topic
 from remediator.core.runs import Attempt, Run, RunState
 from remediator.store.common.brakes import is_stopped
+from remediator.store.common.codecs import as_json
 from remediator.store.common.runs import (
     ATTEMPT_COLUMNS,
     COLUMNS,
@@ -20,6 +24,7 @@ from remediator.store.common.runs import (
     step_row,
 )
 from remediator.store.common.surroundings import quarantine_row
+from remediator.store.common.unread import whole
 from remediator.store.sqlite import brakes
 from remediator.store.sqlite.approvals import keep_approval
 from remediator.store.sqlite.events import append_events
@@ -42,7 +47,7 @@ _RUNNABLE = (
     " (SELECT 1 FROM run_episodes j JOIN episodes e ON e.id = j.episode"
     " WHERE j.run = r.id AND e.closed IS NULL))"
     " AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.run = r.id AND l.expires_at > ?)"
-    " ORDER BY r.seq LIMIT ?"
+    " AND r.id NOT IN (SELECT value FROM json_each(?)) ORDER BY r.seq LIMIT ?"
 )
 _KEEP_ATTEMPT = (
     f"INSERT INTO attempts ({ATTEMPT_COLUMNS}) VALUES ({', '.join('?' * 18)})"
@@ -64,11 +69,12 @@ _KEEP_QUARANTINE = (
 
 def run_by_id(transaction: Transaction, run: RunId) -> Run | None:
     row = transaction.sql.execute(f"SELECT {COLUMNS} FROM runs r WHERE r.id = ?", (run,)).fetchone()
-    return None if row is None else run_from(row)
+    return None if row is None else whole(transaction, "runs", [row], run_from)[0]
 
 
-def runnable(transaction: Transaction, limit: int) -> list[RunId]:
-    found = transaction.sql.execute(_RUNNABLE, (transaction.micros, transaction.micros, limit))
+def runnable(transaction: Transaction, limit: int, leaving: Sequence[RunId]) -> list[RunId]:
+    now = transaction.micros
+    found = transaction.sql.execute(_RUNNABLE, (now, now, as_json(leaving), limit))
     return [RunId(row[0]) for row in found]
 
 
@@ -76,14 +82,14 @@ def attempt_in_doubt(transaction: Transaction, run: RunId) -> Attempt | None:
     row = transaction.sql.execute(
         f"SELECT {ATTEMPT_COLUMNS} FROM attempts WHERE run = ? AND outcome IS NULL", (run,)
     ).fetchone()
-    return None if row is None else attempt_from(row)
+    return None if row is None else whole(transaction, "attempts", [row], attempt_from)[0]
 
 
 def attempts_of(transaction: Transaction, run: RunId) -> tuple[Attempt, ...]:
     found = transaction.sql.execute(
         f"SELECT {ATTEMPT_COLUMNS} FROM attempts WHERE run = ? ORDER BY seq", (run,)
     )
-    return tuple(attempt_from(row) for row in found)
+    return tuple(whole(transaction, "attempts", found, attempt_from))
 
 
 def insert_runs(transaction: Transaction, runs: list[Run]) -> None:
@@ -97,6 +103,10 @@ def join_runs(transaction: Transaction, joins: list[tuple[RunId, EpisodeId]]) ->
     transaction.sql.executemany(_JOIN, [(run, episode, now) for run, episode in joins])
 
 
+def keep_quarantine(transaction: Transaction, held: Quarantine) -> None:
+    transaction.sql.execute(_KEEP_QUARANTINE, quarantine_row(held))
+
+
 def write_change(transaction: Transaction, change: RunChange) -> None:
     """Write a run's move and all that belongs to it; a run that has ended needs its lease no more."""
     run = change.run
@@ -105,7 +115,7 @@ def write_change(transaction: Transaction, change: RunChange) -> None:
         transaction.sql.execute(_KEEP_ATTEMPT, attempt_row(change.attempt))
         transaction.sql.execute(_KEEP_STEP, step_row(run, change.attempt))
     if change.quarantine is not None:
-        transaction.sql.execute(_KEEP_QUARANTINE, quarantine_row(change.quarantine))
+        keep_quarantine(transaction, change.quarantine)
     if change.approval is not None:
         keep_approval(transaction, change.approval)
     if run.state.is_final:

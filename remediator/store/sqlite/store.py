@@ -35,6 +35,7 @@ from remediator.core.changes import (
     RunChange,
     RunFilter,
     RunRow,
+    Unreadable,
 )
 from remediator.core.episodes import Episode, Sighting
 from remediator.core.events import Event
@@ -53,6 +54,7 @@ from remediator.core.watchdog import Watchdog
 from remediator.store.common.codecs import micros
 from remediator.store.common.wakers import Wakers
 from remediator.store.sqlite import (
+    abandoning,
     approvals,
     attending,
     brakes,
@@ -181,8 +183,8 @@ class SqliteStore:
 
     # Runs.
 
-    async def runnable(self, limit: int) -> list[RunId]:
-        return await self._writer.submit(partial(runs.runnable, limit=limit))
+    async def runnable(self, limit: int, leaving: Sequence[RunId] = ()) -> list[RunId]:
+        return await self._writer.submit(partial(runs.runnable, limit=limit, leaving=leaving))
 
     async def run(self, run: RunId) -> Run | None:
         return await self._writer.submit(partial(runs.run_by_id, run=run))
@@ -221,6 +223,12 @@ class SqliteStore:
         change: Callable[[GuardView, Verdict], RunChange],
     ) -> Intended | Refused | Preempted:
         work = partial(moves.intend, token=token, request=request, ask=ask, change=change)
+        return await self._writer.submit(work)
+
+    async def abandon(
+        self, run: RunId, overdue: timedelta, why: str, envelopes: Sequence[Envelope] = ()
+    ) -> bool:
+        work = partial(abandoning.abandon, run=run, overdue=overdue, why=why, envelopes=envelopes)
         return await self._writer.submit(work)
 
     async def view(self, run: Run, lookback: Lookback = NO_LOOKBACK) -> GuardView:
@@ -324,6 +332,9 @@ class SqliteStore:
 
     async def backlog(self) -> Backlog:
         return await self._writer.submit(views.backlog)
+
+    async def unreadable(self) -> tuple[Unreadable, ...]:
+        return await self._writer.submit(views.unreadable)
 
 
 def _prove_durable(transaction: Transaction) -> None:

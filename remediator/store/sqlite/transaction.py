@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from remediator.core.ports.store import Topic
 from remediator.store.common.codecs import micros
+from remediator.store.common.unread import Unread
 from remediator.store.sqlite.claims import Claims
 
 T = TypeVar("T")
@@ -25,6 +26,7 @@ class Transaction:
     episode_claims: Claims
     outbox_claims: Claims
     topics: set[Topic] = field(default_factory=set)
+    unread: Unread = field(default_factory=Unread)
 
     @property
     def micros(self) -> int:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from remediator.core.changes import MOST_OF_STORY, Backlog, RunFilter, RunRow
+from remediator.core.changes import MOST_OF_STORY, Backlog, RunFilter, RunRow, Unreadable
+from remediator.core.ids import RunId
 from remediator.core.notices import Lane
 from remediator.core.runs import Run, RunState
 from remediator.store.common.codecs import maybe_moment, micros
 from remediator.store.common.runs import COLUMNS, run_from
+from remediator.store.common.unread import readable
 from remediator.store.sqlite.approvals import approvals_of
 from remediator.store.sqlite.decisions import decisions_of_run
 from remediator.store.sqlite.episodes import counts_of_run, episodes_of_run
 from remediator.store.sqlite.events import events_of_run
-from remediator.store.sqlite.runs import attempts_of
+from remediator.store.sqlite.runs import attempts_of, run_by_id
 from remediator.store.sqlite.transaction import Transaction
 
 _MOST_BY_PREFIX = 5
@@ -45,19 +47,18 @@ def history(transaction: Transaction, wanted: RunFilter) -> list[Run]:
     found = transaction.sql.execute(
         f"SELECT {COLUMNS} FROM runs r {where} ORDER BY r.seq DESC LIMIT ?", (*values, wanted.limit)
     )
-    return [run_from(row) for row in found]
+    return readable(transaction, "runs", found, run_from)
 
 
 def run_rows(transaction: Transaction, prefix: str) -> list[RunRow]:
-    exact = transaction.sql.execute(f"SELECT {COLUMNS} FROM runs r WHERE r.id = ?", (prefix,)).fetchall()
-    rows = (
-        exact
-        or transaction.sql.execute(
-            f"SELECT {COLUMNS} FROM runs r WHERE r.id >= ? AND r.id < ? ORDER BY r.seq DESC LIMIT ?",
-            (prefix, prefix + "\U0010ffff", _MOST_BY_PREFIX),
-        ).fetchall()
-    )
-    return [story_of(transaction, run_from(row)) for row in rows]
+    exact = run_by_id(transaction, RunId(prefix))
+    if exact is not None:
+        return [story_of(transaction, exact)]
+    rows = transaction.sql.execute(
+        f"SELECT {COLUMNS} FROM runs r WHERE r.id >= ? AND r.id < ? ORDER BY r.seq DESC LIMIT ?",
+        (prefix, prefix + "\U0010ffff", _MOST_BY_PREFIX),
+    ).fetchall()
+    return [story_of(transaction, run) for run in readable(transaction, "runs", rows, run_from)]
 
 
 def story_of(transaction: Transaction, run: Run) -> RunRow:
@@ -97,3 +98,7 @@ def backlog(transaction: Transaction) -> Backlog:
         inquiries=inquiries,
         oldest_inquiry=maybe_moment(oldest_inquiry),
     )
+
+
+def unreadable(transaction: Transaction) -> tuple[Unreadable, ...]:
+    return transaction.unread.lately(transaction.now)

@@ -9,6 +9,7 @@ from remediator.core.events import Event
 from remediator.core.notices import Envelope
 from remediator.core.ports.store import Topic
 from remediator.core.watchdog import Watchdog
+from remediator.store.common.unread import readable
 from remediator.store.common.watchdogs import COLUMNS, arrivals, watchdog_from, watchdog_row
 from remediator.store.sqlite.events import append_events
 from remediator.store.sqlite.outbox import post
@@ -36,7 +37,7 @@ def note_arrivals(
 
 
 def watchdogs(transaction: Transaction) -> tuple[Watchdog, ...]:
-    return tuple(watchdog_from(row) for row in transaction.sql.execute(_ALL))
+    return tuple(readable(transaction, "watchdogs", transaction.sql.execute(_ALL), watchdog_from))
 
 
 def change_watchdog(

@@ -40,7 +40,7 @@ async def test_no_error_ends_it(tmp_path: Path, failure: Exception, monkeypatch:
     async with engine_parts(tmp_path, _Breaking) as parts:
         store = parts.store
         assert isinstance(store, _Breaking)
-        watching = asyncio.create_task(WatchLoop(parts.engine).run())
+        watching = asyncio.create_task(WatchLoop(parts.engine, parts.alarms).run())
         await _up(parts, up=True)
         store.failure = failure
         await asyncio.sleep(0.1)
@@ -64,7 +64,7 @@ async def test_a_rulebook_that_can_not_be_used_does_not_stop_the_gauges(
             raise RulebookError(("rules.yaml:1:1: what",))
 
         monkeypatch.setattr(parts.engine.rulebooks, "refresh", broken)
-        assert not await WatchLoop(parts.engine).work()
+        assert not await WatchLoop(parts.engine, parts.alarms).work()
         assert parts.metric("remediator_store_up") == 1
 
 
@@ -72,5 +72,5 @@ async def test_a_ledger_that_can_not_be_written_is_down(tmp_path: Path) -> None:
     async with engine_parts(tmp_path) as parts:
         await parts.store.close()
         with pytest.raises(StoreUnavailableError):
-            await WatchLoop(parts.engine).work()
+            await WatchLoop(parts.engine, parts.alarms).work()
         assert parts.metric("remediator_store_up") == 0
