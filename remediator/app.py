@@ -46,6 +46,7 @@ from remediator.notify.pagerduty import PagerDutyNotifier
 from remediator.notify.slack import SlackNotifier
 from remediator.rulebook.source import FileRules
 from remediator.settings import Settings
+from remediator.settings.home import home
 from remediator.store import store_from_url
 from remediator.telemetry import Metrics
 from remediator.web import make_app
@@ -95,7 +96,7 @@ async def running(settings: Settings, *, kubeconfig: str | None) -> AsyncIterato
         OSError: it can't listen.
     """
     store = store_from_url(settings.store, jump_wait=settings.lease_ttl)
-    rulebooks = Rulebooks(store, FileRules(settings.rules))
+    rulebooks = Rulebooks(store, FileRules(settings.rules, home()))
     notifiers = _notifiers(settings)
     lifeline = _lifeline(settings, rulebooks, notifiers)
     await _opened(store, lifeline)

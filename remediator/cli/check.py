@@ -14,6 +14,7 @@ from remediator.rulebook.compile import Judgement, judge
 from remediator.rulebook.problems import Place, Problem
 from remediator.rulebook.schema import json_schema
 from remediator.rulebook.source import FileRules, UnreadableRules
+from remediator.settings.home import home
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def _findings(path: Path) -> _Findings:
         files = source.read()
     except UnreadableRules as unreadable:
         return _Findings(unreadable.found, (), 0, 0)
-    return _of(path, files, judge(files), source.misnamed())
+    return _of(path, files, judge(files, home()), source.misnamed())
 
 
 def _of(path: Path, files: RuleFiles, judgement: Judgement, misnamed: list[str]) -> _Findings:

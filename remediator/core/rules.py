@@ -15,7 +15,7 @@ from remediator.core.durations import format_duration
 from remediator.core.freezes import Freeze
 from remediator.core.ids import RulebookHash
 from remediator.core.matchers import Matcher, Operator
-from remediator.core.selections import Selection
+from remediator.core.selections import DEFAULT_HOME, Selection
 from remediator.core.targets import Target
 from remediator.core.templates import TargetTemplate
 
@@ -265,7 +265,8 @@ class Database:
 class Rulebook:
     """All rules, in order, and the policy, as one value with a hash.
 
-    ``scope`` is ``None`` when nothing but the protected is out of bounds.
+    ``scope`` is ``None`` when nothing but the protected is out of bounds; ``home`` is the namespace that
+    Remediator itself runs in, which is protected always.
     ``warnings`` are what a person should know about it, each as ``file:line:column: text``.
     """
 
@@ -275,6 +276,7 @@ class Rulebook:
     per_target: Limits | None = None
     scope: Selection | None = None
     protect: tuple[Selection, ...] = ()
+    home: str = DEFAULT_HOME
     freezes: tuple[Freeze, ...] = ()
     severities: tuple[Severity, ...] = ()
     databases: tuple[Database, ...] = ()

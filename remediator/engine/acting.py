@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -34,10 +34,18 @@ _LOOK_TIMEOUT = 20.0
 
 
 class Acting:
-    """Calls actions. Nothing but cancellation leaves it as an exception."""
+    """Calls actions. Nothing but cancellation leaves it as an exception.
 
-    def __init__(self, actions: Mapping[str, Action]) -> None:
+    ``objection`` is what may be held against a plan for what it saw of its target.
+    """
+
+    def __init__(
+        self,
+        actions: Mapping[str, Action],
+        objection: Callable[[Run, Plan, datetime], Refusal | None] = lambda _run, _plan, _now: None,
+    ) -> None:
         self._actions = actions
+        self._objection = objection
 
     async def plan(
         self,
@@ -59,24 +67,32 @@ class Acting:
         try:
             async with asyncio.timeout(_LOOK_TIMEOUT):
                 told = replace(context, earlier=earlier.plan if earlier else None)
-                return await self._actions[step.action].plan(told), params
+                plan = await self._actions[step.action].plan(told)
         except TimeoutError:
             return Refusal(f"no plan within {_LOOK_TIMEOUT:.0f} s", temporary=True), params
         except Exception as error:  # noqa: BLE001 - an action's bug is an unknown outcome, not the engine's end
             _log.exception("plan failed", action=step.action, run=run.id)
             return Refusal(f"{type(error).__name__} while planning {step.action}"), params
+        objection = None if isinstance(plan, Refusal) else self._objection(run, plan, now)
+        return objection or plan, params
 
     def fences(self, action: str) -> bool:
         """Whether the action's target refuses late writers by itself."""
         return self._actions[action].spec.fence is Fence.TARGET
 
-    async def apply(self, run: Run, attempt: Attempt, plan: Plan, over_at: float) -> Result:
-        """Do it; what does not answer before ``over_at``, in the loop's time, is cancelled and unknown."""
+    async def apply(
+        self, run: Run, attempt: Attempt, plan: Plan, over_at: float, labels: Mapping[str, str | None]
+    ) -> Result:
+        """Do it; what does not answer before ``over_at``, in the loop's time, is cancelled and unknown.
+
+        ``labels`` are those that the target has to bear still.
+        """
         loop = asyncio.get_running_loop()
         length = format_duration(attempt.deadline_at - attempt.intended_at)
         if loop.time() >= over_at:
             return Result(Outcome.FAILED, f"not begun: writing its intent took all of its {length}")
         context = self._context_of(run, attempt, attempt.token, attempt.intended_at)
+        context = replace(context, labels=labels)
         work = self._actions[attempt.action].apply(context, plan)
         try:
             async with asyncio.timeout_at(over_at):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
 
 from remediator.core.changes import IntentRequest
 from remediator.core.guards import (
@@ -16,9 +18,11 @@ from remediator.core.guards import (
     ask_at_first_intent,
     ask_before_plan,
     ask_before_step,
+    ask_of_plan,
 )
 from remediator.core.ids import PlanDigest
 from remediator.core.leases import Cover
+from remediator.core.ports.actions import Plan, Refusal
 from remediator.core.reasons import Reason
 from remediator.core.rules import Mode, Rule, Rulebook
 from remediator.core.runs import Run
@@ -58,6 +62,12 @@ class Guards:
             self._rule, run.target, min(run.mode, *modes), books, digest, leased, self._override
         )
         return IntentRequest(question, first=not run.reached_intent)
+
+    def objection(self, run: Run, plan: Plan, now: datetime) -> Refusal | None:
+        """What the guards hold against a plan, by what it saw of its target."""
+        question = replace(self.request(run).question, sight=plan.sight)
+        answer = ask_of_plan(question, now).objection
+        return None if answer is None else Refusal(f"{answer.guard.value}: {answer.detail}", answer.reason)
 
     @staticmethod
     def ask(request: IntentRequest, view: GuardView) -> Verdict:

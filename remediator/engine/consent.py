@@ -25,11 +25,11 @@ from remediator.engine.planning import Planned, as_proposed, plan_steps, proposa
 class Consent:
     """One run's dealings with the people who have to approve it."""
 
-    def __init__(self, parts: EngineParts, journal: Journal, rule: Rule) -> None:
+    def __init__(self, parts: EngineParts, journal: Journal, rule: Rule, acting: Acting) -> None:
         self._parts = parts
         self._journal = journal
         self._rule = rule
-        self._acting = Acting(parts.actions)
+        self._acting = acting
         self._facts = Facts(parts.store, parts.checks)
 
     @property

@@ -63,9 +63,9 @@ class Driver:
         self._holder = holder
         self._coverer = Coverer(parts.actions, parts.places)
         self._stopping = stopping
-        self._acting = Acting(parts.actions)
+        self._acting = Acting(parts.actions, guards.objection)
         self._facts = Facts(parts.store, parts.checks)
-        self._consent = Consent(parts, journal, rule)
+        self._consent = Consent(parts, journal, rule, self._acting)
         self._doubt_is_ours = False
         self._blind_since: datetime | None = None
         self._looks = 0
@@ -300,6 +300,7 @@ class Driver:
 
         digest = proposal.digest if proposal else None
         request = self._guards.request(run, self._holder.demand.covers, digest)
+        request = replace(request, question=replace(request.question, sight=plan.sight))
         asked_at = asyncio.get_running_loop().time()
         verdict = await self._journal.intend(token, request, self._guards.ask, make)
         terms = request.question.approval
@@ -315,10 +316,12 @@ class Driver:
         attempt = self._last_attempt()
         # Counted from before the intent was asked for, it is over before the deadline in the ledger's time.
         over_at = asked_at + (attempt.deadline_at - attempt.intended_at).total_seconds()
-        await self._apply(step, attempt, plan, over_at)
+        await self._apply(step, attempt, plan, over_at, request.question.labels_judged)
 
-    async def _apply(self, step: Step, attempt: Attempt, plan: Plan, over_at: float) -> None:
-        result = await self._acting.apply(self._run, attempt, plan, over_at)
+    async def _apply(
+        self, step: Step, attempt: Attempt, plan: Plan, over_at: float, labels: Mapping[str, str | None]
+    ) -> None:
+        result = await self._acting.apply(self._run, attempt, plan, over_at, labels)
         if result.outcome is Outcome.SUCCEEDED:
             await self._done(step, attempt, result.detail, result.values)
         elif result.outcome is Outcome.FAILED:

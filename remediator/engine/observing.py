@@ -9,12 +9,13 @@ from remediator.core.ports.actions import Plan
 from remediator.core.rules import Rule
 from remediator.core.runs import Move
 from remediator.engine.acting import Acting, values_of
+from remediator.engine.asking import Guards
 from remediator.engine.journal import Journal
 from remediator.engine.parts import EngineParts
 from remediator.engine.planning import Planned, plan_steps
 
 
-async def observe(parts: EngineParts, journal: Journal, rule: Rule) -> None:
+async def observe(parts: EngineParts, journal: Journal, rule: Rule, guards: Guards) -> None:
     """Plan every step of the run and end it as observed, with each plan as an event.
 
     Raises:
@@ -22,7 +23,8 @@ async def observe(parts: EngineParts, journal: Journal, rule: Rule) -> None:
     """
     values = values_of(journal.run, journal.story.episodes)
     events, diffs, summaries = [], [], []
-    for planned in await plan_steps(Acting(parts.actions), parts.store, journal.run, rule.steps, values):
+    acting = Acting(parts.actions, guards.objection)
+    for planned in await plan_steps(acting, parts.store, journal.run, rule.steps, values):
         summary = _summary(planned)
         diff = planned.plan.diff if isinstance(planned.plan, Plan) else ""
         data = {"step": planned.step.id, "diff": diff}

@@ -20,7 +20,7 @@ from remediator.core.ports.store import StoreError, StoreUnavailableError, Topic
 from remediator.core.reasons import Reason
 from remediator.core.rules import Mode, Rule, Rulebook
 from remediator.core.runs import TRANSITIONS, Move, Outcome, Run, RunState
-from remediator.engine.acting import values_of
+from remediator.engine.acting import Acting, values_of
 from remediator.engine.answers import Answers
 from remediator.engine.asking import Guards
 from remediator.engine.consent import Consent
@@ -106,7 +106,7 @@ class RunnerLoop(Loop):
         if rule is None or pinned is None:
             await self._end_without_rule(journal)
         elif journal.run.mode is Mode.OBSERVE:
-            await observe(self._parts, journal, rule)
+            await observe(self._parts, journal, rule, self._guards(journal, rule, pinned))
         elif journal.run.state is RunState.ASKING:
             await self._asked_in_vain(journal)
         elif not await self._asked_first(journal, rule, pinned):
@@ -159,7 +159,8 @@ class RunnerLoop(Loop):
         """
         guards = self._guards(journal, rule, pinned)
         terms = guards.request(journal.run).question.approval
-        consent = Consent(self._parts, journal, rule)
+        acting = Acting(self._parts.actions, guards.objection)
+        consent = Consent(self._parts, journal, rule, acting)
         if terms is None or journal.run.state is not RunState.PENDING or consent.granted:
             return False
         if await self._stopped_by_brake(journal, guards):

@@ -10,6 +10,8 @@ from typing import Any
 from remediator.core.matchers import Matcher
 from remediator.core.ports.channels import RuleFiles
 from remediator.core.rules import AlertTrigger, Rule, Rulebook
+from remediator.core.selections import DEFAULT_HOME, always_protected
+from remediator.core.targets import CLUSTER_KINDS
 from remediator.rulebook.document import Document, Path, read
 from remediator.rulebook.models import RuleFile
 from remediator.rulebook.policy import Policy
@@ -34,6 +36,7 @@ class Judgement:
 
 @dataclass(slots=True)
 class _Judge:
+    home: str
     findings: Findings = field(default_factory=Findings)
     policy: Policy = field(default_factory=Policy)
     entries: list[tuple[Validated[RuleModel], Reporter]] = field(default_factory=list)
@@ -80,6 +83,7 @@ class _Judge:
         self._check_names()
         if not self.findings.errors:
             self._check_scope()
+            self._check_protected()
             self._check_databases()
             self._check_reach()
         return self.policy.default_report()
@@ -109,6 +113,14 @@ class _Judge:
                 "no file has a `scope`: rules may act on all targets but the protected; list namespaces in it"
             )
             self.findings.warnings.append(Problem(Place(acting[0].file, 1, 1), message))
+
+    def _check_protected(self) -> None:
+        """Warn of rules that may never act where their target is."""
+        for rule, reporter in self.rules:
+            why = always_protected(_namespace_written(rule), self.home)
+            if rule.steps and why is not None:
+                message = f"{rule.name!r} never acts: its target is protected, since {why}"
+                reporter.warn(("target",), message, key=False)
 
     def _check_databases(self) -> None:
         """Warn of rules on databases of which nobody says what they are in Kubernetes."""
@@ -140,15 +152,26 @@ class _Judge:
                 greedy[matchers] = rule
 
 
+def _namespace_written(rule: Rule) -> str:
+    """The namespace of a rule's target as it is written, be it a template; empty where there is none."""
+    kind, sources = rule.target.kind, [segment.source for segment in rule.target.segments]
+    if kind == "namespace":
+        return sources[-1]
+    return "" if kind in CLUSTER_KINDS else sources[-2]
+
+
 def _subsets(matchers: frozenset[Matcher]) -> Iterator[frozenset[Matcher]]:
     if len(matchers) <= _MOST_COMPARED:
         for size in range(len(matchers) + 1):
             yield from map(frozenset, combinations(matchers, size))
 
 
-def judge(files: RuleFiles) -> Judgement:
-    """Compile rule files, and say everything that is wrong with them; the same files give an equal result."""
-    judge = _Judge()
+def judge(files: RuleFiles, home: str = DEFAULT_HOME) -> Judgement:
+    """Compile rule files, and say everything that is wrong with them; the same files give an equal result.
+
+    ``home`` is the namespace that Remediator itself runs in.
+    """
+    judge = _Judge(home)
     for file in sorted(files.texts):
         judge.read(file, files.texts[file])
     report = judge.judge()
@@ -172,6 +195,7 @@ def _rulebook(
         per_target=policy.per_target,
         scope=policy.scope,
         protect=policy.protect,
+        home=judge.home,
         freezes=policy.freezes(),
         severities=policy.severities,
         databases=policy.databases,

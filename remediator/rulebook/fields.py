@@ -21,6 +21,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from remediator.core.durations import parse_duration
+from remediator.core.labels import Requirement, equal, parse_selector
 from remediator.core.matchers import Matcher as CoreMatcher
 from remediator.core.matchers import parse_matcher
 from remediator.core.rules import Expect as CoreExpect
@@ -100,6 +101,17 @@ def _percentage(value: object) -> int:
 
 def _matcher(value: object) -> CoreMatcher:
     return parse_matcher(_text(value, "a matcher such as 'alertname=\"ServiceDown\"'"))
+
+
+def _selector(value: object) -> tuple[Requirement, ...]:
+    if not isinstance(value, Mapping):
+        return parse_selector(_text(value, "labels such as team=shop, or a mapping such as {team: shop}"))
+    if not value:
+        message = "needs at least one label"
+        raise ValueError(message)
+    return tuple(
+        [equal(f"{key}", _text(each, f"the value of {shown(key)} in quotes")) for key, each in value.items()]
+    )
 
 
 def _target(value: object) -> TargetTemplate:
@@ -321,6 +333,18 @@ Rate = Annotated[
 Percentage = Annotated[int, PlainValidator(_percentage), _json("string", "30%", pattern=r"^[0-9]{1,3}\s*%$")]
 Matcher = Annotated[
     CoreMatcher, PlainValidator(_matcher), _json("string", 'alertname="ServiceDown"', 'job=~"auth-.+"')
+]
+Selector = Annotated[
+    tuple[Requirement, ...],
+    PlainValidator(_selector),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "examples": ["team=shop, tier in (web, api), !legacy"]},
+                {"type": "object", "additionalProperties": {"type": "string"}, "minProperties": 1},
+            ]
+        }
+    ),
 ]
 Target = Annotated[
     TargetTemplate,

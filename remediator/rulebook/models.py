@@ -90,7 +90,7 @@ class Brake(Strict):
     )
 
 
-class Selection(Strict):
+class Names(Strict):
     """Targets by namespace, kind and name; what is left out fits all."""
 
     namespaces: Patterns = ()
@@ -100,7 +100,18 @@ class Selection(Strict):
     names: Patterns = ()
 
 
-class Freeze(Selection):
+class Selection(Names):
+    """Targets by what they are called and how they are labelled; what is left out fits all."""
+
+    labels: fields.Selector = Field(
+        default=(),
+        description="Labels of the object, as `kubectl get -l` has them, or as a mapping, "
+        "seen when a step is planned and tested by the write itself.",
+        examples=["tier in (web, api), !legacy"],
+    )
+
+
+class Freeze(Names):
     """A time in which nothing is changed: everywhere, or on the targets that it names."""
 
     summary: str = Field(default="", description="What is going on.", examples=["Year's end"])
@@ -239,8 +250,8 @@ class RuleFile(Strict):
     )
     protect: tuple[Selection, ...] = Field(
         default=(),
-        description="Targets that are never acted on; "
-        "kube-system, kube-public and kube-node-lease never are anyway.",
+        description="Targets that are never acted on; kube-system, kube-public, kube-node-lease "
+        "and Remediator's own namespace never are anyway.",
         examples=[[{"kinds": ["deployment"], "names": ["payments-*"]}]],
     )
     severities: Mapping[str, Annotated[Severity, fields.OrEmpty]] = Field(

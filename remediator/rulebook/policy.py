@@ -116,8 +116,8 @@ class Policy:
 
     def _report_selections(self) -> None:
         for index, each in enumerate(self.said.protect):
-            if not (each.namespaces or each.kinds or each.names) and self.sound("protect"):
-                message = "this protects everything: name namespaces, kinds or names"
+            if not any((each.namespaces, each.kinds, each.names, each.labels)) and self.sound("protect"):
+                message = "this protects everything: name namespaces, kinds, names or labels"
                 self.reporters["protect"].error(("protect", index), message)
 
     def _report_patience(self) -> None:
@@ -202,8 +202,9 @@ def _budget(written: models.Brake | models.NamespaceBrake) -> Budget:
     return Budget(**{each.name: getattr(written, each.name) for each in fields(Budget)})
 
 
-def _selection(written: models.Selection) -> Selection:
-    return Selection(**{each.name: getattr(written, each.name) for each in fields(Selection)})
+def _selection(written: models.Names) -> Selection:
+    given = {name: getattr(written, name) for name in type(written).model_fields}
+    return Selection(**{each.name: given[each.name] for each in fields(Selection) if each.name in given})
 
 
 def _with_names(message: str, written: str, names: Mapping[str, str]) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from remediator.core.ids import RulebookHash
 from remediator.core.ports.channels import RulebookError, RuleFiles
 from remediator.core.rules import Rulebook
+from remediator.core.selections import DEFAULT_HOME
 from remediator.rulebook.compile import judge
 from remediator.rulebook.document import MOST_CHARACTERS
 from remediator.rulebook.problems import Place, Problem
@@ -32,11 +33,13 @@ class FileRules:
     """A file, or a folder's ``*.yaml`` recursively.
 
     Folders named ``tests`` are left out, and so is what begins with a dot: a mounted ConfigMap keeps the
-    same files once more in ``..data``. Links are followed, each folder once.
+    same files once more in ``..data``. Links are followed, each folder once. ``home`` is the namespace that
+    Remediator itself runs in.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, home: str = DEFAULT_HOME) -> None:
         self._path = path
+        self._home = home
 
     def read(self) -> RuleFiles:
         """Read the files as they are now; paths are relative to the folder, a lone file goes by its name.
@@ -64,7 +67,7 @@ class FileRules:
             raise RulebookError(
                 (f"the files of rulebook {files.hash[:12]} are not those that it was made of",)
             )
-        judgement = judge(files)
+        judgement = judge(files, self._home)
         if judgement.rulebook is None:
             raise RulebookError(tuple(map(str, judgement.errors)))
         return judgement.rulebook

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -141,6 +142,60 @@ PAUSED = {"spec": {"paused": True}}
 ANOTHER_TEMPLATE = {"spec": {"template": {"metadata": {"labels": {"release": "2"}}}}}
 PROTECTED = {"metadata": {"annotations": {"remediator.dev/protected": "true"}}}
 SCALED = {"spec": {"replicas": 6}}
+LABELLED = {"metadata": {"labels": {"tier": "db"}}}
+BARE = {"metadata": {"labels": None}}
+
+
+@pytest.mark.parametrize(
+    ("before", "judged", "change", "why"),
+    [
+        ({}, {"tier": None}, LABELLED, "which is 'db' now"),
+        ({"team": "shop"}, {"tier": None}, LABELLED, "which is 'db' now"),
+        ({"tier": "web"}, {"tier": "web"}, LABELLED, "which is 'db' now"),
+        ({"tier": "web"}, {"tier": "web"}, BARE, "which is gone"),
+        ({"tier": "web"}, {"tier": "web"}, PROTECTED, "has been protected"),
+    ],
+    ids=["none to one", "others to one", "another", "one to none", "protected"],
+)
+@pytest.mark.parametrize("stamp", [True, False], ids=["stamp", "write"])
+async def test_what_is_labelled_or_protected_at_that_very_moment_is_left_alone(
+    cluster: Cluster,
+    proxy: Proxy,
+    before: dict[str, str],
+    judged: dict[str, str | None],
+    change: dict[str, object],
+    why: str,
+    *,
+    stamp: bool,
+) -> None:
+    """Neither stamped nor changed: the API server itself tests what the guards judged by."""
+    await cluster.deploy("cart", GOOD, BROKEN)
+    await cluster.merge("cart", {"metadata": {"labels": before}})
+    client = ArmedClient(cluster.kubeconfig(url=proxy.url), proxy, cut=False, timeout=30, stamp=stamp)
+    async with Hand(cluster, client) as stuck:
+        context = replace(stuck.context(), labels=judged)
+        plan = await stuck.planned(UNDO, context)
+        assert {key: plan.sight.labels.get(key) for key in judged} == judged
+        writing = asyncio.create_task(stuck.apply(UNDO, context, plan))
+        await proxy.holding.wait()
+        await cluster.merge("cart", change)
+        client.held.set()
+        late = await writing
+    assert (late.outcome, why in late.detail) == (Outcome.FAILED, True), late
+    assert image_of(await cluster.get("cart")) == BROKEN
+    assert await token_of(cluster) == (None if stamp else "1")
+
+
+@pytest.mark.parametrize("labels", [{}, {"tier": "web"}])
+async def test_labels_that_nobody_judged_by_may_change(
+    cluster: Cluster, hand: Hand, labels: dict[str, str]
+) -> None:
+    await cluster.deploy("cart", GOOD, BROKEN)
+    await cluster.merge("cart", {"metadata": {"labels": labels}})
+    context = replace(hand.context(), labels={"tier": labels.get("tier")})
+    plan = await hand.planned(UNDO, context)
+    await cluster.merge("cart", {"metadata": {"labels": {"seen": "yes"}}})
+    assert (await hand.apply(UNDO, context, plan)).outcome is Outcome.SUCCEEDED
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ async def _act_before_the_intent(
         deadline_at=now + step.timeout,
     )
     over_at = asyncio.get_running_loop().time() + step.timeout.total_seconds()
-    await driver._acting.apply(run, attempt, plan, over_at)
+    await driver._acting.apply(run, attempt, plan, over_at, {})
     await _attempt(driver, step, plan, params, *given)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 
-from remediator.actions.kubernetes.fencing import Barred, Change, stamp, write
+from remediator.actions.kubernetes.fencing import Barred, Bounds, Change, stamp, write
 from remediator.actions.kubernetes.objects import (
     ATTEMPT,
     PROTECTED,
@@ -13,6 +14,7 @@ from remediator.actions.kubernetes.objects import (
     annotations_of,
     is_paused,
     is_protected,
+    labels_of,
     name_of,
 )
 from remediator.clients.kubernetes import ApiError, KubernetesClient, Problem
@@ -29,6 +31,7 @@ from remediator.core.ports.actions import (
 )
 from remediator.core.reasons import Reason
 from remediator.core.runs import Outcome
+from remediator.core.sights import Sight
 from remediator.core.targets import DEFAULT_CLUSTER, Target
 
 
@@ -70,18 +73,17 @@ class DeploymentAction(Action, ABC):
             if is_protected(found):
                 why = f"{context.target} is protected by its annotation {PROTECTED}"
                 return Refusal(why, reason=Reason.PROTECTED)
-            return await self._plan(context, found)
+            plan = await self._plan(context, found)
+            return plan if isinstance(plan, Refusal) else replace(plan, sight=Sight(labels_of(found)))
         except ApiError as error:
             return Refusal(trouble(context.target, error), temporary=error.may_pass)
 
     async def apply(self, context: ActionContext, plan: Plan) -> Result:
         try:
-            stamped = await stamp(self._client, context.target, str(plan.data["uid"]), context.token)
+            uid, bounds = str(plan.data["uid"]), Bounds(context.labels)
+            stamped = await stamp(self._client, context.target, uid, context.token, bounds)
             if isinstance(stamped, Barred):
                 return Result(Outcome.FAILED, stamped.why)
-            if is_protected(stamped):
-                why = f"{context.target} has been protected by annotation {PROTECTED}"
-                return Result(Outcome.FAILED, why)
             change = await self._change(context, stamped, plan.data)
         except ApiError as error:
             # nothing but the token and the mark on the revision fled from can have been written so far

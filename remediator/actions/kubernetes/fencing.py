@@ -1,7 +1,7 @@
 """One actor per target: tokens stamped on it, and writes that the API server refuses from anybody late.
 
 A token is stamped on the Deployment if it is greater than the one there. Every write that follows is one
-JSON Patch that tests the object's uid, that token, its protection and the very fields that it replaces.
+JSON Patch that tests the object's uid, that token, its bounds and the very fields that it replaces.
 A failed test is a bare 422, so what changed is learnt by reading again.
 """
 
@@ -18,6 +18,7 @@ from remediator.actions.kubernetes.objects import (
     Json,
     annotations_of,
     is_protected,
+    labels_of,
     uid_of,
 )
 from remediator.clients.kubernetes import ApiError, KubernetesClient, Problem
@@ -45,6 +46,33 @@ class Change:
     operations: Sequence[Operation]
     done: str
     values: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What must not have changed since the guards were asked: protection, and the labels they judged by."""
+
+    labels: Mapping[str, str | None] = field(default_factory=dict)
+
+    def left(self, target: Target, found: Json) -> str | None:
+        """Why the target may be written to no more; ``None`` if it may."""
+        if is_protected(found):
+            return f"{target} has been protected by annotation {PROTECTED}"
+        labels = labels_of(found)
+        changed = next((key for key, value in self.labels.items() if labels.get(key) != value), None)
+        if changed is None:
+            return None
+        now = f"is {labels[changed]!r} now" if changed in labels else "is gone"
+        return f"{target} was judged by its label {changed}, which {now}"
+
+    def tests(self, found: Json) -> list[Operation]:
+        """Refuse the patch if that changes on its way; ``found`` has not left the bounds."""
+        tests = []
+        if noted := annotations_of(found):
+            tests.append(test(noted.get(PROTECTED), "metadata", "annotations", PROTECTED))
+        if self.labels and not labels_of(found):
+            return [*tests, test(None, "metadata", "labels")]
+        return [*tests, *(test(value, "metadata", "labels", key) for key, value in self.labels.items())]
 
 
 class Tries:
@@ -90,10 +118,13 @@ def annotate(found: Json, key: str, value: str) -> list[Operation]:
     return [test(None, "metadata", "annotations"), add({key: value}, "metadata", "annotations")]
 
 
-async def stamp(client: KubernetesClient, target: Target, uid: str, token: Token) -> Json | Barred:
+async def stamp(
+    client: KubernetesClient, target: Target, uid: str, token: Token, bounds: Bounds | None = None
+) -> Json | Barred:
     """Put the token on the Deployment, unless it has it or a newer one, and return the Deployment after it.
 
-    A stamp whose reply is lost is looked for and made again: it changes nothing but who may write.
+    A stamp whose reply is lost is looked for and made again: it changes nothing but who may write. Without
+    ``bounds``, as a probe's, it is put wherever the attempt may have been.
 
     Raises:
         ApiError: the API server couldn't be asked; the stamp may be there or not.
@@ -104,9 +135,12 @@ async def stamp(client: KubernetesClient, target: Target, uid: str, token: Token
         held = annotations_of(found).get(TOKEN)
         if (barred := _barred(target, found, held, uid, token)) is not None:
             return barred
+        if bounds is not None and (why := bounds.left(target, found)) is not None:
+            return Barred(why)
         if held == str(token):
             return found
-        operations = [test(uid, "metadata", "uid"), *annotate(found, TOKEN, str(token))]
+        tests = [] if bounds is None else bounds.tests(found)
+        operations = [test(uid, "metadata", "uid"), *tests, *annotate(found, TOKEN, str(token))]
         try:
             return await client.patch_deployment(target.namespace, target.name, operations)
         except ApiError as error:
@@ -123,7 +157,7 @@ async def write(client: KubernetesClient, context: ActionContext, stamped: Json,
     operations = [
         test(uid_of(stamped), "metadata", "uid"),
         test(str(context.token), "metadata", "annotations", TOKEN),
-        test(annotations_of(stamped).get(PROTECTED), "metadata", "annotations", PROTECTED),
+        *Bounds(context.labels).tests(stamped),
         *change.operations,
         add(context.attempt, "metadata", "annotations", ATTEMPT),
         add(_cause(context.cause), "metadata", "annotations", CHANGE_CAUSE),
@@ -158,8 +192,8 @@ async def _explained(
     barred = _barred(target, found, annotations_of(found).get(TOKEN), uid_of(stamped), context.token)
     if barred is not None:
         return Result(Outcome.FAILED, f"refused: {barred.why}")
-    if is_protected(found):
-        return Result(Outcome.FAILED, f"refused: {target} has been protected by annotation {PROTECTED}")
+    if (left := Bounds(context.labels).left(target, found)) is not None:
+        return Result(Outcome.FAILED, f"refused: {left}")
     moved = [str(each["path"]) for each in sent if each["op"] == "test" and not _holds(found, each)]
     if moved:
         return Result(

@@ -33,6 +33,11 @@ def annotations_of(found: Json) -> Mapping[str, str]:
     return found["metadata"].get("annotations") or {}
 
 
+def labels_of(found: Json) -> Mapping[str, str]:
+    """Its labels, empty if it has none."""
+    return found["metadata"].get("labels") or {}
+
+
 def name_of(found: Json) -> str:
     """Its name, unique for its kind and namespace at any one time."""
     return str(found["metadata"]["name"])

@@ -12,6 +12,7 @@ from remediator.core.guards.asking import (
     ask_at_first_intent,
     ask_before_plan,
     ask_before_step,
+    ask_of_plan,
 )
 from remediator.core.guards.brake import failures_spent, overspent, stopped_everywhere
 from remediator.core.guards.values import (
@@ -58,6 +59,7 @@ __all__ = [
     "ask_at_first_intent",
     "ask_before_plan",
     "ask_before_step",
+    "ask_of_plan",
     "failures_spent",
     "overspent",
     "stopped_everywhere",

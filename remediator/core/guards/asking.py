@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from remediator.core.guards import brake, entry, limits, standing
 from remediator.core.guards.values import GuardAnswer, GuardFunction, GuardView, Question, Verdict
@@ -53,6 +54,11 @@ def ask_at_first_intent(question: Question, view: GuardView) -> Verdict:
 def ask_before_step(question: Question, view: GuardView) -> Verdict:
     """The step guards alone, before every step after the first intent."""
     return Verdict(_ask((*_MODE, *_WAITING_STEP), question, view))
+
+
+def ask_of_plan(question: Question, now: datetime) -> Verdict:
+    """The guards that judge by what a plan saw, which is no store's: it is not shown to anybody in vain."""
+    return Verdict(_ask((standing.scope, standing.protection), question, GuardView(now)))
 
 
 def _before_plan(question: Question, view: GuardView) -> tuple[GuardAnswer, ...]:

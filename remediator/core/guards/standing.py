@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from remediator.core.coverage import touches
+from remediator.core.coverage import identities, touches
 from remediator.core.guards.values import (
     Answer,
     Guard,
@@ -14,8 +14,9 @@ from remediator.core.guards.values import (
     wait,
 )
 from remediator.core.reasons import Reason
-from remediator.core.rules import Mode
-from remediator.core.selections import ALWAYS_PROTECTED
+from remediator.core.rules import Mode, Rulebook, databases_of
+from remediator.core.selections import always_protected
+from remediator.core.targets import Target
 
 
 def firing(_question: Question, view: GuardView) -> GuardAnswer:
@@ -50,19 +51,46 @@ def waiting_pause(question: Question, view: GuardView) -> GuardAnswer:
 
 def scope(question: Question, _view: GuardView) -> GuardAnswer:
     """Every rulebook that applies has to have the target in its scope."""
-    for book in question.books:
-        if book.scope is not None and not book.scope.covers(question.target):
+    scopes = [book.scope for book in question.books if book.scope is not None]
+    sight = question.sight
+    for each in scopes:
+        if not each.covers(question.target):
             return refuse(Guard.SCOPE, Reason.SCOPE, f"{question.target} is not in scope")
-    return allow(Guard.SCOPE, "in scope")
+        if sight is not None and not each.fits(sight.labels):
+            detail = f"{question.target} is not in scope: its labels don't fit {each.selector}"
+            return refuse(Guard.SCOPE, Reason.SCOPE, detail)
+    return allow(Guard.SCOPE, "in scope" + _unseen(question, any(each.labels for each in scopes)))
 
 
 def protection(question: Question, _view: GuardView) -> GuardAnswer:
-    """No rulebook that applies may protect the target."""
-    for book in question.books:
-        for selection in (*ALWAYS_PROTECTED, *book.protect):
-            if selection.covers(question.target):
-                return refuse(Guard.PROTECTION, Reason.PROTECTED, f"{question.target} is protected")
-    return allow(Guard.PROTECTION, "not protected by policy")
+    """No rulebook that applies may protect the target, or what it also is."""
+    for each in identities(question.target, databases_of(question.books)):
+        found = (_protected(each, book, question) for book in question.books)
+        why = next((one for one in found if one is not None), None)
+        if why is not None:
+            also = "" if each == question.target else f": it is also {each}"
+            return refuse(Guard.PROTECTION, Reason.PROTECTED, f"{question.target} is protected{also}{why}")
+    may_be = any(each.labels for book in question.books for each in book.protect)
+    return allow(Guard.PROTECTION, "not protected by policy" + _unseen(question, may_be))
+
+
+def _protected(target: Target, book: Rulebook, question: Question) -> str | None:
+    """Why it is protected, as what follows that it is; ``None`` if it isn't."""
+    always = always_protected(target.space.name, book.home) if target.space else None
+    if always is not None:
+        return f": {always}"
+    for each in book.protect:
+        if each.covers(target):
+            if not each.labels:
+                return ""
+            if target == question.target and question.sight and each.fits(question.sight.labels):
+                return f": its labels fit {each.selector}"
+    return None
+
+
+def _unseen(question: Question, by_labels: bool) -> str:  # noqa: FBT001 - as private as its callers
+    looking = by_labels and question.sight is None
+    return " by its name; its labels are looked at once it is planned" if looking else ""
 
 
 def quarantine(question: Question, view: GuardView) -> GuardAnswer:

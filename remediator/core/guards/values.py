@@ -14,6 +14,7 @@ from remediator.core.leases import Cover
 from remediator.core.reasons import Reason
 from remediator.core.rules import ApprovalTerms, Mode, Rule, Rulebook, databases_of
 from remediator.core.runs import RunState
+from remediator.core.sights import Sight
 from remediator.core.targets import Target, parse_target
 
 
@@ -226,7 +227,8 @@ class Question:
     """What guards are asked about. ``books`` are the rulebooks that apply: the stricter answer holds.
 
     ``digest`` names what is about to be done; without one, nothing that a person has to approve is.
-    ``leased`` is what the run's lease covers, once it has one: only then is it known where pods run.
+    ``sight`` is what its plan saw of the target, ``None`` before there is a plan. ``leased`` is what the
+    run's lease covers, once it has one: only then is it known where pods run.
     """
 
     rule: Rule
@@ -236,6 +238,15 @@ class Question:
     digest: PlanDigest | None = None
     leased: frozenset[Cover] = frozenset()
     override: Override | None = None
+    sight: Sight | None = None
+
+    @property
+    def labels_judged(self) -> Mapping[str, str | None]:
+        """The labels on which it depends whether the target may be acted on, as seen; ``None`` if absent."""
+        selections = [each for book in self.books for each in (book.scope, *book.protect) if each is not None]
+        asked = {need.key for each in selections if each.covers(self.target) for need in each.labels}
+        seen = self.sight.labels if self.sight else {}
+        return {key: seen.get(key) for key in sorted(asked)}
 
     @property
     def places(self) -> frozenset[Cover]:

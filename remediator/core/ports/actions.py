@@ -13,6 +13,7 @@ from remediator.core.ids import AttemptId, RunId, Token
 from remediator.core.leases import LeaseMode
 from remediator.core.reasons import Reason
 from remediator.core.runs import Outcome
+from remediator.core.sights import NOTHING_SEEN, Sight
 from remediator.core.targets import Target
 
 
@@ -75,6 +76,7 @@ class ActionContext:
     ``attempt`` is found on the target by :meth:`Action.probe`; ``token`` is the lease's at this call;
     ``deadline`` is when :meth:`Action.apply` is given up. ``earlier`` is the plan's data of the step's try
     before this one, if there was one: who finds the target changed since must not take it for what failed.
+    ``labels`` are those that guards judged the target by, as its plan saw them, ``None`` where it bore none.
     """
 
     target: Target
@@ -86,14 +88,16 @@ class ActionContext:
     now: datetime
     deadline: datetime
     earlier: Mapping[str, object] | None = None
+    labels: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What an action would do: a sentence, a unified diff, and ``data`` (JSON-able) that apply works from.
 
-    An approval binds ``data``, but for the members named in ``fleeting``, which are new with each planning as
-    a time is; where steps before it change what it starts from, those in ``goal``, which say where it leads.
+    ``sight`` is what it saw of the target. An approval binds ``data``, but for the members named in
+    ``fleeting``, which are new with each planning as a time is; where steps before it change what it starts
+    from, those in ``goal``, which say where it leads.
     """
 
     summary: str
@@ -101,6 +105,7 @@ class Plan:
     data: Mapping[str, object] = field(default_factory=dict)
     goal: tuple[str, ...] = ()
     fleeting: tuple[str, ...] = ()
+    sight: Sight = NOTHING_SEEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +168,10 @@ class Action(Protocol):
         """Do what was planned, once, leaving ``context.attempt`` on the target.
 
         Called only after the intent is durable. With ``Fence.TARGET`` it first stamps the token, if
-        greater, and each write tests the token and the very fields that it replaces, so a target that
-        moved since the plan is refused. ``FAILED`` is said only when the change is proven not to have
-        been made and can no longer arrive; anything else that went wrong is ``UNKNOWN``.
+        greater, and each write, the stamp included, tests that the target is not protected and still bears
+        ``context.labels``; the change itself tests the token and the very fields that it replaces, so a
+        target that moved since the plan is refused. ``FAILED`` is said only when the change is proven not
+        to have been made and can no longer arrive; anything else that went wrong is ``UNKNOWN``.
         """
         ...
 

@@ -179,6 +179,10 @@ class StandIn:
             "patch", "deployments", namespace, name, {"metadata": {"annotations": dict(annotations)}}
         )
 
+    def label(self, namespace: str, name: str, labels: Mapping[str, str | None]) -> Object:
+        """Set labels of a Deployment, or remove those given as None."""
+        return self._as_admin("patch", "deployments", namespace, name, {"metadata": {"labels": dict(labels)}})
+
     def delete(self, plural: str, namespace: str, name: str) -> None:
         self._as_admin("delete", plural, namespace, name)
 

@@ -39,7 +39,7 @@ def an_attempt() -> Attempt:
 
 async def applied(applies: Applies, over_at: float) -> Result:
     acting = Acting({"test.act": Acts(spec(), applies)})
-    return await acting.apply(run(), an_attempt(), Plan("", ""), over_at)
+    return await acting.apply(run(), an_attempt(), Plan("", ""), over_at, {"tier": "web"})
 
 
 def test_what_answers_in_time_has_its_outcome_and_knows_its_deadline() -> None:
@@ -50,7 +50,9 @@ def test_what_answers_in_time_has_its_outcome_and_knows_its_deadline() -> None:
         await asyncio.sleep(9.9)
 
     assert in_no_time(applied(applies, 10)).outcome is Outcome.SUCCEEDED
-    assert [(each.now, each.deadline) for each in told] == [(NOW, NOW + TIMEOUT)]
+    assert [(each.now, each.deadline, each.labels) for each in told] == [
+        (NOW, NOW + TIMEOUT, {"tier": "web"})
+    ]
 
 
 def test_what_does_not_is_cancelled_at_its_deadline_and_unknown() -> None:

@@ -1,0 +1,18 @@
+"""Where Remediator itself runs: the namespace in which nothing is ever acted on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from remediator.core.selections import DEFAULT_HOME
+
+#: Mounted into every pod that has a ServiceAccount's token, as Remediator's needs one.
+NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+def home() -> str:
+    """The pod's own namespace; outside a cluster the one that `deploy/kubernetes` has."""
+    try:
+        return NAMESPACE_FILE.read_text().strip() or DEFAULT_HOME
+    except (OSError, UnicodeDecodeError):
+        return DEFAULT_HOME
