@@ -11,6 +11,12 @@ from remediator.core.events import Event, EventKind
 from remediator.core.notices import Envelope, Lane, following
 from remediator.store.common.codecs import Row, envelope, moment
 
+#: Whether an outbox row ``o`` is the next to leave its thread. Found by an index, whatever planners know.
+NEXT_OF_THREAD = (
+    "o.id = (SELECT min(b.id) FROM outbox b WHERE b.state = 'unsent' AND b.lane = o.lane"
+    " AND b.channel = o.channel AND b.thread = o.thread)"
+)
+
 
 def latest_of_keys(envelopes: Iterable[Envelope]) -> list[Envelope]:
     """Do among themselves what the ledger does with those before them: a burst is one statement then."""

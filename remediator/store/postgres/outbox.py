@@ -9,29 +9,27 @@ from remediator.core.changes import OutboxItem
 from remediator.core.notices import Envelope, Lane
 from remediator.core.ports.store import Topic
 from remediator.store.common.codecs import as_json, envelope, micros
-from remediator.store.common.outbox import in_place_of, item_from, latest_of_keys, parked
+from remediator.store.common.outbox import NEXT_OF_THREAD, in_place_of, item_from, latest_of_keys, parked
 from remediator.store.common.unread import readable, sift
 from remediator.store.postgres import pages
 from remediator.store.postgres.aside import put_aside
 from remediator.store.postgres.transaction import Transaction
 
+# Each in its place, but for one whose key waits there already: of a key the latest alone is told.
 _INSERT = (
     "INSERT INTO outbox (channel, thread, key, lane, envelope, state, tries, created_at, due_at, error)"
     " VALUES ($1, $2, $3, $4, $5, 'unsent', 0, $6, $6, '')"
-)
-_INSERT_FIRST_OF_KEY = (
-    f"{_INSERT} ON CONFLICT (channel, thread, key) WHERE state = 'unsent' AND key <> '' DO NOTHING"
+    " ON CONFLICT (channel, thread, key) WHERE state = 'unsent' AND key <> '' DO NOTHING"
+    " RETURNING channel, thread, key"
 )
 _UNSENT_OF_KEY = (
     "SELECT id, envelope FROM outbox WHERE state = 'unsent' AND key <> '' AND channel = $1 AND thread = $2"
     " AND key = $3 FOR NO KEY UPDATE"
 )
 _CLAIM_FIRST_OF_THREADS = (
-    "WITH first AS (SELECT min(id) AS id FROM outbox WHERE state = 'unsent' AND lane = $2"
-    " GROUP BY channel, thread),"
-    " free AS (SELECT o.id FROM outbox o WHERE o.id IN (SELECT id FROM first) AND o.state = 'unsent'"
-    " AND o.due_at <= $1 AND (o.claimed_until IS NULL OR o.claimed_until <= $1) ORDER BY o.id LIMIT $3"
-    " FOR NO KEY UPDATE SKIP LOCKED),"
+    "WITH free AS (SELECT o.id FROM outbox o WHERE o.state = 'unsent' AND o.lane = $2 AND o.due_at <= $1"
+    " AND (o.claimed_until IS NULL OR o.claimed_until <= $1)"
+    f" AND {NEXT_OF_THREAD} ORDER BY o.id LIMIT $3 FOR NO KEY UPDATE OF o SKIP LOCKED),"
     " claimed AS (UPDATE outbox o SET claimed_until = $4, claimed_by = $5 FROM free WHERE o.id = free.id"
     " RETURNING o.*)"
     " SELECT o.id, o.envelope, o.tries, o.created_at, coalesce(t.head, ''), coalesce(s.ref, '')"
@@ -41,8 +39,8 @@ _CLAIM_FIRST_OF_THREADS = (
 )
 # An envelope's count only grows, so that the same text means that nobody replaced it meanwhile.
 _END = (
-    "UPDATE outbox SET state = $1, ended_at = $2, error = $3, tries = tries + 1"
-    " WHERE id = $4 AND state = 'unsent' AND envelope = $5"
+    "UPDATE outbox SET claimed_until = NULL, claimed_by = NULL, state = $1, ended_at = $2, error = $3,"
+    " tries = tries + 1 WHERE id = $4 AND state = 'unsent' AND envelope = $5"
 )
 _GIVE_BACK = "UPDATE outbox SET claimed_until = NULL, claimed_by = NULL WHERE id = $1"
 _DELAY = (
@@ -59,25 +57,16 @@ _REF = (
 async def post(transaction: Transaction, envelopes: Sequence[Envelope]) -> None:
     if not envelopes:
         return
-    for each in envelopes:
-        await pages.keep(transaction, each)
-    plain: list[Envelope] = []
-    for new in latest_of_keys(envelopes):
-        if new.key:
-            await _write_plain(transaction, plain)
-            await _post_latest(transaction, new)
-        else:
-            plain.append(new)
-    await _write_plain(transaction, plain)
+    await pages.keep(transaction, envelopes)
+    latest = latest_of_keys(envelopes)
+    made = set(await transaction.rows_for_each(_INSERT, [_row(transaction, new) for new in latest]))
+    for new in latest:
+        if new.key and (new.channel, new.thread, new.key) not in made:
+            await _replace(transaction, new)
     transaction.topics.add(Topic.OUTBOX)
 
 
-async def _write_plain(transaction: Transaction, envelopes: list[Envelope]) -> None:
-    await transaction.run_for_each(_INSERT, [_row(transaction, each) for each in envelopes])
-    envelopes.clear()
-
-
-async def _post_latest(transaction: Transaction, new: Envelope) -> None:
+async def _replace(transaction: Transaction, new: Envelope) -> None:
     """Replace the unsent one of its key, or become it; whoever does the same meanwhile is waited for."""
     while True:
         row = await transaction.row(_UNSENT_OF_KEY, new.channel, new.thread, new.key)
@@ -92,7 +81,7 @@ async def _post_latest(transaction: Transaction, new: Envelope) -> None:
                 row[0],
             )
             return
-        if await transaction.run(_INSERT_FIRST_OF_KEY, *_row(transaction, new)):
+        if await transaction.row(_INSERT, *_row(transaction, new)):
             return
 
 
@@ -133,6 +122,7 @@ async def park(transaction: Transaction, item: OutboxItem, error: str) -> None:
 async def _end(transaction: Transaction, item: OutboxItem, state: str, error: str) -> bool:
     """End an item; ``False`` when it had ended, or was replaced on its way and is due in its new form."""
     ended = await transaction.run(_END, state, transaction.micros, error, item.id, as_json(item.envelope))
-    await transaction.run(_GIVE_BACK, item.id)
+    if not ended:
+        await transaction.run(_GIVE_BACK, item.id)
     transaction.topics.add(Topic.OUTBOX)
     return bool(ended)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from remediator.core.ids import PageId
@@ -24,10 +25,13 @@ from remediator.store.postgres.aside import put_aside
 from remediator.store.postgres.transaction import Transaction, places
 
 _OPEN = f"SELECT {COLUMNS} FROM pages p WHERE p.over_at IS NULL ORDER BY p.id"
-_OF_THREAD = f"SELECT {COLUMNS} FROM pages p WHERE p.over_at IS NULL AND p.thread = $1 FOR NO KEY UPDATE"
+_OF_THREADS = (
+    f"SELECT {COLUMNS} FROM pages p WHERE p.over_at IS NULL AND p.thread = ANY($1::text[])"
+    " ORDER BY p.id FOR NO KEY UPDATE"
+)
 _INSERT = (
     f"INSERT INTO pages ({INSERTED}) VALUES ({places(11)})"
-    " ON CONFLICT (thread) WHERE over_at IS NULL DO NOTHING RETURNING id"
+    " ON CONFLICT (thread) WHERE over_at IS NULL DO NOTHING RETURNING id, thread"
 )
 _UPDATE = (
     f"UPDATE pages SET {', '.join(f'{name} = ${n}' for n, name in enumerate(CHANGED, start=1))}"
@@ -36,52 +40,94 @@ _UPDATE = (
 _ABOUT = "INSERT INTO page_episodes (page, episode) VALUES ($1, $2) ON CONFLICT DO NOTHING"
 
 
-async def keep(transaction: Transaction, envelope: Envelope) -> None:
-    """Open, widen or end the page of an envelope's thread, if that is what the envelope does."""
-    if envelope.call is not None:
-        page = await _opened(transaction, envelope)
-        if envelope.call.episode is not None:
-            await transaction.run(_ABOUT, page, envelope.call.episode)
-    elif envelope.signal is Signal.RESOLVE:
-        await _end(transaction, envelope)
+async def keep(transaction: Transaction, envelopes: Iterable[Envelope]) -> None:
+    """Open, widen or end the pages of the envelopes' threads, in their order, if that is what they do."""
+    calls: dict[str, list[Envelope]] = {}
+    for each in envelopes:
+        if each.call is not None:
+            calls.setdefault(each.thread, []).append(each)
+        elif each.signal is Signal.RESOLVE:
+            await _call(transaction, calls)
+            calls.clear()
+            await _end(transaction, each)
+    await _call(transaction, calls)
 
 
-async def _opened(transaction: Transaction, envelope: Envelope) -> PageId:
-    """The thread's open page, told in the envelope's channel too; who opens it meanwhile is waited for."""
-    new = opened(PageId(0), envelope, transaction.now)
-    while True:
-        page = await _of_thread(transaction, envelope.thread)
-        if page is not None:
-            await write(transaction, told_also(page, [envelope.channel]))
-            return page.id
-        id_ = await transaction.value(_INSERT, *inserted_row(new))
-        if id_ is not None:
-            transaction.append_events([opening(replace(new, id=PageId(id_)))])
-            return PageId(id_)
+async def _call(transaction: Transaction, calls: Mapping[str, Sequence[Envelope]]) -> None:
+    """Have a page for each thread, told in the channels of all its envelopes, in a few exchanges for all."""
+    ids: dict[str, PageId] = {}
+    while ids.keys() != calls.keys():
+        ids |= await _widened(transaction, _without(calls, ids))
+        # Who opens one of these meanwhile is waited for, and its page is widened in the next round.
+        ids |= await _opened(transaction, _without(calls, ids))
+    about = [
+        (ids[each.thread], each.call.episode)
+        for envelopes in calls.values()
+        for each in envelopes
+        if each.call is not None and each.call.episode is not None
+    ]
+    await transaction.run_for_each(_ABOUT, about)
+
+
+async def _widened(transaction: Transaction, calls: Mapping[str, Sequence[Envelope]]) -> dict[str, PageId]:
+    """The open pages of these threads, now told in their envelopes' channels too."""
+    pages = {page.thread: page for page in await _of_threads(transaction, calls)}
+    rows = [_changed(_told(page, calls[thread])) for thread, page in pages.items()]
+    await transaction.run_for_each(_UPDATE, rows)
+    return {thread: page.id for thread, page in pages.items()}
+
+
+async def _opened(transaction: Transaction, calls: Mapping[str, Sequence[Envelope]]) -> dict[str, PageId]:
+    """New pages for these threads, but for those whose page somebody else opened meanwhile."""
+    new = {
+        thread: _told(opened(PageId(0), envelopes[0], transaction.now), envelopes)
+        for thread, envelopes in calls.items()
+    }
+    made = await transaction.rows_for_each(_INSERT, [inserted_row(page) for page in new.values()])
+    ids = {thread: PageId(id_) for id_, thread in made}
+    transaction.append_events([opening(replace(new[thread], id=id_)) for thread, id_ in ids.items()])
+    return ids
+
+
+def _without(
+    calls: Mapping[str, Sequence[Envelope]], ids: Mapping[str, PageId]
+) -> dict[str, Sequence[Envelope]]:
+    return {thread: envelopes for thread, envelopes in calls.items() if thread not in ids}
+
+
+def _told(page: Page, envelopes: Iterable[Envelope]) -> Page:
+    return told_also(page, [each.channel for each in envelopes])
 
 
 async def _end(transaction: Transaction, envelope: Envelope) -> None:
-    page = await _of_thread(transaction, envelope.thread)
-    if page is not None:
+    for page in await _of_threads(transaction, [envelope.thread]):
         ended, event = ended_by(page, envelope, transaction.now)
         await write(transaction, ended)
         transaction.append_events([event])
 
 
-async def _of_thread(transaction: Transaction, thread: str) -> Page | None:
-    row = await transaction.row(_OF_THREAD, thread)
-    return None if row is None else await read_page(transaction, row)
+async def _of_threads(transaction: Transaction, threads: Iterable[str]) -> list[Page]:
+    return await _read(transaction, await transaction.rows(_OF_THREADS, list(threads)))
 
 
 async def read_page(transaction: Transaction, row: Row) -> Page | None:
     """The page, unless it can't be read: then it is over, and makes way for another."""
-    pages, unreadable = sift(transaction, "pages", [row], page_from)
-    await put_aside(transaction, unreadable)
+    pages = await _read(transaction, [row])
     return pages[0] if pages else None
 
 
+async def _read(transaction: Transaction, rows: list[Row]) -> list[Page]:
+    pages, unreadable = sift(transaction, "pages", rows, page_from)
+    await put_aside(transaction, unreadable)
+    return pages
+
+
 async def write(transaction: Transaction, page: Page) -> None:
-    await transaction.run(_UPDATE, *changed_row(page), page.id)
+    await transaction.run(_UPDATE, *_changed(page))
+
+
+def _changed(page: Page) -> Row:
+    return (*changed_row(page), page.id)
 
 
 async def open_pages(transaction: Transaction) -> tuple[Page, ...]:

@@ -100,6 +100,12 @@ class Transaction:
         if bound:
             await self.connection.executemany(statement, bound)
 
+    async def rows_for_each(self, statement: str, rows: Iterable[Sequence[object]]) -> list[Row]:
+        """As :meth:`run_for_each`, with the rows that the statement returned."""
+        bound = [tuple(map(kept, row)) for row in rows]
+        found = await self.connection.fetchmany(statement, bound) if bound else []
+        return [tuple(map(told, row)) for row in found]
+
     def append_events(self, events: Iterable[Event]) -> None:
         self.events.extend(events)
 

@@ -7,6 +7,7 @@ database queue up for one lock. What gets lost on the way is found by those who 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Any
@@ -20,8 +21,11 @@ from remediator.store.postgres.failures import IO_ERRORS
 _CHANNEL = "remediator"
 #: How often a quiet connection is tried, and how long one waits before the next after a broken one (seconds).
 _HEARTBEAT, _PAUSE = 15.0, 0.5
-#: ``ledger_commits`` are asked about within seconds; an hour later nobody is left who could.
-_FORGET = "DELETE FROM ledger_commits WHERE at < remediator_now() - 3600000000"
+#: How long a connection may be too busy to delete old rows of ``ledger_commits`` (seconds).
+_FORGET_EVERY = 60.0
+#: They are asked about within seconds; an hour later nobody is left who could. The time is read once, since
+#: no index helps to compare with a volatile function.
+_FORGET = "DELETE FROM ledger_commits WHERE at < (SELECT remediator_now() - 3600000000)"
 
 
 class Wire:
@@ -39,6 +43,7 @@ class Wire:
         self._untold: set[Topic] = set()
         self._stir = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._forgot_at = -math.inf
 
     def open(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run(), name="ledger wire")
@@ -52,7 +57,8 @@ class Wire:
 
     def tell(self, topics: Iterable[Topic]) -> None:
         self._untold.update(topics)
-        self._stir.set()
+        if self._untold:
+            self._stir.set()
 
     async def _run(self) -> None:
         while True:
@@ -74,10 +80,15 @@ class Wire:
                 async with asyncio.timeout(_HEARTBEAT):
                     await self._stir.wait()
             self._stir.clear()
-            if self._untold:
+            quiet = not self._untold
+            if not quiet:
                 await self._send(connection)
-            else:
-                await connection.execute(_FORGET)
+            if quiet or asyncio.get_running_loop().time() - self._forgot_at >= _FORGET_EVERY:
+                await self._forget(connection)
+
+    async def _forget(self, connection: Connection[Any]) -> None:
+        await connection.execute(_FORGET)
+        self._forgot_at = asyncio.get_running_loop().time()
 
     async def _send(self, connection: Connection[Any]) -> None:
         topics, self._untold = self._untold, set()

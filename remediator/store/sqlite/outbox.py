@@ -10,7 +10,7 @@ from remediator.core.changes import OutboxItem
 from remediator.core.notices import Envelope, Lane
 from remediator.core.ports.store import Topic
 from remediator.store.common.codecs import as_json, envelope, micros
-from remediator.store.common.outbox import in_place_of, item_from, latest_of_keys, parked
+from remediator.store.common.outbox import NEXT_OF_THREAD, in_place_of, item_from, latest_of_keys, parked
 from remediator.store.common.unread import readable, sift
 from remediator.store.sqlite import pages
 from remediator.store.sqlite.aside import put_aside
@@ -28,8 +28,7 @@ _FIRST_OF_THREADS = (
     "SELECT o.id, o.envelope, o.tries, o.created_at, coalesce(t.head, ''), coalesce(s.ref, '') FROM outbox o"
     " LEFT JOIN threads t ON t.channel = o.channel AND t.thread = o.thread"
     " LEFT JOIN thread_refs s ON s.channel = o.channel AND s.thread = o.thread AND s.key = o.key"
-    " WHERE o.due_at <= ? AND o.id IN (SELECT min(id) FROM outbox"
-    " WHERE state = 'unsent' AND lane = ? GROUP BY channel, thread) ORDER BY o.id"
+    f" WHERE o.state = 'unsent' AND o.lane = ? AND o.due_at <= ? AND {NEXT_OF_THREAD} ORDER BY o.id"
 )
 # An envelope's count only grows, so that the same text means that nobody replaced it meanwhile.
 _END = (
@@ -74,7 +73,7 @@ def due_envelopes(transaction: Transaction, lane: Lane, limit: int, claim: timed
     claims.expire(now)
     rows = (
         row
-        for row in transaction.sql.execute(_FIRST_OF_THREADS, (transaction.micros, lane.value))
+        for row in transaction.sql.execute(_FIRST_OF_THREADS, (lane.value, transaction.micros))
         if not claims.holds(row[0])
     )
     handed_out = list(islice(rows, limit))
