@@ -43,7 +43,6 @@ from remediator.engine.telling import Story, tell_decision, tell_run
 
 _log = structlog.get_logger(__name__)
 _BATCH = 200
-_CLAIM = timedelta(seconds=60)
 _AT_ONCE = 20
 #: Crockford's base32, in which no two characters look alike.
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -83,11 +82,12 @@ class DispatcherLoop(Loop):
         super().__init__(parts.store, parts.metrics)
         self._parts = parts
         self._alarms = alarms
+        self.claim = parts.claim
         self._facts = Facts(parts.store, parts.checks)
         self.lookers = Lookers(_AT_ONCE)
 
     async def work(self) -> bool:
-        works = await self.store.undecided(_BATCH, _CLAIM)
+        works = await self.store.undecided(_BATCH, self.claim)
         if works:
             await self.take(works)
         return len(works) == _BATCH
@@ -240,7 +240,7 @@ class LateLoop(Loop):
     async def work(self) -> bool:
         lookers = self._dispatcher.lookers
         room = await lookers.some_room()
-        works = await self.store.undecided(room, _CLAIM, for_facts=True)
+        works = await self.store.undecided(room, self._dispatcher.claim, for_facts=True)
         lookers.behind = len(works) == room
         if works:
             await self._dispatcher.take(works, put_off=False)

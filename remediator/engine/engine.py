@@ -47,7 +47,7 @@ class Engine:
             self._runner,
             RecoveryLoop(parts),
             BrakeLoop(parts),
-            *(OutboxLoop(parts.store, parts.metrics, notifiers, alarms, lane) for lane in Lane),
+            *(OutboxLoop(parts.store, parts.metrics, notifiers, alarms, lane, parts.claim) for lane in Lane),
             PagesLoop(parts.store, parts.metrics),
             WatchLoop(parts, alarms),
             LifelineLoop(parts.store, parts.metrics, lifeline),

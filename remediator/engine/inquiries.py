@@ -21,8 +21,6 @@ from remediator.engine.payload import put_together
 
 _log = structlog.get_logger(__name__)
 _AT_ONCE = 8
-#: Longer than asking can take.
-_CLAIM = timedelta(seconds=60)
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=2), timedelta(minutes=10)
 #: How long after the last webhook that left something out it is still asked for; it is told again meanwhile,
 #: since Alertmanager repeats what fires every four hours unless told otherwise.
@@ -37,11 +35,12 @@ class InquiryLoop(Loop):
 
     def __init__(self, parts: EngineParts, alarms: Alarms) -> None:
         super().__init__(parts.store, parts.metrics)
+        self._claim = parts.claim
         self._alertmanagers = parts.alertmanagers
         self._alarms = alarms
 
     async def work(self) -> bool:
-        due = await self.store.due_inquiries(_AT_ONCE, _CLAIM)
+        due = await self.store.due_inquiries(_AT_ONCE, self._claim)
         heard = await asyncio.gather(*(self._ask(inquiry) for inquiry in due))
         for inquiry, answers in zip(due, heard, strict=True):
             try:

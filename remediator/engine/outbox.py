@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -14,13 +15,12 @@ from remediator.core.notices import Envelope, Lane, NoticeKind, Signal
 from remediator.core.ports.channels import Delivered, Delivery, Notifier, Rejected, TryAgain
 from remediator.core.ports.store import Store, Topic
 from remediator.engine.alarms import Alarms
+from remediator.engine.claims import Claim, ClaimLostError
 from remediator.engine.loops import Loop
 from remediator.telemetry import Metrics
 
 _log = structlog.get_logger(__name__)
 _BATCH = 10
-#: Longer than any notifier takes, so that a claim never runs out under a delivery.
-_CLAIM = timedelta(seconds=60)
 _DELIVERY_TIMEOUT = 30.0
 #: The channel that is always there.
 _LAST_RESORT = "log"
@@ -30,30 +30,43 @@ _PATIENCE = 3
 
 
 class OutboxLoop(Loop):
-    """Delivers one lane."""
+    """Delivers one lane. What it takes is kept from others for ``claim``, and while it delivers it."""
 
     topic = Topic.OUTBOX
 
     def __init__(
-        self, store: Store, metrics: Metrics, notifiers: Mapping[str, Notifier], alarms: Alarms, lane: Lane
+        self,
+        store: Store,
+        metrics: Metrics,
+        notifiers: Mapping[str, Notifier],
+        alarms: Alarms,
+        lane: Lane,
+        claim: timedelta,
     ) -> None:
         super().__init__(store, metrics)
+        self._claim = claim
         self._notifiers = notifiers
         self._alarms = alarms
         self._lane = lane
         self.name = f"outbox {lane.value}"
 
     async def work(self) -> bool:
-        items = await self.store.due_envelopes(self._lane, _BATCH, _CLAIM)
+        asked_at = asyncio.get_running_loop().time()
+        items = await self.store.due_envelopes(self._lane, _BATCH, self._claim)
         if not items:
             return False
-        await asyncio.gather(*(self._deliver(item) for item in items))
+        await asyncio.gather(*(self._deliver(item, asked_at) for item in items))
         return True
 
-    async def _deliver(self, item: OutboxItem) -> None:
+    async def _deliver(self, item: OutboxItem, asked_at: float) -> None:
         channel = item.envelope.channel
         scheme = channel.partition(":")[0]
-        delivery = await self._try(item, self._notifiers.get(scheme))
+        claim = Claim(partial(self.store.hold, item), self._claim, asked_at)
+        try:
+            delivery = await claim.during(self._try(item, self._notifiers.get(scheme)))
+        except ClaimLostError:
+            _log.warning("notice left to another replica", channel=channel, title=item.envelope.notice.title)
+            return
         self.metrics.notice(channel, delivery)
         if isinstance(delivery, Delivered):
             await self.store.sent(item, delivery.ref)

@@ -43,6 +43,15 @@ class EngineParts:
     sources: frozenset[str] | None = None
     heartbeat: Heartbeat | None = None
 
+    @property
+    def claim(self) -> timedelta:
+        """How long work that the ledger handed to this replica is kept from others, should it die.
+
+        Short enough that what a dead replica had in hand soon follows its runs, and so long that one which
+        was stopped for a moment does not do it a second time.
+        """
+        return 2 * self.lease_ttl
+
     def audience(self, book: Rulebook, rule: Rule | None) -> Audience:
         """Who hears of a rule's doings; without one, of what no rule answers for."""
         return Audience(book.report_to(rule), self.pager, book.chain_of(rule))

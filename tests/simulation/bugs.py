@@ -259,7 +259,7 @@ def _without(these: Sequence[Callable[..., GuardAnswer]], *forgotten: Callable[.
 # Law 11.
 
 
-async def _sent_before_it_is_delivered(loop: OutboxLoop, item: OutboxItem) -> None:
+async def _sent_before_it_is_delivered(loop: OutboxLoop, item: OutboxItem, _asked_at: float) -> None:
     await loop.store.sent(item, "")
     await loop._try(item, loop._notifiers.get(item.envelope.channel.partition(":")[0]))
 

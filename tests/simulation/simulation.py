@@ -20,8 +20,6 @@ from tests.simulation.world import Broken, World
 #: polling, which is the net below messages, as long as that allows.
 _PACE: Mapping[str, object] = {
     "remediator.engine.driver.PROBE_FOR": timedelta(seconds=20),
-    "remediator.engine.dispatcher._CLAIM": timedelta(seconds=20),
-    "remediator.engine.outbox._CLAIM": timedelta(seconds=40),
     "remediator.engine.recovery._EVERY": 10.0,
     "remediator.engine.watch.WatchLoop.idle": timedelta(seconds=20),
     "remediator.engine.loops.Loop.idle": timedelta(seconds=8),

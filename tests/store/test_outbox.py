@@ -193,6 +193,25 @@ async def test_after_a_parked_one_its_key_begins_anew(store: Store) -> None:
     assert (item.envelope.notice.title, item.envelope.notice.count) == ("2", 1)
 
 
+async def test_one_that_is_held_on_to_is_kept_from_others_for_as_long(store: Store, clock: FakeClock) -> None:
+    await store.post([an_envelope("slow")])
+    item = await one(store)
+    for _ in range(3):
+        clock.advance(CLAIM.total_seconds() - 1)
+        assert await store.hold(item, CLAIM)
+        assert await due(store) == []
+    clock.advance(CLAIM.total_seconds())
+    assert not await store.hold(item, CLAIM), "its claim is over, and anybody may have it"
+    assert await due(store) == [item]
+
+
+async def test_one_that_has_ended_is_not_held(store: Store) -> None:
+    await store.post([an_envelope()])
+    item = await one(store)
+    await store.sent(item, "1.0")
+    assert not await store.hold(item, CLAIM)
+
+
 async def test_ending_one_twice_changes_nothing(store: Store) -> None:
     """Its claim ran out, a peer delivered it as well, and both say so."""
     await store.post([an_envelope("1", key="k"), an_envelope("2")])

@@ -27,6 +27,7 @@ from tests.store.postgres import execute, server, start_server, with_database
 from tests.store.senders import acknowledged_until_killed
 from tests.store.values import TTL, Intending, advanced, agreeing, an_envelope, an_intent, begin, lease
 from tests.store.wires import At, Wire
+from tests.support.processes import eventually
 
 CUT = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -188,6 +189,29 @@ async def test_a_caller_that_gives_up_leaves_nothing_open(url: str) -> None:
     async with asyncio.timeout(10):
         await store.pause(**_ALL)
     await store.close()
+
+
+async def test_a_lease_is_renewed_whoever_waits_for_the_guards(url: str) -> None:
+    """However many wait for their turn to write, no holder loses its target for want of a connection."""
+    store = PostgresStore(url)
+    await store.open()
+    held = await lease(store, await begin(store))
+    connection = await store._db.connect()
+    await connection.execute(f"BEGIN; SELECT pg_advisory_xact_lock({Lock.GUARDS.value})")
+    waiting = [asyncio.create_task(store.pause(**_ALL)) for _ in range(40)]
+    async with asyncio.timeout(2):
+        await eventually(lambda: queue(connection), "they wait")
+        assert await store.renew(held, TTL) is not None
+    await connection.execute("COMMIT")
+    await asyncio.gather(*waiting)
+    connection.terminate()
+    await store.close()
+
+
+async def queue(connection: Any) -> int:
+    """How many statements wait for an advisory lock."""
+    statement = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    return int(await connection.fetchval(statement))
 
 
 @pytest.fixture

@@ -477,6 +477,17 @@ async def test_what_a_dead_replica_had_claimed_is_kept_until_the_claim_is_over(
     assert await replicas[2].undecided(9, CLAIM) == [], "it gives back what is its own alone"
 
 
+async def test_what_another_replica_has_by_now_is_held_by_it_alone(
+    replicas: list[PostgresStore], clock: FakeClock
+) -> None:
+    await replicas[0].post([an_envelope()])
+    (item,) = await replicas[0].due_envelopes(Lane.REPORTS, 9, CLAIM)
+    clock.advance(CLAIM.total_seconds())
+    assert await replicas[1].due_envelopes(Lane.REPORTS, 9, CLAIM) == [item]
+    assert not await replicas[0].hold(item, CLAIM)
+    assert await replicas[1].hold(item, CLAIM)
+
+
 async def test_who_stops_gives_back_what_it_had_claimed(replicas: list[PostgresStore]) -> None:
     await take(replicas[0], an_alert())
     (work,) = await replicas[0].undecided(9, CLAIM)

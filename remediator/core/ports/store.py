@@ -395,6 +395,10 @@ class Outbox(Protocol):
         """The first unsent envelope of each (channel, thread) of the lane, if its time has come."""
         ...
 
+    async def hold(self, item: OutboxItem, claim: timedelta) -> bool:
+        """Keep what this replica was handed from others for ``claim`` more; false if it is not its own."""
+        ...
+
     async def sent(self, item: OutboxItem, ref: str) -> None:
         """Mark as delivered.
 

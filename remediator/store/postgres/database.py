@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -43,6 +43,8 @@ T = TypeVar("T")
 DEADLINE = timedelta(seconds=10)
 #: How many statements may run at once. The database has one ledger's worth of work, however many ask.
 _CONNECTIONS = 10
+#: How many of those may queue up for the ledger's locks. The rest is for what needs none, renewals above all.
+_QUEUEING = 6
 #: The longest pause between two tries, in seconds.
 _LONGEST_PAUSE = 0.5
 
@@ -107,6 +109,7 @@ class Database:
         self._committed = committed
         self._deadline = deadline.total_seconds()
         self._pool: Pool[Any] | None = None
+        self._queueing = asyncio.Semaphore(_QUEUEING)
 
     async def open(self) -> None:
         """Begin to take work; a connection is made when it is needed."""
@@ -218,7 +221,8 @@ class Database:
             async with asyncio.timeout(self._deadline):
                 for pause in _pauses():
                     try:
-                        return await self._once(self._pool, work, kind)
+                        async with self._queueing if kind.lock is not None else nullcontext():
+                            return await self._once(self._pool, work, kind)
                     except IO_ERRORS as error:
                         last = error
                         await self._pass_over(error)

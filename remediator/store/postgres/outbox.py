@@ -37,6 +37,10 @@ _CLAIM_FIRST_OF_THREADS = (
     " LEFT JOIN thread_refs s ON s.channel = o.channel AND s.thread = o.thread AND s.key = o.key"
     " ORDER BY o.id"
 )
+_HOLD = (
+    "UPDATE outbox SET claimed_until = $1 WHERE id = $2 AND state = 'unsent' AND claimed_by = $3"
+    " AND claimed_until > $4"
+)
 # An envelope's count only grows, so that the same text means that nobody replaced it meanwhile.
 _END = (
     "UPDATE outbox SET claimed_until = NULL, claimed_by = NULL, state = $1, ended_at = $2, error = $3,"
@@ -99,6 +103,11 @@ async def due_envelopes(
     items, unreadable = sift(transaction, "outbox", rows, item_from)
     await put_aside(transaction, unreadable)
     return items
+
+
+async def hold(transaction: Transaction, item: OutboxItem, claim: timedelta) -> bool:
+    until = micros(transaction.now + claim)
+    return bool(await transaction.run(_HOLD, until, item.id, transaction.claimer, transaction.micros))
 
 
 async def sent(transaction: Transaction, item: OutboxItem, ref: str) -> None:

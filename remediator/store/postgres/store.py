@@ -319,6 +319,9 @@ class PostgresStore:
     async def due_envelopes(self, lane: Lane, limit: int, claim: timedelta) -> list[OutboxItem]:
         return await self._db.write(partial(outbox.due_envelopes, lane=lane, limit=limit, claim=claim))
 
+    async def hold(self, item: OutboxItem, claim: timedelta) -> bool:
+        return await self._db.write(partial(outbox.hold, item=item, claim=claim))
+
     async def sent(self, item: OutboxItem, ref: str) -> None:
         await self._db.write(partial(outbox.sent, item=item, ref=ref))
 

@@ -19,6 +19,9 @@ class Claims:
         self._until.update(dict.fromkeys(ids, until))
         self._unsettled.extend(ids)
 
+    def prolong(self, id_: int, until: datetime) -> None:
+        self._until[id_] = until
+
     def drop(self, id_: int) -> None:
         self._until.pop(id_, None)
 

@@ -83,6 +83,15 @@ def due_envelopes(transaction: Transaction, lane: Lane, limit: int, claim: timed
     return items
 
 
+def hold(transaction: Transaction, item: OutboxItem, claim: timedelta) -> bool:
+    now, claims = transaction.now, transaction.outbox_claims
+    claims.expire(now)
+    held = claims.holds(item.id)
+    if held:
+        claims.prolong(item.id, now + claim)
+    return held
+
+
 def sent(transaction: Transaction, item: OutboxItem, ref: str) -> None:
     where = (item.envelope.channel, item.envelope.thread)
     if ref:

@@ -14,7 +14,7 @@ from remediator.core.notices import Envelope, Lane, NoticeKind, Signal
 from remediator.core.ports.channels import Delivered, Delivery, Notifier, Rejected, TryAgain
 from remediator.engine.outbox import OutboxLoop
 from remediator.notify.log import LogNotifier
-from tests.store.values import an_envelope
+from tests.store.values import CLAIM, an_envelope
 from tests.unit.engine.parts import Parts, engine_parts
 
 
@@ -40,7 +40,7 @@ def a_page(channel: str) -> Envelope:
 
 
 async def deliver(parts: Parts, lane: Lane, notifiers: Mapping[str, Notifier]) -> None:
-    loop = OutboxLoop(parts.store, parts.engine.metrics, notifiers, parts.alarms, lane)
+    loop = OutboxLoop(parts.store, parts.engine.metrics, notifiers, parts.alarms, lane, CLAIM)
     for _ in range(10):
         if not await loop.work():
             return
@@ -102,7 +102,7 @@ def a_call(signal: Signal = Signal.TRIGGER) -> Envelope:
 async def tried(parts: Parts, pager: _Pager, slack: _Channels, times: int) -> list[str]:
     """Where the page was told beside the pager, round by round of the outbox."""
     notifiers: Mapping[str, Notifier] = {"pagerduty": pager, "slack": slack}
-    loop = OutboxLoop(parts.store, parts.engine.metrics, notifiers, parts.alarms, Lane.PAGES)
+    loop = OutboxLoop(parts.store, parts.engine.metrics, notifiers, parts.alarms, Lane.PAGES, CLAIM)
     told = []
     for _ in range(times):
         await loop.work()
