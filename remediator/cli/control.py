@@ -97,11 +97,17 @@ def _request_line(made: dict[str, Any]) -> str:
 @click.option("--rule", help="Pause one rule.")
 @click.option("--target", help="Pause one target, such as deployment/shop/cart.")
 @click.option("--for", "length", help="Resume by itself after this long, such as 2h.")
+@click.option("--name", default="", help="What to call it.")
 @click.option("--why", required=True, help="What whoever is on call next has to know.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def pause(*, rule: str | None, target: str | None, length: str | None, why: str, as_json: bool) -> None:
-    """Stop automation: everything, one rule or one target. It is asked before every step."""
-    body = {**_scope(rule, target), "why": why, "for": length}
+def pause(
+    *, rule: str | None, target: str | None, length: str | None, name: str, why: str, as_json: bool
+) -> None:
+    """Stop automation: everything, one rule or one target. It is asked before every step.
+
+    Pauses stack: each lasts until it is lifted or over. Without --for, people are reminded of it.
+    """
+    body = {**_scope(rule, target), "why": why, "for": length, "name": name}
     made = ask("POST", "/pauses", body)
     if as_json:
         print_json(made)
@@ -112,11 +118,15 @@ def pause(*, rule: str | None, target: str | None, length: str | None, why: str,
 @click.command()
 @click.option("--rule", help="Resume one rule.")
 @click.option("--target", help="Resume one target.")
+@click.option("--id", "id_", type=click.IntRange(1), help="Lift this pause alone (`status` has the numbers).")
 @click.option("--why", default="", help="What has changed.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def resume(*, rule: str | None, target: str | None, why: str, as_json: bool) -> None:
+def resume(*, rule: str | None, target: str | None, id_: int | None, why: str, as_json: bool) -> None:
     """Lift the pauses of everything, one rule or one target, exactly as they were made; the brake's too."""
-    lifted = ask("POST", "/resume", {**_scope(rule, target), "why": why or "resumed by hand"})
+    if id_ is not None and (rule, target) != (None, None):
+        raise click.UsageError("--id names one pause already: leave --rule and --target out")
+    which = _scope(rule, target) if id_ is None else {"id": id_}
+    lifted = ask("POST", "/resume", {**which, "why": why or "resumed by hand"})
     if as_json:
         print_json(lifted)
     else:
@@ -166,7 +176,8 @@ def _scope(rule: str | None, target: str | None) -> dict[str, str]:
 def _pause_line(made: dict[str, Any]) -> str:
     what = "everything" if made["scope"] == "all" else f"{made['scope']} {made['value']}"
     until = f"until {made['until']}" if made["until"] else "until it is resumed"
-    return f"{what}, {until}, by {made['who']}: {made['why']}"
+    who = f"{made['who']} ({made['name']})" if made["name"] else made["who"]
+    return f"{what}, {until}, by {who}: {made['why']} (id {made['id']})"
 
 
 def _asking_line(asking: dict[str, Any]) -> str:

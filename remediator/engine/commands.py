@@ -58,9 +58,11 @@ class Commands:
         return await Explainer(self.store, self.rulebooks, self.mode).explain(of)
 
     async def pause(
-        self, scope: PauseScope, value: str, why: str, who: str, length: timedelta | None
+        self, scope: PauseScope, value: str, why: str, who: str, length: timedelta | None, name: str = ""
     ) -> Pause:
         """Stop automation for everything, a rule or a target, until ``length`` is over or it is resumed.
+
+        Pauses stack: each is lifted by itself. People are reminded of one that has no end.
 
         Raises:
             CommandError: no reason is given, or there is no such rule or target.
@@ -71,7 +73,9 @@ class Commands:
         if length is not None and length <= timedelta(0):
             message = "the pause has to be longer than nothing"
             raise CommandError(message)
-        return await self.store.pause(scope, self._checked(scope, value), why.strip(), who, length)
+        return await self.store.pause(
+            scope, self._checked(scope, value), why.strip(), who, length, name.strip()
+        )
 
     async def resume(self, scope: PauseScope, value: str, why: str, who: str) -> int:
         """Lift the pauses of exactly this scope and value; gives how many there were.
@@ -82,6 +86,10 @@ class Commands:
         for paused in self._paused(scope, value):
             lifted += await self.store.resume(scope, paused, why.strip(), who)
         return lifted
+
+    async def lift(self, pause: int, why: str, who: str) -> Pause | None:
+        """Lift one pause by its number; ``None`` if it was not in force."""
+        return await self.store.lift(pause, why.strip(), who)
 
     def _paused(self, scope: PauseScope, value: str) -> list[str]:
         rule = self.rulebooks.active.rulebook.rule(value) if scope is PauseScope.RULE else None

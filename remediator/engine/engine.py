@@ -20,6 +20,7 @@ from remediator.engine.loops import Loop
 from remediator.engine.outbox import OutboxLoop
 from remediator.engine.pages import PagesLoop
 from remediator.engine.parts import EngineParts
+from remediator.engine.pauses import PausesLoop
 from remediator.engine.quiet import QuietLoop
 from remediator.engine.recovery import RecoveryLoop
 from remediator.engine.runner import RunnerLoop
@@ -47,6 +48,7 @@ class Engine:
             self._runner,
             RecoveryLoop(parts),
             BrakeLoop(parts),
+            PausesLoop(parts),
             *(OutboxLoop(parts.store, parts.metrics, notifiers, alarms, lane, parts.claim) for lane in Lane),
             PagesLoop(parts.store, parts.metrics),
             WatchLoop(parts, alarms),

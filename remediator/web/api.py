@@ -108,7 +108,9 @@ async def _pause(call: Call[None, models.PauseRequest]) -> Answer:
     length = None if asked.length is None else _length(asked.length)
     value = _scope_value(call, asked.scope, asked.value)
     try:
-        made = await call.deps.commands.pause(asked.scope, value, asked.why, call.who.name, length)
+        made = await call.deps.commands.pause(
+            asked.scope, value, asked.why, call.who.name, length, asked.name
+        )
     except CommandError as error:
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error), "mend it and ask again") from error
     return Answer(HTTPStatus.CREATED, views.pause(made))
@@ -116,6 +118,8 @@ async def _pause(call: Call[None, models.PauseRequest]) -> Answer:
 
 async def _resume(call: Call[None, models.ResumeRequest]) -> models.Resumed:
     asked = call.body
+    if not isinstance(asked.id, msgspec.UnsetType):
+        return await _lift(call, asked.id)
     value = _scope_value(call, asked.scope, asked.value)
     lifted = await call.deps.commands.resume(asked.scope, value, asked.why, call.who.name)
     if not lifted:
@@ -125,6 +129,24 @@ async def _resume(call: Call[None, models.ResumeRequest]) -> models.Resumed:
             "GET /api/v1/status lists the pauses in force",
         )
     return models.Resumed(lifted=lifted)
+
+
+async def _lift(call: Call[None, models.ResumeRequest], id_: int) -> models.Resumed:
+    asked = call.body
+    if asked.value or asked.scope is not PauseScope.ALL:
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "`id` names one pause already", "leave `scope` and `value` out"
+        )
+    found = [each for each in await call.deps.store.pauses() if each.id == id_]
+    for each in found:
+        _scope_value(call, each.scope, each.value)
+    if not found or await call.deps.commands.lift(id_, asked.why, call.who.name) is None:
+        raise ProblemError(
+            HTTPStatus.NOT_FOUND,
+            f"there is no pause {id_} in force",
+            "GET /api/v1/status lists the pauses in force, with their ids",
+        )
+    return models.Resumed(lifted=1)
 
 
 async def _clear(call: Call[None, models.ClearRequest]) -> models.Cleared:
@@ -314,7 +336,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         problems=(400, 403, 413, 415, 422),
     ),
     Endpoint(
-        "POST", f"{_V1}/resume", "resume", "Lift the pauses of a scope.",
+        "POST", f"{_V1}/resume", "resume", "Lift the pauses of a scope, or one by its id.",
         Access.OPERATOR, _resume, {200: models.Resumed}, body=models.ResumeRequest,
         problems=(400, 403, 404, 413, 415, 422),
     ),

@@ -226,7 +226,8 @@ class RunStory(RunView, frozen=True):
 class PauseView(View, frozen=True):
     """Automation stopped; `until` is null while it is open-ended.
 
-    `brake` is the budget that was overspent, if the brake stopped it and not a person.
+    `brake` is the budget that was overspent, if the brake stopped it and not a person; `name` is what they
+    called it, empty if nothing.
     """
 
     id: int
@@ -234,6 +235,7 @@ class PauseView(View, frozen=True):
     value: str
     why: str
     who: str
+    name: str
     at: Instant
     until: Instant | None
     brake: BudgetKey | None
@@ -430,6 +432,7 @@ class PauseRequest(Asked, frozen=True):
     why: Why
     scope: PauseScope = PauseScope.ALL
     value: str = ""
+    name: Annotated[str, Meta(max_length=100, description="What it is called, for people.")] = ""
     length: Annotated[str, Meta(description="Such as `2h`; absent, until resumed.")] | None = field(
         name="for", default=None
     )
@@ -449,11 +452,12 @@ class RunRequest(Asked, frozen=True):
 
 
 class ResumeRequest(Asked, frozen=True):
-    """Lift the pauses of exactly this scope and value."""
+    """Lift the pauses of exactly this scope and value, or the one with this `id`."""
 
     why: Why
     scope: PauseScope = PauseScope.ALL
     value: str = ""
+    id: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
 
 
 class ClearRequest(Asked, frozen=True):

@@ -30,11 +30,15 @@ class Commands(Protocol):
     """
 
     async def pause(
-        self, scope: PauseScope, value: str, why: str, who: str, length: timedelta | None
+        self, scope: PauseScope, value: str, why: str, who: str, length: timedelta | None, name: str = ""
     ) -> Pause: ...
 
     async def resume(self, scope: PauseScope, value: str, why: str, who: str) -> int:
         """Lift the pauses of exactly this scope and value; gives how many were lifted."""
+        ...
+
+    async def lift(self, pause: int, why: str, who: str) -> Pause | None:
+        """Lift one pause by its number; ``None`` if it was not in force."""
         ...
 
     async def clear(self, target: Target, why: str, who: str) -> bool:

@@ -222,6 +222,7 @@ def pause(it: Pause) -> models.PauseView:
         value=it.value,
         why=it.why,
         who=it.who,
+        name=it.name,
         at=models.instant(it.at),
         until=_maybe(it.until),
         brake=it.brake,

@@ -46,6 +46,42 @@ async def test_an_alert_that_arrives_while_paused_is_skipped_for_good(world: Wor
     assert await world.runs() == []
 
 
+async def test_pauses_stack_and_one_is_lifted_by_its_number_while_the_other_still_holds(world: World) -> None:
+    await world.start(rules())
+    firing = await world.break_service()
+    for name in ("night", "release"):
+        code, said, errors = await world.cli("pause", "--name", name, "--why", f"the {name}")
+        assert code == 0, errors
+        assert f"by operator ({name}): the {name}" in said
+    first, second = [each["id"] for each in (await world.get("/status"))["pauses"]]
+    assert (await world.cli("resume", "--id", str(first)))[:2] == (0, "resumed: 1 lifted\n")
+    await world.stop()
+    await world.start()
+    await world.fire(firing)
+    assert "paused by operator (release): the release" in (await world.decided("paused"))["detail"]
+    assert (await world.cli("resume", "--id", str(first)))[0] == 1
+    assert (await world.cli("resume", "--id", str(second), "--rule", "rollback"))[0] == 2
+    assert (await world.cli("resume", "--id", str(second)))[0] == 0
+    assert (await world.get("/status"))["pauses"] == []
+
+
+async def test_people_are_reminded_of_a_pause_without_an_end_and_of_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("remediator.core.reminders.FIRST", timedelta(milliseconds=300))
+    monkeypatch.setattr("remediator.engine.pauses.PausesLoop.idle", timedelta(milliseconds=50))
+    await world.start(rules())
+    await pause(world, "rule", "rollback", **{"for": "1h"})
+    await pause(world)
+
+    def reminded() -> bool:
+        return sum("Still paused: everything" in each.text for each in world.slack.messages) >= 2
+
+    await eventually(reminded, "people are reminded twice")
+    await resume(world)
+    assert not [each for each in world.slack.messages if "rule rollback" in each.text]
+
+
 async def test_a_pause_of_another_target_stops_nothing(world: World) -> None:
     await world.start(rules())
     await pause(world, "target", f"deployment/{NAMESPACE}/other")

@@ -16,7 +16,7 @@ from remediator.core.ports.store import Store, Topic
 from remediator.core.runs import RunState
 from tests.store.backends import Backend
 from tests.store.clock import FakeClock
-from tests.store.values import CART, NODE, begin, lease, to
+from tests.store.values import CART, NODE, an_envelope, begin, lease, to
 
 OLD = RuleFiles({"a.yaml": "rules: []\n", "b/ü.yaml": ""}, RulebookHash("1" * 64))
 NEW = RuleFiles({"a.yaml": "rules: [x]\n"}, RulebookHash("2" * 64))
@@ -62,6 +62,39 @@ async def test_resuming_lifts_the_pauses_of_exactly_that_scope_and_value(
     assert await store.resume(PauseScope.RULE, "a", "done", "cy") == 2
     assert await store.pauses() == others
     assert await store.resume(PauseScope.RULE, "a", "done", "cy") == 0
+
+
+async def test_pauses_stack_have_names_and_are_lifted_one_by_one(store: Store) -> None:
+    first = await store.pause(PauseScope.ALL, "", "1", "ann", None, "night")
+    second = await store.pause(PauseScope.ALL, "", "2", "bob", None)
+    assert (first.name, second.name) == ("night", "")
+    assert await store.pauses() == (first, second)
+    assert await store.lift(first.id, "done", "cy") == first
+    assert await store.pauses() == (second,)
+    assert await store.lift(first.id, "done", "cy") is None
+    assert await store.lift(second.id + 100, "done", "cy") is None
+    told = (await store.events(0, 10))[-1]
+    assert (told.kind, told.data["why"], told.data["who"]) == (EventKind.AUTOMATION_RESUMED, "done", "cy")
+    assert told.data["ids"] == [first.id]
+
+
+async def test_a_pause_that_is_over_is_not_lifted(store: Store, clock: FakeClock) -> None:
+    made = await store.pause(PauseScope.ALL, "", "1", "ann", timedelta(seconds=1))
+    clock.advance(1)
+    assert await store.lift(made.id, "done", "cy") is None
+
+
+async def test_of_those_who_would_remind_of_a_pause_the_first_does(store: Store) -> None:
+    made = await store.pause(PauseScope.ALL, "", "1", "ann", None)
+    told = await asyncio.gather(*(store.remind(made, 2, [an_envelope()]) for _ in range(4)))
+    assert sorted(told) == [False, False, False, True]
+    assert (await store.backlog()).outbox == 1
+    (now,) = await store.pauses()
+    assert now.reminded == 2
+    assert await store.remind(made, 3, [an_envelope("late")]) is False
+    await store.lift(made.id, "done", "cy")
+    assert await store.remind(now, 3, [an_envelope("late")]) is False
+    assert (await store.backlog()).outbox == 1
 
 
 async def test_who_paused_and_resumed_and_why_is_told(store: Store) -> None:

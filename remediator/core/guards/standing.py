@@ -39,7 +39,7 @@ def pause(question: Question, view: GuardView) -> GuardAnswer:
     for made in view.pauses:
         if made.brake is None and made.covers(question.names, places, view.now):
             until = f", until {made.until:%Y-%m-%d %H:%M:%S} UTC" if made.until else ""
-            return refuse(Guard.PAUSE, Reason.PAUSED, f"paused by {made.who}: {made.why}{until}")
+            return refuse(Guard.PAUSE, Reason.PAUSED, f"paused by {made.by}: {made.why}{until}")
     return allow(Guard.PAUSE, "not paused")
 
 

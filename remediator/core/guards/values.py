@@ -83,7 +83,8 @@ class Pause:
 
     A target stands for all that a lease on it would bar: a namespace for what is in it, a database for the
     objects that it also is. ``until`` is ``None`` while it is open-ended. ``brake`` is the budget that was
-    overspent, ``None`` for a person's.
+    overspent, ``None`` for a person's. ``name`` is what they called it, ``reminded`` counts the reminders
+    that people have had of it.
     """
 
     id: int
@@ -94,6 +95,13 @@ class Pause:
     at: datetime
     until: datetime | None = None
     brake: BudgetKey | None = None
+    name: str = ""
+    reminded: int = 0
+
+    @property
+    def by(self) -> str:
+        """Who made it, and what they called it."""
+        return f"{self.who} ({self.name})" if self.name else self.who
 
     def covers(self, names: Collection[str], places: Collection[Cover], now: datetime) -> bool:
         """Whether it stops the rule that is or was called ``names`` from acting on these places."""

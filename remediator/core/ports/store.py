@@ -330,15 +330,27 @@ class Controls(Protocol):
     """What people and rule files steer."""
 
     async def pause(
-        self, scope: PauseScope, value: str, why: str, who: str, length: timedelta | None
+        self, scope: PauseScope, value: str, why: str, who: str, length: timedelta | None, name: str = ""
     ) -> Pause: ...
 
     async def resume(self, scope: PauseScope, value: str, why: str, who: str) -> int:
         """Lift the pauses of exactly this scope and value, the brake's too; gives how many were lifted."""
         ...
 
+    async def lift(self, pause: int, why: str, who: str) -> Pause | None:
+        """Lift one pause, the brake's too; gives it as it was, ``None`` if it was not in force."""
+        ...
+
     async def pauses(self) -> tuple[Pause, ...]:
         """The pauses in force now."""
+        ...
+
+    async def remind(self, pause: Pause, reminded: int, envelopes: Sequence[Envelope]) -> bool:
+        """Put a reminder of a pause into the outbox, and note how many people have had by then.
+
+        ``False``, with nothing written, if it is not in force any more, or they were reminded since it was
+        read.
+        """
         ...
 
     async def engage_brake(self, reckon: Reckon, lookback: timedelta) -> tuple[Pause, ...]:

@@ -23,6 +23,8 @@ def paused(pause: Pause) -> Event:
         "why": pause.why,
         "who": pause.who,
         "until": pause.until,
+        "id": pause.id,
+        "name": pause.name,
     }
     return _steered(EventKind.AUTOMATION_PAUSED, pause.at, pause.scope, pause.value, data)
 
@@ -30,7 +32,14 @@ def paused(pause: Pause) -> Event:
 def resumed(lifted: Sequence[Pause], why: str, who: str, now: datetime) -> list[Event]:
     """What tells that these pauses, all of one scope and value, were lifted; the brake's tell it too."""
     one = lifted[0]
-    data = {"scope": one.scope.value, "value": one.value, "why": why, "who": who, "lifted": len(lifted)}
+    data: dict[str, object] = {
+        "scope": one.scope.value,
+        "value": one.value,
+        "why": why,
+        "who": who,
+        "lifted": len(lifted),
+    }
+    data["ids"] = [each.id for each in lifted]
     told = _steered(EventKind.AUTOMATION_RESUMED, now, one.scope, one.value, data)
     release = Release(now, who, why)
     return [told, *(brake_released(each, release) for each in lifted if each.brake is not None)]

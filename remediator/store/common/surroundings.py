@@ -35,7 +35,7 @@ Asked = tuple[str, Target | None, Lookback]
 #: ``a`` is what was asked about: a run counts for the rule that asks, whatever it was called then.
 PAST_COLUMNS = "a.rule, a.target, r.id, r.state, r.mode, r.created_at, r.ended_at, r.started_at, r.reason"
 SLOT_COLUMNS = "s.run, s.rule, s.target, s.taken_at"
-PAUSE_COLUMNS = "id, scope, value, why, who, at, until, brake"
+PAUSE_COLUMNS = "id, scope, value, why, who, at, until, brake, name, reminded"
 QUARANTINE_COLUMNS = "target, run, attempt, why, at"
 _LONG_AGO = moment(0)
 
@@ -73,7 +73,7 @@ def slot_from(row: Row) -> Slot:
 
 
 def pause_from(row: Row) -> Pause:
-    id_, scope, value, why, who, at, until, brake = row
+    id_, scope, value, why, who, at, until, brake, name, reminded = row
     return Pause(
         id_,
         PauseScope(scope),
@@ -83,6 +83,8 @@ def pause_from(row: Row) -> Pause:
         moment(at),
         maybe_moment(until),
         None if brake is None else BudgetKey(brake),
+        name or "",
+        reminded or 0,
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from remediator.core.changes import Proposal, RulebookRow
 from remediator.core.guards import Pause, PauseScope, Quarantine
 from remediator.core.ids import RulebookHash
+from remediator.core.notices import Envelope
 from remediator.core.ports.channels import RuleFiles
 from remediator.core.ports.store import Topic
 from remediator.core.targets import Target
@@ -27,14 +29,19 @@ from remediator.store.common.surroundings import (
     standing_quarantine,
 )
 from remediator.store.common.unread import readable
+from remediator.store.postgres.outbox import post
 from remediator.store.postgres.transaction import Transaction
 
-_PAUSE = "INSERT INTO pauses (scope, value, why, who, at, until) VALUES ($1, $2, $3, $4, $5, $6) RETURNING id"
+_PAUSE = (
+    "INSERT INTO pauses (scope, value, why, who, at, until, name) VALUES ($1, $2, $3, $4, $5, $6, $7)"
+    " RETURNING id"
+)
 _PAUSES = (
     f"SELECT {PAUSE_COLUMNS} FROM pauses"
     " WHERE lifted_at IS NULL AND (until IS NULL OR until > $1) ORDER BY id"
 )
 _LIFT = "UPDATE pauses SET lifted_at = $1, lifted_why = $2, lifted_who = $3 WHERE id = $4"
+_REMIND = "UPDATE pauses SET reminded = $1 WHERE id = $2 AND lifted_at IS NULL AND coalesce(reminded, 0) = $3"
 _KEEP_RULEBOOK = (
     "INSERT INTO rulebooks (hash, first_seen, activated_at, active, files) VALUES ($1, $2, $2, $3, $4)"
     " ON CONFLICT (hash) DO UPDATE SET files = excluded.files, active = excluded.active, activated_at ="
@@ -43,13 +50,19 @@ _KEEP_RULEBOOK = (
 
 
 async def pause(
-    transaction: Transaction, scope: PauseScope, value: str, why: str, who: str, length: timedelta | None
+    transaction: Transaction,
+    scope: PauseScope,
+    value: str,
+    why: str,
+    who: str,
+    length: timedelta | None,
+    name: str,
 ) -> Pause:
     until = None if length is None else transaction.now + length
     id_ = await transaction.value(
-        _PAUSE, scope.value, value, why, who, transaction.micros, maybe_micros(until)
+        _PAUSE, scope.value, value, why, who, transaction.micros, maybe_micros(until), name
     )
-    begun = Pause(id_, scope, value, why, who, transaction.now, until)
+    begun = Pause(id_, scope, value, why, who, transaction.now, until, name=name)
     transaction.append_events([paused(begun)])
     return begun
 
@@ -63,11 +76,31 @@ async def resume(transaction: Transaction, scope: PauseScope, value: str, why: s
     """Needs ``Lock.GUARDS`` alone, as whatever makes a pause does."""
     found = await pauses_in_force(transaction)
     lifted = [each for each in found if (each.scope, each.value) == (scope, value)]
+    return len(await _lift(transaction, lifted, why, who))
+
+
+async def lift(transaction: Transaction, pause: int, why: str, who: str) -> Pause | None:
+    """Needs ``Lock.GUARDS`` alone."""
+    found = await pauses_in_force(transaction)
+    lifted = await _lift(transaction, [each for each in found if each.id == pause], why, who)
+    return lifted[0] if lifted else None
+
+
+async def _lift(transaction: Transaction, lifted: list[Pause], why: str, who: str) -> list[Pause]:
     await transaction.run_for_each(_LIFT, [(transaction.micros, why, who, each.id) for each in lifted])
     if lifted:
         transaction.append_events(resumed(lifted, why, who, transaction.now))
         transaction.topics.update({Topic.RUNS, Topic.BRAKE})
-    return len(lifted)
+    return lifted
+
+
+async def remind(
+    transaction: Transaction, pause: Pause, reminded: int, envelopes: Sequence[Envelope]
+) -> bool:
+    if not await transaction.run(_REMIND, reminded, pause.id, pause.reminded):
+        return False
+    await post(transaction, envelopes)
+    return True
 
 
 async def quarantines(transaction: Transaction) -> tuple[Quarantine, ...]:

@@ -267,15 +267,22 @@ class PostgresStore:
     # Controls.
 
     async def pause(
-        self, scope: PauseScope, value: str, why: str, who: str, length: timedelta | None
+        self, scope: PauseScope, value: str, why: str, who: str, length: timedelta | None, name: str = ""
     ) -> Pause:
-        work = partial(controls.pause, scope=scope, value=value, why=why, who=who, length=length)
+        work = partial(controls.pause, scope=scope, value=value, why=why, who=who, length=length, name=name)
         return await self._db.write(work, Lock.GUARDS)
 
     async def resume(self, scope: PauseScope, value: str, why: str, who: str) -> int:
         return await self._db.write(
             partial(controls.resume, scope=scope, value=value, why=why, who=who), Lock.GUARDS
         )
+
+    async def lift(self, pause: int, why: str, who: str) -> Pause | None:
+        return await self._db.write(partial(controls.lift, pause=pause, why=why, who=who), Lock.GUARDS)
+
+    async def remind(self, pause: Pause, reminded: int, envelopes: Sequence[Envelope]) -> bool:
+        work = partial(controls.remind, pause=pause, reminded=reminded, envelopes=envelopes)
+        return await self._db.write(work)
 
     async def pauses(self) -> tuple[Pause, ...]:
         return await self._db.read(controls.pauses_in_force)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from remediator.core.changes import Proposal, RulebookRow
 from remediator.core.guards import Pause, PauseScope, Quarantine
 from remediator.core.ids import RulebookHash
+from remediator.core.notices import Envelope
 from remediator.core.ports.channels import RuleFiles
 from remediator.core.ports.store import Topic
 from remediator.core.targets import Target
@@ -28,12 +30,14 @@ from remediator.store.common.surroundings import (
 )
 from remediator.store.common.unread import readable
 from remediator.store.sqlite.events import append_events
+from remediator.store.sqlite.outbox import post
 from remediator.store.sqlite.transaction import Transaction
 
 _PAUSES = (
     f"SELECT {PAUSE_COLUMNS} FROM pauses WHERE lifted_at IS NULL AND (until IS NULL OR until > ?) ORDER BY id"
 )
 _LIFT = "UPDATE pauses SET lifted_at = ?, lifted_why = ?, lifted_who = ? WHERE id = ?"
+_REMIND = "UPDATE pauses SET reminded = ? WHERE id = ? AND lifted_at IS NULL AND coalesce(reminded, 0) = ?"
 _KEEP_RULEBOOK = (
     "INSERT INTO rulebooks (hash, first_seen, activated_at, active, files) VALUES (?, ?, ?, ?, ?)"
     " ON CONFLICT (hash) DO UPDATE SET files = excluded.files, active = excluded.active, activated_at ="
@@ -42,14 +46,20 @@ _KEEP_RULEBOOK = (
 
 
 def pause(
-    transaction: Transaction, scope: PauseScope, value: str, why: str, who: str, length: timedelta | None
+    transaction: Transaction,
+    scope: PauseScope,
+    value: str,
+    why: str,
+    who: str,
+    length: timedelta | None,
+    name: str,
 ) -> Pause:
     until = None if length is None else transaction.now + length
     added = transaction.sql.execute(
-        "INSERT INTO pauses (scope, value, why, who, at, until) VALUES (?, ?, ?, ?, ?, ?)",
-        (scope.value, value, why, who, transaction.micros, maybe_micros(until)),
+        "INSERT INTO pauses (scope, value, why, who, at, until, name) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (scope.value, value, why, who, transaction.micros, maybe_micros(until), name),
     )
-    begun = Pause(added.lastrowid or 0, scope, value, why, who, transaction.now, until)
+    begun = Pause(added.lastrowid or 0, scope, value, why, who, transaction.now, until, name=name)
     append_events(transaction, [paused(begun)])
     return begun
 
@@ -60,13 +70,32 @@ def pauses_in_force(transaction: Transaction) -> tuple[Pause, ...]:
 
 
 def resume(transaction: Transaction, scope: PauseScope, value: str, why: str, who: str) -> int:
-    lifted = [each for each in pauses_in_force(transaction) if (each.scope, each.value) == (scope, value)]
+    found = pauses_in_force(transaction)
+    return len(
+        _lift(transaction, [each for each in found if (each.scope, each.value) == (scope, value)], why, who)
+    )
+
+
+def lift(transaction: Transaction, pause: int, why: str, who: str) -> Pause | None:
+    found = pauses_in_force(transaction)
+    lifted = _lift(transaction, [each for each in found if each.id == pause], why, who)
+    return lifted[0] if lifted else None
+
+
+def _lift(transaction: Transaction, lifted: list[Pause], why: str, who: str) -> list[Pause]:
     rows = [(transaction.micros, why, who, each.id) for each in lifted]
     transaction.sql.executemany(_LIFT, rows)
     if lifted:
         append_events(transaction, resumed(lifted, why, who, transaction.now))
         transaction.topics.update({Topic.RUNS, Topic.BRAKE})
-    return len(lifted)
+    return lifted
+
+
+def remind(transaction: Transaction, pause: Pause, reminded: int, envelopes: Sequence[Envelope]) -> bool:
+    if not transaction.sql.execute(_REMIND, (reminded, pause.id, pause.reminded)).rowcount:
+        return False
+    post(transaction, envelopes)
+    return True
 
 
 def quarantines(transaction: Transaction) -> tuple[Quarantine, ...]:

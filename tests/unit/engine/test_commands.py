@@ -28,7 +28,7 @@ class Controls:
         self.held: list[tuple[PauseScope, str, str]] = []
 
     async def pause(
-        self, scope: PauseScope, value: str, why: str, who: str, length: timedelta | None
+        self, scope: PauseScope, value: str, why: str, who: str, length: timedelta | None, _name: str
     ) -> Pause:
         self.held.append((scope, value, why))
         return Pause(1, scope, value, why, who, NOW, NOW + length if length else None)

@@ -79,9 +79,12 @@ class Steering:
     requests: list[tuple[str, Request]] = field(default_factory=list)
 
     async def pause(
-        self, scope: PauseScope, value: str, why: str, who: str, length: timedelta | None
+        self, scope: PauseScope, value: str, why: str, who: str, length: timedelta | None, name: str = ""
     ) -> Pause:
-        return await self.store.pause(scope, value, why, who, length)
+        return await self.store.pause(scope, value, why, who, length, name)
+
+    async def lift(self, pause: int, why: str, who: str) -> Pause | None:
+        return await self.store.lift(pause, why, who)
 
     async def resume(self, scope: PauseScope, value: str, why: str, who: str) -> int:
         return await self.store.resume(scope, value, why, who)

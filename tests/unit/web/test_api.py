@@ -163,6 +163,28 @@ async def test_status_tells_where_the_daemon_stands(web: Web) -> None:
     assert [each["target"] for each in status["quarantines"]] == ["deployment/shop/cart"]
 
 
+async def test_one_of_several_pauses_is_lifted_by_its_id(web: Web) -> None:
+    async def made(bearer: str, **body: Any) -> int:
+        status, pause, _ = await web.ask(
+            "POST", "/api/v1/pauses", bearer=bearer, json={"why": "x", "name": "night", **body}
+        )
+        assert (status, pause["name"]) == (201, "night")
+        return int(pause["id"])
+
+    async def lifted(bearer: str, **body: Any) -> tuple[int, Any]:
+        return (await web.ask("POST", "/api/v1/resume", bearer=bearer, json={"why": "y", **body}))[:2]
+
+    everything, again = await made("act"), await made("adas")
+    cart = await made("sams", scope="target", value="deployment/shop/cart")
+    assert await lifted("act", id=everything) == (200, {"lifted": 1})
+    assert [each.id for each in await web.store.pauses()] == [again, cart]
+    assert (await lifted("act", id=everything))[0] == 404
+    assert (await lifted("act", id=cart, scope="target", value="deployment/shop/cart"))[0] == 422
+    assert (await lifted("sams", id=again))[0] == 403
+    assert await lifted("sams", id=cart) == (200, {"lifted": 1})
+    assert [each.id for each in await web.store.pauses()] == [again]
+
+
 async def test_a_pause_is_made_in_the_askers_name_and_lifted(web: Web) -> None:
     asked = {"scope": "target", "value": "default/deployment/shop/cart", "why": "upgrade", "for": "2h"}
     status, pause, _ = await web.ask("POST", "/api/v1/pauses", bearer="act", json=asked)
