@@ -38,6 +38,8 @@ _WAIT = timedelta(seconds=1)
 _LONGEST_PAUSE = 10.0
 #: Why a run may not act before a person approves what it would do now.
 _TO_BE_APPROVED = frozenset({Reason.UNAPPROVED, Reason.OUTDATED})
+#: Moves that follow at once upon a look at the run's story, which is not read again for them.
+_AT_ONCE = frozenset({(RunState.PENDING, RunState.READY), (RunState.READY, RunState.VERIFYING)})
 #: How long a probe is repeated before the attempt is given up as unknown.
 PROBE_FOR = timedelta(seconds=60)
 #: How long a step is planned anew while its target can't be looked at, before a person is called.
@@ -96,8 +98,10 @@ class Driver:
         if self._run.state is not RunState.PENDING:
             self._parts.metrics.taken_over(self._run.state)
         while self._run.state in self._handlers and not self._stopping.is_set():
-            await self._handlers[self._run.state]()
-            await self._journal.refresh()
+            was = self._run.state
+            await self._handlers[was]()
+            if (was, self._run.state) not in _AT_ONCE:
+                await self._journal.refresh()
 
     async def _begin(self) -> None:
         await self._journal.move(self._token, Move.LEASE)
