@@ -36,6 +36,7 @@ class EventKind(StrEnum):
     RUN_LAPSED = "run.lapsed"
     RUN_LEASED = "run.leased"
     RUN_WAITING = "run.waiting"
+    RUN_PAUSE_WAITS = "run.pause_waits"
     RUN_PLANNED = "run.planned"
     RUN_VERIFYING = "run.verifying"
     RUN_CHECKED = "run.checked"

@@ -48,18 +48,30 @@ class Guards:
         return (active,) if active is self._pinned else (self._pinned, active)
 
     def request(
-        self, run: Run, leased: frozenset[Cover] = frozenset(), digest: PlanDigest | None = None
+        self,
+        run: Run,
+        leased: frozenset[Cover] = frozenset(),
+        digest: PlanDigest | None = None,
+        *,
+        critical: bool = False,
     ) -> IntentRequest:
         """What the guards are asked about before the run's next intent, under a lease that covers these.
 
-        ``digest`` names what it would do.
+        ``digest`` names what it would do, ``critical`` says that it lies within a critical section.
         """
         books = self.books
         versions = [book.rule(self._rule.name) for book in books]
         # A rule that is in force no more may do nothing more.
         modes = [rule.effective_mode(self._mode) if rule else Mode.OBSERVE for rule in versions]
         question = Question(
-            self._rule, run.target, min(run.mode, *modes), books, digest, leased, self._override
+            self._rule,
+            run.target,
+            min(run.mode, *modes),
+            books,
+            digest,
+            leased,
+            self._override,
+            critical=critical,
         )
         return IntentRequest(question, first=not run.reached_intent)
 

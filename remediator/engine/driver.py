@@ -33,6 +33,7 @@ from remediator.engine.leases import Holder
 from remediator.engine.parts import EngineParts
 from remediator.engine.planning import Planned
 from remediator.engine.proof import Proof, Proven
+from remediator.engine.sections import Sections
 
 _WAIT = timedelta(seconds=1)
 _LONGEST_PAUSE = 10.0
@@ -68,6 +69,7 @@ class Driver:
         self._acting = Acting(parts.actions, guards.objection)
         self._facts = Facts(parts.store, parts.checks)
         self._consent = Consent(parts, journal, rule, self._acting)
+        self._sections = Sections(parts, journal, rule, guards)
         self._doubt_is_ours = False
         self._blind_since: datetime | None = None
         self._looks = 0
@@ -97,11 +99,12 @@ class Driver:
         """
         if self._run.state is not RunState.PENDING:
             self._parts.metrics.taken_over(self._run.state)
-        while self._run.state in self._handlers and not self._stopping.is_set():
-            was = self._run.state
-            await self._handlers[was]()
-            if (was, self._run.state) not in _AT_ONCE:
-                await self._journal.refresh()
+        async with self._sections.watched():
+            while self._run.state in self._handlers and not self._stopping.is_set():
+                was = self._run.state
+                await self._handlers[was]()
+                if (was, self._run.state) not in _AT_ONCE:
+                    await self._journal.refresh()
 
     async def _begin(self) -> None:
         await self._journal.move(self._token, Move.LEASE)
@@ -164,7 +167,8 @@ class Driver:
     async def _step(self, step: Step) -> None:
         if not await self._is_covered():
             return
-        request = self._guards.request(self._run, self._holder.demand.covers)
+        critical = self._sections.holds(step)
+        request = self._guards.request(self._run, self._holder.demand.covers, critical=critical)
         seen = await self._parts.store.view(self._run, request.question.lookback)
         verdict = self._guards.ask_before_plan(request, seen)
         if not verdict.allows:
@@ -303,7 +307,8 @@ class Driver:
             )
 
         digest = proposal.digest if proposal else None
-        request = self._guards.request(run, self._holder.demand.covers, digest)
+        critical = self._sections.holds(step)
+        request = self._guards.request(run, self._holder.demand.covers, digest, critical=critical)
         request = replace(request, question=replace(request.question, sight=plan.sight))
         asked_at = asyncio.get_running_loop().time()
         verdict = await self._journal.intend(token, request, self._guards.ask, make)

@@ -173,6 +173,10 @@ class Journal:
         """Write an event that changes nothing, such as a check's new answer."""
         event = self.event(kind, await self._store.now(), detail, data)
         await self._store.record([event])
+        self.add(event)
+
+    def add(self, event: Event) -> None:
+        """Take over an event that was written."""
         self.story = replace(self.story, events=(*self.story.events, event))
 
     def event(

@@ -12,7 +12,7 @@ from remediator.core.decide import Decision, DecisionKind
 from remediator.core.durations import format_duration
 from remediator.core.episodes import Episode
 from remediator.core.events import Event, EventKind
-from remediator.core.guards import GuardAnswer
+from remediator.core.guards import GuardAnswer, Pause
 from remediator.core.notices import Call, Envelope, Lane, Notice, NoticeKind, Tone
 from remediator.core.paging import Audience, page_envelopes
 from remediator.core.reasons import Reason
@@ -62,6 +62,7 @@ _STORY: dict[EventKind, str] = {
     EventKind.RUN_DENIED: "",
     EventKind.RUN_LAPSED: "",
     EventKind.RUN_WAITING: "waiting for",
+    EventKind.RUN_PAUSE_WAITS: "goes on though it is paused",
     EventKind.RUN_PLANNED: "planned",
     EventKind.STEP_FAILED: "step failed",
     EventKind.ATTEMPT_INTENDED: "acting",
@@ -115,6 +116,29 @@ def tell_run(story: Story) -> tuple[Envelope, ...]:
     call = Call(run.id, run.episode, run.rule, str(run.target), held=run.state is RunState.UNKNOWN)
     page = replace(notice, evidence=tuple(_evidence(story)), count=1)
     return (*heads, *page_envelopes(page, f"page:{run.id}", call, story.audience))
+
+
+def tell_waiting_pause(story: Story, pause: Pause) -> tuple[Envelope, ...]:
+    """That a pause waits for a run, told ahead of all reports: whoever paused it believes that it stopped."""
+    run = story.run
+    action = story.attempts[-1].action
+    notice = Notice(
+        NoticeKind.ALARM,
+        title=f"{run.target.name}: the pause waits for {run.id}",
+        tone=Tone.BAD,
+        severity=run.severity,
+        summary=f"It is in a critical section ({action}), which must not be left half done. It goes on until"
+        f" that is over, and stops then. Paused by {pause.by}: {pause.why}.",
+        fields=tuple(situation(story)),
+        commands=_commands(run)[:1],
+        final=True,
+        count=0,
+    )
+    thread = f"pause:{pause.id}:{run.id}"
+    return tuple(
+        Envelope(channel, thread, notice, key="waits", lane=Lane.PAGES, standalone=True)
+        for channel in story.audience.reports
+    )
 
 
 def _run_notice(story: Story) -> Notice:

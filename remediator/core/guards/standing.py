@@ -44,9 +44,13 @@ def pause(question: Question, view: GuardView) -> GuardAnswer:
 
 
 def waiting_pause(question: Question, view: GuardView) -> GuardAnswer:
-    """A pause makes a run that has begun wait."""
+    """A pause makes a run that has begun wait; within a critical section it is the pause that waits."""
     answer = pause(question, view)
-    return answer if answer.answer is Answer.ALLOWS else wait(Guard.PAUSE, Reason.PAUSED, answer.detail)
+    if answer.answer is Answer.ALLOWS:
+        return answer
+    if question.critical:
+        return allow(Guard.PAUSE, f"{answer.detail}; it waits until the critical section is over")
+    return wait(Guard.PAUSE, Reason.PAUSED, answer.detail)
 
 
 def scope(question: Question, _view: GuardView) -> GuardAnswer:

@@ -236,7 +236,8 @@ class Question:
 
     ``digest`` names what is about to be done; without one, nothing that a person has to approve is.
     ``sight`` is what its plan saw of the target, ``None`` before there is a plan. ``leased`` is what the
-    run's lease covers, once it has one: only then is it known where pods run.
+    run's lease covers, once it has one: only then is it known where pods run. ``critical`` says that the run
+    is within a critical section, which a pause waits for.
     """
 
     rule: Rule
@@ -247,6 +248,7 @@ class Question:
     leased: frozenset[Cover] = frozenset()
     override: Override | None = None
     sight: Sight | None = None
+    critical: bool = False
 
     @property
     def labels_judged(self) -> Mapping[str, str | None]:

@@ -42,7 +42,8 @@ class ActionSpec:
     names none. ``schema`` is the JSON Schema of the parameters. ``permissions`` are the Kubernetes
     permissions it needs, each ``(api group, resource, verb)``. One whose ``lease`` is shared leaves its
     target as it is, and needs only that nobody changes it meanwhile; an exclusive one that ``preempts`` makes
-    such holders give way.
+    such holders give way. Between ``critical`` ones that follow each other the world must not be left as it
+    is: once one of them is done, a pause waits until the last of them is.
     """
 
     name: str
@@ -55,6 +56,7 @@ class ActionSpec:
     permissions: frozenset[tuple[str, str, str]] = frozenset()
     lease: LeaseMode = LeaseMode.EXCLUSIVE
     preempts: bool = False
+    critical: bool = False
 
 
 @dataclass(frozen=True, slots=True)

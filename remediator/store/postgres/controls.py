@@ -64,6 +64,7 @@ async def pause(
     )
     begun = Pause(id_, scope, value, why, who, transaction.now, until, name=name)
     transaction.append_events([paused(begun)])
+    transaction.topics.add(Topic.BRAKE)
     return begun
 
 

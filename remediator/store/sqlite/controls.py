@@ -61,6 +61,7 @@ def pause(
     )
     begun = Pause(added.lastrowid or 0, scope, value, why, who, transaction.now, until, name=name)
     append_events(transaction, [paused(begun)])
+    transaction.topics.add(Topic.BRAKE)
     return begun
 
 

@@ -76,6 +76,17 @@ def test_a_pause_refuses_an_episode_and_holds_a_run() -> None:
     assert [one and one.answer for one in asked] == [Answer.REFUSES, Answer.WAITS, Answer.WAITS]
 
 
+def test_within_a_critical_section_a_pause_waits_and_nothing_else_does() -> None:
+    inside = replace(question(), critical=True)
+    paused = ask_before_step(inside, replace(VIEW, pauses=(a_pause(),)))
+    (said,) = [each for each in paused.answers if each.guard is Guard.PAUSE]
+    assert paused.allows
+    assert said.detail == "paused by kim: storm; it waits until the critical section is over"
+    objection = ask_before_step(inside, replace(VIEW, quarantines=(HELD,))).objection
+    assert objection is not None
+    assert objection.reason is Reason.QUARANTINED
+
+
 def test_a_freeze_keeps_a_run_from_beginning_and_lets_one_that_has_begun_go_on() -> None:
     """It is an entry guard: what was changed is proven and fallen back from in a freeze too."""
     asked = question()

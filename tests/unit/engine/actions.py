@@ -29,9 +29,20 @@ def spec(
     fence: Fence = Fence.TARGET,
     lease: LeaseMode = LeaseMode.EXCLUSIVE,
     preempts: bool = False,
+    critical: bool = False,
 ) -> ActionSpec:
     """What is known of an action on anything, without parameters."""
-    return ActionSpec(name, "acts", KINDS, fence, lambda given, _: given, {}, lease=lease, preempts=preempts)
+    return ActionSpec(
+        name,
+        "acts",
+        KINDS,
+        fence,
+        lambda given, _: given,
+        {},
+        lease=lease,
+        preempts=preempts,
+        critical=critical,
+    )
 
 
 @dataclass
