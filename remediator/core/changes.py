@@ -61,10 +61,14 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class EpisodeWork:
-    """An episode to be decided; ``decided`` are the rules that already gave their final answer on it."""
+    """An episode to be decided; ``decided`` are the rules that already gave their final answer on it.
+
+    ``passed`` are those that waited for further alerts in vain: it has gone on to the rules after them.
+    """
 
     episode: Episode
     decided: frozenset[str] = frozenset()
+    passed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +199,8 @@ MOST_OF_STORY, MOST_EVENTS = 100, 1000
 class RunRow:
     """A run's story, as who drives it and who reads it need it; also one that thousands of alerts joined.
 
-    ``episodes`` and ``decisions`` are the first :data:`MOST_OF_STORY`; ``joined`` counts all episodes, and
+    ``episodes`` and ``decisions``, some of those included by which the alerts that it counted waited for each
+    other, are the first :data:`MOST_OF_STORY`; ``joined`` counts all episodes, and
     ``firing`` says whether any of them is open. Of ``events`` the last :data:`MOST_EVENTS` are there, and of
     those that each further alert brings (:data:`~remediator.core.events.OF_JOINING`) the first few.
     """

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from remediator.core.checks import Fact
+from remediator.core.durations import format_duration
 from remediator.core.episodes import Closed, Episode
 from remediator.core.guards import (
     Answer,
@@ -22,8 +23,9 @@ from remediator.core.guards import (
 from remediator.core.ids import RunId
 from remediator.core.manual import request_of
 from remediator.core.reasons import Reason
-from remediator.core.rules import AlertTrigger, Mode, Rule
+from remediator.core.rules import Mode, Rule
 from remediator.core.runs import RunState
+from remediator.core.triggers import ripe_at
 
 #: How long a deferred decision waits before it is taken up again, at most.
 PARALLEL_RETRY = timedelta(seconds=5)
@@ -54,7 +56,8 @@ class Decision:
     belong to a deferral. ``report`` says whether people are told although nothing runs: every decision but
     run, join and superseded, and a join of a run that did not succeed; what the brake stops is told by the
     brake, in one summary. ``demanded`` and ``tripped`` are as in :class:`Verdict`. ``passed`` are the rules
-    that were asked before this one, and did not take the episode.
+    that were asked before this one, and did not take the episode. ``too_few`` says that this one has waited
+    for further alerts in vain, and the next is asked.
     """
 
     kind: DecisionKind
@@ -70,6 +73,7 @@ class Decision:
     demanded: bool = False
     tripped: tuple[Tripped, ...] = ()
     passed: tuple[PassedOver, ...] = ()
+    too_few: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,14 +138,16 @@ def decide(episode: Episode, question: Question | Obstacle, view: GuardView) -> 
     early = too_early(episode, question.rule, view.now)
     if early is not None:
         return _defer(Reason.FIRING_FOR, "", early, expires=early + question.rule.deadline)
-    if not question.rule.steps:
-        return skip(Reason.PAGE_ONLY, question.rule.summary)
-    joined = _joined(episode, question, view)
+    joined = _joined(episode, question, view) if question.rule.steps else None
     if joined is not None:
         return joined
-    return _ask_guards(
-        question, view, max(episode.first_seen, _ripe(episode, question.rule)) + question.rule.deadline
-    )
+    expires = _begins_at(episode, question, view) + question.rule.deadline
+    few = _too_few(question, view)
+    if few is not None:
+        return _relapsed(question, view, expires) or few
+    if not question.rule.steps:
+        return skip(Reason.PAGE_ONLY, question.rule.summary)
+    return _ask_guards(question, view, expires)
 
 
 def stands_without_facts(decision: Decision, episode: Episode, view: GuardView) -> bool:
@@ -160,16 +166,39 @@ def stands_without_facts(decision: Decision, episode: Episode, view: GuardView) 
 
 def too_early(episode: Episode, rule: Rule, now: datetime) -> datetime | None:
     """When the episode will have fired for as long as the rule asks, or ``None`` if it has."""
-    ripe = _ripe(episode, rule)
+    ripe = ripe_at(episode, rule)
     return ripe if now < ripe else None
 
 
-def _ripe(episode: Episode, rule: Rule) -> datetime:
-    """A startsAt that lies ahead of the receipt is another machine's clock, and is not believed."""
-    since = min(episode.starts_at, episode.first_seen)
-    if request_of(episode) is not None or not isinstance(rule.trigger, AlertTrigger):
-        return since
-    return since + rule.trigger.firing_for
+def _begins_at(episode: Episode, question: Question, view: GuardView) -> datetime:
+    """When all that the trigger asks for was there: from then on the deadline counts."""
+    enough_at = view.standing.enough_at if view.standing is not None else None
+    return max(episode.first_seen, ripe_at(episode, question.rule), enough_at or episode.first_seen)
+
+
+def _too_few(question: Question, view: GuardView) -> Decision | None:
+    """What becomes of an episode while the rule counts fewer alerts than it asks for."""
+    place, standing = question.place, view.standing
+    if place is None:
+        return None
+    if standing is None:
+        return _defer(Reason.COUNT, "not counted yet", view.now, expires=view.now)
+    if standing.enough_at is not None:
+        return None
+    seen = f"{standing.seen} of {place.count.at_least} within {format_duration(place.count.within)}"
+    shared = ", ".join(f"{name}={value}" for name, value in place.by)
+    if view.now < standing.over_at:
+        return _defer(Reason.COUNT, f"{seen} ({shared})", standing.over_at, standing.over_at)
+    over = _defer(Reason.COUNT, f"{seen} ({shared}): on to the next rule", view.now, standing.over_at)
+    return replace(over, too_few=True)
+
+
+def _relapsed(question: Question, view: GuardView, expires: datetime) -> Decision | None:
+    """One alert is enough to tell that a repair did not last (law 2)."""
+    if not question.rule.steps:
+        return None
+    decision = _ask_guards(question, view, expires)
+    return decision if decision.reason is Reason.COOLDOWN else None
 
 
 def _joined(episode: Episode, question: Question, view: GuardView) -> Decision | None:

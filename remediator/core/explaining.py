@@ -216,5 +216,5 @@ def _takes(rule: Rule, account: RuleAccount, made: Sequence[DecisionRow]) -> boo
     """Whether no rule after this one is asked."""
     if account.standing is not Standing.DECIDED:
         return False
-    stopped = any(row.id == account.decision and row.decision.reason in _STOPPED_BY for row in made)
-    return stopped or not rule.goes_on
+    last = next(row.decision for row in made if row.id == account.decision)
+    return last.reason in _STOPPED_BY or not (rule.goes_on or last.too_few)

@@ -12,6 +12,7 @@ class Reason(StrEnum):
     JOINED = "joined"
     JOINED_LATE = "joined_late"
     FIRING_FOR = "firing_for"
+    COUNT = "count"
     PARALLEL = "parallel"
     BRAKE = "brake"
     NO_RULE = "no_rule"
@@ -52,6 +53,7 @@ _MEANINGS: dict[Reason, str] = {
     Reason.JOINED: "a run of the same rule on the same target is already under way",
     Reason.JOINED_LATE: "the alert began before the last run on this target ended, so that run covers it",
     Reason.FIRING_FOR: "the alert has not fired for as long as the rule asks",
+    Reason.COUNT: "there are not as many alerts as the rule asks for together",
     Reason.PARALLEL: "as many runs as the brake allows in parallel are under way",
     Reason.BRAKE: "the brake is engaged: too many targets at once, or too many failures, are a person's",
     Reason.NO_RULE: "no rule's matchers and facts hold for this alert",

@@ -79,11 +79,24 @@ DEFAULT_FAILURES = Rate(3, timedelta(hours=1))
 
 
 @dataclass(frozen=True, slots=True)
+class Count:
+    """At least ``at_least`` alerts with the same values of the labels ``by``, less than ``within`` apart."""
+
+    at_least: int
+    within: timedelta
+    by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AlertTrigger:
-    """Fires on alerts that all ``matchers`` hold for, once they have fired for ``firing_for``."""
+    """Fires on alerts that all ``matchers`` hold for, once they have fired for ``firing_for``.
+
+    With ``count`` it fires on several of them together, and on none before there are enough.
+    """
 
     matchers: tuple[Matcher, ...]
     firing_for: timedelta = timedelta(0)
+    count: Count | None = None
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         return all(matcher.matches(labels) for matcher in self.matchers)
@@ -139,10 +152,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Trigger, target, guards, steps, proof.
-
-    ``unbuilt`` names keys that this version loads but does not act on: such a rule only observes.
-    """
+    """Trigger, target, guards, steps, proof."""
 
     name: str
     trigger: AlertTrigger | OtherTrigger
@@ -161,7 +171,6 @@ class Rule:
     report: tuple[str, ...] = ()
     mode: Mode = Mode.OBSERVE
     goes_on: bool = False
-    unbuilt: tuple[str, ...] = ()
 
     @property
     def names(self) -> frozenset[str]:
@@ -169,8 +178,8 @@ class Rule:
         return frozenset({self.name, *self.was})
 
     def effective_mode(self, daemon: Mode) -> Mode:
-        """The lower of the daemon's and the rule's; a rule with unbuilt keys only observes."""
-        return Mode.OBSERVE if self.unbuilt else min(self.mode, daemon)
+        """The lower of the daemon's and the rule's."""
+        return min(self.mode, daemon)
 
     def approval_in(self, mode: Mode) -> ApprovalTerms | None:
         """On what terms a person is asked: those it names, else in mode ``approve`` the usual ones."""

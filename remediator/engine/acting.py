@@ -23,9 +23,10 @@ from remediator.core.ports.actions import (
     Result,
     Sighting,
 )
-from remediator.core.rules import Step
+from remediator.core.rules import Rule, Step
 from remediator.core.runs import Attempt, Outcome, Phase, Run
-from remediator.core.templates import TemplateError, scope_of
+from remediator.core.templates import TemplateError
+from remediator.core.triggers import in_scope
 from remediator.engine.facts import render
 from remediator.engine.steady import StoppedError, steady
 
@@ -143,7 +144,7 @@ def step_key(run: Run, step: Step) -> AttemptId:
     return attempt_id(run.id, name, run.attempts + 1)
 
 
-def values_of(run: Run, episodes: tuple[Episode, ...]) -> dict[str, object]:
+def values_of(rule: Rule, run: Run, episodes: tuple[Episode, ...]) -> dict[str, object]:
     """What the templates of a run's steps see: the episode it was begun for, and earlier steps' results.
 
     Raises:
@@ -153,11 +154,4 @@ def values_of(run: Run, episodes: tuple[Episode, ...]) -> dict[str, object]:
     if first is None:
         message = f"episode {run.episode}, for which {run.id} was begun, can't be read"
         raise LookupError(message)
-    return scope_of(
-        labels=first.labels,
-        annotations=first.annotations,
-        fingerprint=first.fingerprint,
-        starts_at=first.starts_at,
-        group=first.group,
-        steps=run.results,
-    )
+    return in_scope(rule, first, run.results)

@@ -148,7 +148,8 @@ class Commands:
             CommandError: there is no such rule, or these labels make no target.
         """
         try:
-            return self._rule(rule).target.render(preview(labels))
+            found = self._rule(rule)
+            return found.target.render(preview(found, labels))
         except (TemplateError, TargetError) as error:
             message = f"the target of {rule} can't be made from these labels: {error}"
             raise CommandError(message) from None

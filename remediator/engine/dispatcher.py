@@ -20,6 +20,7 @@ from remediator.core.decide import (
     stands_without_facts,
     too_early,
 )
+from remediator.core.durations import format_duration
 from remediator.core.episodes import Episode
 from remediator.core.events import Event, EventKind
 from remediator.core.guards import NO_LOOKBACK, GuardView, Question
@@ -31,7 +32,8 @@ from remediator.core.reasons import Reason
 from remediator.core.rules import Rule
 from remediator.core.runs import Run
 from remediator.core.targets import Target, TargetError
-from remediator.core.templates import TemplateError, scope_of
+from remediator.core.templates import TemplateError
+from remediator.core.triggers import in_scope, place_of
 from remediator.engine.alarms import Alarms
 from remediator.engine.facts import Facts
 from remediator.engine.lookers import Lookers
@@ -163,6 +165,8 @@ class DispatcherLoop(Loop):
         taken: list[_Candidate] = []
         passed: list[PassedOver] = []
         for rule in rules:
+            if not rule.names.isdisjoint(work.passed):
+                continue
             if rule.names.isdisjoint(work.decided):
                 candidate = await self._candidate(rule, work.episode, book, now)
                 if isinstance(candidate, PassedOver):
@@ -183,13 +187,14 @@ class DispatcherLoop(Loop):
     async def _candidate(
         self, rule: Rule, episode: Episode, book: Book, now: datetime
     ) -> _Candidate | PassedOver:
-        values = _values(episode)
+        values = in_scope(rule, episode)
         try:
             target = rule.target.render(values)
         except (TemplateError, TargetError) as error:
             return _Candidate(Obstacle(Reason.TARGET_INVALID, f"{rule.name}: {error}"), rule)
         mode, override = rule.effective_mode(self._parts.mode), override_of((episode,))
-        question = Question(rule, target, mode, (book.rulebook,), override=override)
+        place = place_of(episode, rule)
+        question = Question(rule, target, mode, (book.rulebook,), override=override, place=place)
         if rule.only_if:
             unasked = _Candidate(question, rule, target, unasked=Reason.FIRING_FOR)
             if not episode.is_open or too_early(episode, rule, now) is not None:
@@ -198,6 +203,8 @@ class DispatcherLoop(Loop):
                 _new_run(_request(episode, unasked, book, last=True), question, now), question.lookback
             )
             peeked = decide(episode, question, view)
+            if peeked.reason is Reason.COUNT:
+                return replace(unasked, unasked=Reason.COUNT)
             if peeked.kind is not DecisionKind.DEFER and stands_without_facts(peeked, episode, view):
                 return replace(unasked, unasked=peeked.reason)
         facts = await self._facts.gather(rule.only_if, target, (episode,), values)
@@ -247,16 +254,6 @@ class LateLoop(Loop):
         return bool(works)
 
 
-def _values(episode: Episode) -> dict[str, object]:
-    return scope_of(
-        labels=episode.labels,
-        annotations=episode.annotations,
-        fingerprint=episode.fingerprint,
-        starts_at=episode.starts_at,
-        group=episode.group,
-    )
-
-
 def _rules_for(episode: Episode, book: Book) -> Sequence[Rule]:
     """The rules whose matchers hold, in order; for a person's request the one that was asked for."""
     request = request_of(episode)
@@ -270,7 +267,7 @@ def _no_rule(rules: Sequence[Rule]) -> str:
     if not rules:
         return "no rule's matchers hold"
     names = ", ".join(rule.name for rule in rules)
-    return f"matchers hold for {names}, but not what they ask of the world (only_if)"
+    return f"matchers hold for {names}, but not all else that they ask for (only_if, count)"
 
 
 def _request(episode: Episode, candidate: _Candidate, book: Book, *, last: bool) -> DecisionRequest:
@@ -301,7 +298,7 @@ def _judged(request: DecisionRequest, candidate: _Candidate, view: GuardView, au
         created = Event(
             EventKind.RUN_CREATED,
             view.now,
-            {"detail": _created_detail(request), "mode": run.mode.word},
+            {"detail": _created_detail(request, candidate.question), "mode": run.mode.word},
             episode=request.episode.id,
             run=run.id,
             rule=run.rule,
@@ -333,11 +330,15 @@ def _ask_again(request: DecisionRequest, candidate: _Candidate, view: GuardView)
     )
 
 
-def _created_detail(request: DecisionRequest) -> str:
+def _created_detail(request: DecisionRequest, question: Question) -> str:
     asked = request_of(request.episode)
     if asked is not None:
         return f"{asked.who} asked for {request.rule}: {asked.why}"
-    return f"{request.episode.alertname} matched {request.rule}"
+    matched = f"{request.episode.alertname} matched {request.rule}"
+    if question.place is None:
+        return matched
+    count = question.place.count
+    return f"{matched}, {count.at_least} alerts within {format_duration(count.within)}"
 
 
 def _new_run(request: DecisionRequest, question: Question, now: datetime) -> Run:

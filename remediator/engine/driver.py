@@ -453,7 +453,7 @@ class Driver:
 
     @property
     def _values(self) -> dict[str, object]:
-        return values_of(self._run, self._episodes)
+        return values_of(self._rule, self._run, self._episodes)
 
     async def _pause(self, count: int) -> None:
         """Wait a little longer each time, but not when we are asked to stop."""

@@ -7,17 +7,20 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from remediator.core.episodes import Episode
+from remediator.core.ids import EpisodeId
 from remediator.core.manual import ALERTNAME, SOURCE, Request, fingerprint_of, request_of
 from remediator.core.ports.store import Store
-from remediator.core.templates import scope_of
+from remediator.core.rules import Rule
+from remediator.core.triggers import in_scope
 
 _UNKNOWN = datetime.min.replace(tzinfo=UTC)
 
 
-def preview(labels: Mapping[str, str]) -> dict[str, object]:
+def preview(rule: Rule, labels: Mapping[str, str]) -> dict[str, object]:
     """What a rule's target is made from, before a request with these labels is kept."""
     alert = {"alertname": ALERTNAME, **labels}
-    return scope_of(labels=alert, annotations={}, fingerprint="", starts_at=_UNKNOWN, group={})
+    asked = Episode(EpisodeId(0), SOURCE, "", alert, {}, _UNKNOWN, _UNKNOWN, _UNKNOWN)
+    return in_scope(rule, asked)
 
 
 async def keep(store: Store, id_: str, request: Request) -> str:

@@ -21,7 +21,7 @@ async def observe(parts: EngineParts, journal: Journal, rule: Rule, guards: Guar
     Raises:
         LostTheRunError: another replica observed it first.
     """
-    values = values_of(journal.run, journal.story.episodes)
+    values = values_of(rule, journal.run, journal.story.episodes)
     events, diffs, summaries = [], [], []
     acting = Acting(parts.actions, guards.objection)
     for planned in await plan_steps(acting, parts.store, journal.run, rule.steps, values):

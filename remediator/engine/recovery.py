@@ -114,7 +114,7 @@ class RecoveryLoop(Loop):
         rule = book.rule(row.run.rule) if book else None
         if rule is None or rule.verify is None:
             return None
-        values = values_of(row.run, row.episodes)
+        values = values_of(rule, row.run, row.episodes)
         episodes = await self.store.episodes_of(row.run.id)
         facts = await self._facts.look_at_all(rule.verify.checks, row.run.target, episodes, values)
         if not facts or not all(fact.holds for fact in facts):

@@ -165,7 +165,7 @@ class RunnerLoop(Loop):
             return False
         if await self._stopped_by_brake(journal, guards):
             return True
-        values = values_of(journal.run, journal.story.episodes)
+        values = values_of(rule, journal.run, journal.story.episodes)
         planned, proposal = await consent.look_ahead(rule.steps, values)
         if isinstance(planned.plan, Refusal):
             return False

@@ -148,7 +148,7 @@ class _Judge:
             if first is not None:
                 message = f"{rule.name!r} is never asked: {first.name!r}, before it, takes all its alerts"
                 reporter.warn(("name",), message, key=False)
-            elif not (rule.only_if or rule.goes_on):
+            elif not (rule.only_if or rule.goes_on or rule.trigger.count):
                 greedy[matchers] = rule
 
 

@@ -43,6 +43,8 @@ _RULE_NAME = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_.]{0,99}")
 _DNS_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
 # RFC 1123, as Kubernetes wants it.
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+# Prometheus takes nearly anything for a label; what is likelier meant as a matcher or a template is refused.
+_LABEL = re.compile(r"(?!labels\.)[^\s{}\[\]\"'=~!,]{1,200}")
 _STEP_ID = re.compile(r"[a-z][a-z0-9_]{0,39}")
 # Slack's names for channels, and its ids: https://api.slack.com/methods/conversations.create
 _SLACK = re.compile(r"#[^\s#@,:A-Z]{1,80}|[CGDU][A-Z0-9]{5,20}")
@@ -409,6 +411,11 @@ Channel = Annotated[str, PlainValidator(_channel), _json("string", "slack:#incid
 Cron = Annotated[str, PlainValidator(_cron), _json("string", "0 2 * * *")]
 Timezone = Annotated[str, PlainValidator(_timezone), _json("string", "Europe/London")]
 Retries = Annotated[int, PlainValidator(_whole(0, 10)), _json("integer", 2, minimum=0, maximum=10)]
+Label = Annotated[
+    str,
+    PlainValidator(_named(_LABEL, "a label's name", "write the name alone, such as job")),
+    _json("string", "job", pattern=f"^{_LABEL.pattern}$"),
+]
 Count = Annotated[int, PlainValidator(_whole(1, 10_000)), _json("integer", 3, minimum=1, maximum=10_000)]
 FormatVersion = Annotated[
     int,

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from remediator.core.rules import AlertTrigger, ApprovalTerms, Limits, OtherTrigger, Rule
+from remediator.core.rules import AlertTrigger, ApprovalTerms, Count, Limits, OtherTrigger, Rule
 from remediator.core.targets import KINDS, TargetError, target_of
 from remediator.core.templates import TargetTemplate
 from remediator.rulebook import rule_models as models
 from remediator.rulebook.policy import Policy
 from remediator.rulebook.problems import Reporter, nearest, shown
-from remediator.rulebook.steps import StepCompiler
+from remediator.rulebook.steps import StepCompiler, check_scope
 from remediator.rulebook.templates import results_used
 from remediator.rulebook.validation import Validated
 
-_ONLY_OBSERVES = "is not acted on by this version yet: until it is, this rule only observes"
 _TRIGGERS = ("matchers", "schedule", "manual")
 _HOLD_IDS = ("id", "steps", "on_failure")
 _WITH_MATCHERS = ("firing_for", "count")
@@ -32,7 +31,11 @@ def compile_rule(validated: Validated[models.Rule], policy: Policy, reporter: Re
         _target_kind(written.target, reporter) if validated.sound("target") else None,
         deadline if sound_deadline else None,
         ids_known=not any(path and path[-1] in _HOLD_IDS for path in validated.left_out),
+        by=_counted_by(written) if validated.sound("when") else None,
     )
+    if validated.sound("target"):
+        for segment in written.target.segments:
+            check_scope(segment.source, compiler.by, reporter, ("target",))
     if validated.sound("when"):
         _check_when(written, reporter, acts=bool(written.steps) or not validated.sound("steps"))
     _check_severity(written, policy, reporter)
@@ -63,14 +66,21 @@ def compile_rule(validated: Validated[models.Rule], policy: Policy, reporter: Re
         report=policy.channels(written.report, "report", reporter),
         mode=written.mode,
         goes_on=written.goes_on,
-        unbuilt=_unbuilt(written, reporter),
     )
 
 
 def _trigger(when: models.When) -> AlertTrigger | OtherTrigger:
     if when.matchers is not None:
-        return AlertTrigger(when.matchers, when.firing_for or timedelta(0))
+        return AlertTrigger(when.matchers, when.firing_for or timedelta(0), _count(when.count))
     return OtherTrigger("schedule" if when.schedule is not None else "manual")
+
+
+def _count(written: models.Count | None) -> Count | None:
+    return None if written is None else Count(written.at_least, written.within, written.by)
+
+
+def _counted_by(written: models.Rule) -> tuple[str, ...] | None:
+    return None if written.when.count is None else written.when.count.by
 
 
 def _check_when(written: models.Rule, reporter: Reporter, *, acts: bool) -> None:
@@ -151,13 +161,3 @@ def _check_page_only(written: models.Rule, validated: Validated[models.Rule], re
 
 def _approval(written: models.Approval | None) -> ApprovalTerms | None:
     return None if written is None else ApprovalTerms(written.within, written.otherwise)
-
-
-def _unbuilt(written: models.Rule, reporter: Reporter) -> tuple[str, ...]:
-    places = {
-        "when.count": written.when.count is not None,
-    }
-    found = tuple(name for name, given in places.items() if given)
-    for name in found:
-        reporter.warn(tuple(name.split(".")), f"`{name}` {_ONLY_OBSERVES}")
-    return found

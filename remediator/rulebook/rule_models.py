@@ -39,6 +39,7 @@ Parameters = Annotated[
     Field(description="Parameters. Text is a template: `{{ labels.job }}`.", examples=[{"replicas": 5}]),
 ]
 Words = Annotated[tuple[str, ...], fields.Listed]
+Labels = Annotated[tuple[fields.Label, ...], fields.Listed]
 Matchers = Annotated[tuple[fields.Matcher, ...], fields.Listed]
 
 
@@ -52,12 +53,19 @@ class Strict(BaseModel):
 
 
 class Count(Strict):
-    """Fires only once enough alerts have. Not acted on yet: a rule with it only observes."""
+    """Fires only once enough alerts have, and on all of them together."""
 
-    at_least: fields.Count = Field(description="How many alerts there have to be.", examples=[3])
-    within: fields.PositiveDuration = Field(description="In how long.", examples=["5m"])
-    by: Annotated[Words, *fields.NotEmpty] = Field(
-        description="The labels that they have to share; only these are in scope below.", examples=[["job"]]
+    at_least: fields.Count = Field(
+        description="How many alerts there have to be. Each counts once, however often it comes back.",
+        examples=[3],
+    )
+    within: fields.PositiveDuration = Field(
+        description="In how long. One that has waited for so long in vain goes on to the next rule.",
+        examples=["5m"],
+    )
+    by: Annotated[Labels, *fields.NotEmpty] = Field(
+        description="The labels whose values they have to share; templates of this rule see only these.",
+        examples=[["job"]],
     )
 
 
@@ -77,7 +85,7 @@ class When(Strict):
     )
     count: Count | None = Field(
         default=None,
-        description="How many such alerts there have to be. Not acted on yet: the rule only observes.",
+        description="How many such alerts there have to be together before any of them is acted on.",
         examples=[{"at_least": 3, "within": "5m", "by": ["job"]}],
     )
     schedule: fields.Cron | None = Field(

@@ -14,7 +14,7 @@ from remediator.rulebook import rule_models as models
 from remediator.rulebook.document import Path
 from remediator.rulebook.parameters import texts
 from remediator.rulebook.problems import Reporter, nearest, shown
-from remediator.rulebook.templates import results_used
+from remediator.rulebook.templates import out_of_scope, results_used
 
 #: How long actions' own checks may take when a rule names no proof.
 USUAL_PROOF = timedelta(minutes=8)
@@ -25,13 +25,14 @@ class StepCompiler:
     """Compiles one rule's steps and checks; ``kind`` is the target's where it is written out.
 
     ``deadline`` is ``None`` where it can't be read, and then no time is compared with it; ``ids_known`` says
-    whether every step's id could be read.
+    whether every step's id could be read. ``by`` are the labels by which the rule counts alerts, if it does.
     """
 
     reporter: Reporter
     kind: str | None
     deadline: timedelta | None
     ids_known: bool
+    by: tuple[str, ...] | None = None
 
     def steps(
         self, written: tuple[models.StepUse, ...], key: str, earlier: Iterable[str] = ()
@@ -108,6 +109,20 @@ class StepCompiler:
                 if name not in known and self.ids_known:
                     message = f"no earlier step has the id {shown(name)}: {nearest(name, known)}"
                     place.error(("with", *path), message)
+            check_scope(text, self.by, place, ("with", *path))
+
+
+def check_scope(source: str, by: tuple[str, ...] | None, place: Reporter, path: Path) -> None:
+    """Report what a template of a rule that counts alerts by these labels uses beside them."""
+    if by is None:
+        return
+    for name, guarded in out_of_scope(source, by):
+        unseen = f"{shown(name)} is not in scope: with `count` only the labels in `by` are ({', '.join(by)})"
+        if guarded:
+            place.warn(path, f"{unseen}, so its `default` always holds", key=False)
+        else:
+            remedy = "add it there" if name.startswith("labels.") else "leave it out"
+            place.error(path, f"{unseen}: {remedy}")
 
 
 def _usual_id(action: str, taken: set[str]) -> str:

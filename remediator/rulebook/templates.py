@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import TypeVar
 
 from jinja2 import Environment, nodes
 from jinja2 import TemplateError as JinjaError
@@ -18,7 +19,11 @@ from remediator.core.templates import (
 )
 from remediator.rulebook.problems import nearest, shown
 
+_LOOKING = (nodes.Filter, nodes.Test, nodes.Getattr, nodes.Getitem)
 _PLAIN = Environment(autoescape=False)  # noqa: S701  # parses expressions, renders nothing
+
+
+Found = TypeVar("Found")
 
 
 def explained_template(source: str) -> Template:
@@ -59,6 +64,47 @@ def _results(tree: nodes.Template) -> Iterator[str]:
             yield str(item.arg.value)
 
 
+def out_of_scope(source: str, by: Collection[str]) -> Iterable[tuple[str, bool]]:
+    """What a template uses that a rule which counts alerts does not see, and whether it has a `default`.
+
+    Such a rule sees the labels ``by`` which they are counted, and the results of steps.
+    """
+    return dict.fromkeys(_from_tree(source, lambda tree: _strays(tree, by, guarded=False)))
+
+
+def _strays(node: nodes.Node, by: Collection[str], *, guarded: bool) -> Iterator[tuple[str, bool]]:
+    label = _label(node)
+    if label is not None:
+        if label not in by:
+            yield f"labels.{label}", guarded
+        return
+    if isinstance(node, nodes.Name):
+        if node.name not in ("labels", "steps"):
+            yield node.name, guarded
+        return
+    looked_at = node.node if isinstance(node, _LOOKING) else None
+    for child in node.iter_child_nodes():
+        yield from _strays(child, by, guarded=child is looked_at and _guards(node, guarded=guarded))
+
+
+def _guards(node: nodes.Node, *, guarded: bool) -> bool:
+    """Whether what a node looks at may be undefined, in a place where itself may (``guarded``) or may not."""
+    if isinstance(node, nodes.Filter):
+        return node.name in ("default", "d")
+    return guarded or isinstance(node, nodes.Test)
+
+
+def _label(node: nodes.Node) -> str | None:
+    """The label that a node looks up by its name, if it does."""
+    if not isinstance(node, (nodes.Getattr, nodes.Getitem)) or not isinstance(node.node, nodes.Name):
+        return None
+    if node.node.name != "labels":
+        return None
+    if isinstance(node, nodes.Getattr):
+        return node.attr
+    return str(node.arg.value) if isinstance(node.arg, nodes.Const) else None
+
+
 def _is_steps(node: nodes.Node) -> bool:
     return isinstance(node, nodes.Name) and node.name == "steps"
 
@@ -78,7 +124,7 @@ def _unknown(tree: nodes.Template) -> Iterator[str]:
         yield f"unknown filter {shown(name)} in a template: {nearest(name, FILTERS)}"
 
 
-def _from_tree(source: str, find: Callable[[nodes.Template], Iterable[str]]) -> list[str]:
+def _from_tree(source: str, find: Callable[[nodes.Template], Iterable[Found]]) -> list[Found]:
     """What is found in a template's syntax: nothing if it has none, or it is nested too deeply."""
     try:
         return list(find(_PLAIN.parse(source)))

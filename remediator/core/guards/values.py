@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from remediator.core.approvals import Approval
+from remediator.core.counts import Place, Standing
 from remediator.core.coverage import covers, touches
 from remediator.core.ids import AttemptId, PlanDigest, RunId
 from remediator.core.leases import Cover
@@ -158,11 +159,13 @@ class Lookback:
 
     ``names`` are further ones that the rule has or had, whose past is its own; ``limits`` is the longest
     window or cooldown of the limits that count slots, ``brake`` the longest window of the brake's budgets.
+    ``place`` is where the episode counts that is asked about, if the rule counts alerts.
     """
 
     names: frozenset[str] = frozenset()
     limits: timedelta = timedelta(0)
     brake: timedelta = timedelta(0)
+    place: Place | None = None
 
 
 #: For who asks about nothing that is counted.
@@ -190,7 +193,8 @@ class GuardView:
     or unknown, within the brake's lookback; ``released`` says when the brake on everything (``""``) or on a
     namespace was last lifted or over. ``firing`` is false when every episode of the asking run has closed.
     ``acting_from`` lies ahead while a clock jump is being waited out. ``approval`` is the asking run's latest
-    request to people.
+    request to people. ``standing`` is how it stands with the rule's count of alerts; ``None`` if it has none,
+    or has not counted this episode yet.
     """
 
     now: datetime
@@ -208,6 +212,7 @@ class GuardView:
     firing: bool = True
     acting_from: datetime | None = None
     approval: Approval | None = None
+    standing: Standing | None = None
 
     @property
     def parallel(self) -> int:
@@ -237,7 +242,8 @@ class Question:
     ``digest`` names what is about to be done; without one, nothing that a person has to approve is.
     ``sight`` is what its plan saw of the target, ``None`` before there is a plan. ``leased`` is what the
     run's lease covers, once it has one: only then is it known where pods run. ``critical`` says that the run
-    is within a critical section, which a pause waits for.
+    is within a critical section, which a pause waits for. ``place`` is where the episode
+    counts, if the rule's trigger counts alerts.
     """
 
     rule: Rule
@@ -249,6 +255,7 @@ class Question:
     override: Override | None = None
     sight: Sight | None = None
     critical: bool = False
+    place: Place | None = None
 
     @property
     def labels_judged(self) -> Mapping[str, str | None]:
@@ -287,7 +294,12 @@ class Question:
         rates = [rate for one in (*limits, *shared) for rate in (*one.rate, one.targets) if rate is not None]
         lengths = [*(rate.window for rate in rates), *(one.cooldown for one in shared)]
         brakes = [book.brake.longest_window for book in self.books]
-        return Lookback(self.names, max(lengths, default=timedelta(0)), max(brakes, default=timedelta(0)))
+        return Lookback(
+            self.names,
+            max(lengths, default=timedelta(0)),
+            max(brakes, default=timedelta(0)),
+            self.place,
+        )
 
 
 @dataclass(frozen=True, slots=True)

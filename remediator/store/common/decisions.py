@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from remediator.core.changes import Decided, DecisionRequest, DecisionRow, ReasonCount
+from remediator.core.changes import Decided, DecisionRequest, DecisionRow, EpisodeWork, ReasonCount
 from remediator.core.checks import Fact
 from remediator.core.decide import Decision, DecisionKind
 from remediator.core.episodes import Episode
@@ -20,12 +20,15 @@ from remediator.core.reasons import Reason
 from remediator.core.runs import Run
 from remediator.core.targets import Target
 from remediator.store.common.codecs import Row, as_json, decision, fact, micros, moment
+from remediator.store.common.counts import Counting
 from remediator.store.common.episodes import closed_words
 from remediator.store.common.surroundings import Surroundings, pause_of
 from remediator.store.common.unread import Reading, readable
 
 COLUMNS = "id, episode, rule, target, at, rulebook, decision, run"
 INSERTED = "id, episode, rule, target, at, kind, reason, final, rulebook, run, decision"
+#: As many of the decisions by which a run's alerts waited for each other are part of its story.
+MOST_WAITING = 20
 FACTS_INSERTED = "decision, position, check_name, said, fact"
 
 
@@ -38,12 +41,21 @@ def count_from(row: Row) -> ReasonCount:
     return ReasonCount(DecisionKind(kind), Reason(reason), times, moment(latest))
 
 
-def final_decisions(rows: Iterable[Row]) -> dict[EpisodeId, set[str]]:
-    """The rules that gave their final answer on each episode, of rows (episode, rule)."""
-    decided: dict[EpisodeId, set[str]] = {}
+def rules_by_episode(rows: Iterable[Row]) -> dict[EpisodeId, set[str]]:
+    """The rules that each episode has, of rows (episode, rule)."""
+    found: dict[EpisodeId, set[str]] = {}
     for episode, rule in rows:
-        decided.setdefault(EpisodeId(episode), set()).add(rule)
-    return decided
+        found.setdefault(EpisodeId(episode), set()).add(rule)
+    return found
+
+
+def works(episodes: Iterable[Episode], final: Iterable[Row], passed: Iterable[Row]) -> list[EpisodeWork]:
+    """Episodes to be decided, with the rules that gave their final answer, and those that passed them on."""
+    decided, gone = rules_by_episode(final), rules_by_episode(passed)
+    return [
+        EpisodeWork(each, frozenset(decided.get(each.id, ())), frozenset(gone.get(each.id, ())))
+        for each in episodes
+    ]
 
 
 def moved_on(episodes: Iterable[Episode], rows: Iterable[Row]) -> list[EpisodeId]:
@@ -93,7 +105,8 @@ class Judging:
     """Judges requests one after the other in memory; what they entail is then to be written.
 
     ``changed`` are the episodes that moved on since they were handed out, ``final`` the rules that gave
-    their final answer on each, ``around`` what the guards see, ``next_id`` the next decision's id.
+    their final answer on each, ``around`` what the guards see, ``counting`` what rules have counted,
+    ``next_id`` the next decision's id.
     """
 
     def __init__(
@@ -103,12 +116,14 @@ class Judging:
         final: Mapping[EpisodeId, set[str]],
         changed: Mapping[EpisodeId, Episode],
         around: Surroundings,
+        counting: Counting,
         next_id: int,
     ) -> None:
         self._judge = judge
         self._final = dict(final)
         self._changed = changed
         self._around = around
+        self.counting = counting
         self._next_id = next_id
         self._now = micros(now)
         self._deferred: dict[EpisodeId, datetime] = {}
@@ -124,11 +139,23 @@ class Judging:
         #: From when each episode wants its next decision (microseconds); ``None`` when it had its last.
         self.due: dict[EpisodeId, int | None] = {}
 
-    def judge(self, request: DecisionRequest) -> Decided:
-        episode = request.episode.id
-        if episode in self._changed:
-            request = replace(request, episode=self._changed[episode])
-        decided = self._judge(request, self._around.view(request.rule, request.target))
+    def judge_all(self, requests: Iterable[DecisionRequest]) -> list[Decided]:
+        """Judge them in order, each as its episode is now."""
+        current = [
+            replace(request, episode=self._changed[request.episode.id])
+            if request.episode.id in self._changed
+            else request
+            for request in requests
+        ]
+        self.counting.enter(current, moment(self._now))
+        return [self._judge_one(request) for request in current]
+
+    def _judge_one(self, request: DecisionRequest) -> Decided:
+        episode, place = request.episode.id, request.lookback.place
+        view = self._around.view(request.rule, request.target)
+        if place is not None:
+            view = replace(view, standing=self.counting.standing(place, episode))
+        decided = self._judge(request, view)
         if request.rule not in self._final.get(episode, ()):
             self._keep(request, decided)
         if request.last:
@@ -146,6 +173,8 @@ class Judging:
         if decided.run is not None:
             self.runs.append(decided.run)
             self._around.began(decided.run)
+        if request.lookback.place is not None:
+            self.counting.heed(request.lookback.place, request.episode.id, decided.decision, run)
         if run is not None:
             self.joins.append((run, request.episode.id))
         self.events.extend(decided.events)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 
 from remediator.core.alerts import AlertKey
@@ -19,22 +19,26 @@ from remediator.core.changes import (
 from remediator.core.episodes import Episode
 from remediator.core.ids import EpisodeId, RunId
 from remediator.core.ports.store import Judge, Topic
+from remediator.core.reasons import Reason
 from remediator.store.common.codecs import Row, micros
+from remediator.store.common.counts import places_of
 from remediator.store.common.decisions import (
     COLUMNS,
     COUNTED,
     FACTS_INSERTED,
     INSERTED,
+    MOST_WAITING,
     Judging,
     count_from,
     decision_rows_from,
-    final_decisions,
     moved_on,
+    rules_by_episode,
+    works,
 )
 from remediator.store.common.episodes import COLUMNS as EPISODE_COLUMNS
 from remediator.store.common.episodes import episode_from
 from remediator.store.common.unread import sift
-from remediator.store.postgres import brakes
+from remediator.store.postgres import brakes, counts
 from remediator.store.postgres.aside import put_aside
 from remediator.store.postgres.episodes import episodes_by_id
 from remediator.store.postgres.guard_views import around_decisions
@@ -61,6 +65,13 @@ _FINAL = "SELECT episode, rule FROM decisions WHERE final AND episode = ANY($1::
 _AS_NOW = (
     "SELECT id, starts_at, last_seen, closed, repeats FROM episodes WHERE id = ANY($1::bigint[])"
     " ORDER BY id FOR NO KEY UPDATE"
+)
+#: Those that lead to a run, and the latest by which its alerts waited for each other.
+_OF_RUN = (
+    f"SELECT {COLUMNS} FROM (SELECT * FROM decisions WHERE run = $1"
+    " UNION ALL SELECT * FROM (SELECT d.* FROM counted c JOIN decisions d ON d.episode = c.episode"
+    f" AND d.rule = c.rule WHERE c.run = $1 AND d.reason = '{Reason.COUNT.value}' ORDER BY d.id DESC LIMIT $2"
+    ") w) m ORDER BY id LIMIT $3"
 )
 _INSERT = f"INSERT INTO decisions ({INSERTED}) VALUES ({places(11)})"
 _INSERT_FACT = f"INSERT INTO facts ({FACTS_INSERTED}) VALUES ({places(5)})"
@@ -92,8 +103,11 @@ async def undecided(
     )
     episodes, unreadable = sift(transaction, "episodes", rows, episode_from)
     await put_aside(transaction, unreadable)
-    decided = await _final_decisions(transaction, [episode.id for episode in episodes])
-    return [EpisodeWork(episode, frozenset(decided.get(episode.id, ()))) for episode in episodes]
+    ids = [episode.id for episode in episodes]
+    if not ids:
+        return []
+    final = await _final_decisions(transaction, ids)
+    return works(episodes, final, await counts.passed(transaction, ids))
 
 
 async def wait_for_facts(transaction: Transaction, episodes: Collection[EpisodeId]) -> None:
@@ -101,8 +115,8 @@ async def wait_for_facts(transaction: Transaction, episodes: Collection[EpisodeI
     transaction.topics.add(Topic.FACTS)
 
 
-async def _final_decisions(transaction: Transaction, ids: Collection[EpisodeId]) -> dict[EpisodeId, set[str]]:
-    return final_decisions(await transaction.rows(_FINAL, list(ids)) if ids else ())
+async def _final_decisions(transaction: Transaction, ids: Collection[EpisodeId]) -> list[Row]:
+    return await transaction.rows(_FINAL, list(ids))
 
 
 async def decide(
@@ -110,18 +124,20 @@ async def decide(
 ) -> list[Decided]:
     """Needs ``Lock.GUARDS`` alone: what is counted here is added to here."""
     asked = {request.episode.id: request.episode for request in requests}
-    changed = await _changed_since(transaction, asked.values())
+    counting = await counts.read(transaction, places_of(requests))
+    changed = await _changed_since(transaction, asked, counting.waiting)
     judging = Judging(
         judge,
         transaction.now,
-        await _final_decisions(transaction, asked),
+        rules_by_episode(await _final_decisions(transaction, asked)),
         changed,
         await around_decisions(
             transaction, ((request.rule, request.target, request.lookback) for request in requests)
         ),
+        counting,
         await _next_decision_id(transaction),
     )
-    decided = [judging.judge(request) for request in requests]
+    decided = judging.judge_all(requests)
     await _write(transaction, judging)
     return decided
 
@@ -132,6 +148,7 @@ async def _write(transaction: Transaction, judging: Judging) -> None:
     await transaction.run_for_each(_INSERT_FACT, judging.facts)
     await join_runs(transaction, judging.joins)
     await transaction.run(_DUE_AGAIN, list(judging.due), list(judging.due.values()))
+    await counts.write(transaction, judging.counting)
     transaction.append_events(judging.events)
     await post(transaction, judging.envelopes)
     await brakes.demand(transaction, judging.demanded)
@@ -143,9 +160,12 @@ async def _next_decision_id(transaction: Transaction) -> int:
     return int(await transaction.value("SELECT coalesce(max(id), 0) + 1 FROM decisions"))
 
 
-async def _changed_since(transaction: Transaction, episodes: Collection[Episode]) -> dict[EpisodeId, Episode]:
-    now = await transaction.rows(_AS_NOW, [episode.id for episode in episodes])
-    changed = moved_on(episodes, now)
+async def _changed_since(
+    transaction: Transaction, asked: Mapping[EpisodeId, Episode], others: Collection[EpisodeId]
+) -> dict[EpisodeId, Episode]:
+    """Those of the episodes that moved on; ``others`` are kept with them from all who come meanwhile."""
+    rows = await transaction.rows(_AS_NOW, sorted({*asked, *others}))
+    changed = moved_on(asked.values(), [row for row in rows if row[0] in asked])
     return await episodes_by_id(transaction, changed) if changed else {}
 
 
@@ -168,9 +188,7 @@ async def decisions_on(transaction: Transaction, key: AlertKey) -> list[Decision
 
 
 async def decisions_of_run(transaction: Transaction, run: RunId) -> tuple[DecisionRow, ...]:
-    rows = await transaction.rows(
-        f"SELECT {COLUMNS} FROM decisions WHERE run = $1 ORDER BY id LIMIT $2", run, MOST_OF_STORY
-    )
+    rows = await transaction.rows(_OF_RUN, run, MOST_WAITING, MOST_OF_STORY)
     return tuple(await _with_facts(transaction, rows))
 
 

@@ -13,7 +13,7 @@ from remediator.core.leases import Preempted
 from remediator.core.ports.store import Ask, Settle
 from remediator.core.runs import Run
 from remediator.store.common.runs import by_resolving, needs_no_lease
-from remediator.store.postgres import brakes
+from remediator.store.postgres import brakes, counts
 from remediator.store.postgres.approvals import latest_approval
 from remediator.store.postgres.episodes import still_fires
 from remediator.store.postgres.guard_views import around_run
@@ -88,8 +88,10 @@ async def intend(
 
 async def view_for(transaction: Transaction, run: Run, lookback: Lookback = NO_LOOKBACK) -> GuardView:
     around = await around_run(transaction, run, lookback)
+    counting = await counts.read(transaction, [lookback.place] if lookback.place else [])
     return replace(
         around.view(run.rule, run.target),
         firing=await still_fires(transaction, run.id),
         approval=await latest_approval(transaction, run.id),
+        standing=counting.standing(lookback.place, run.episode),
     )

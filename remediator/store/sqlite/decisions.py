@@ -20,22 +20,26 @@ from remediator.core.changes import (
 from remediator.core.episodes import Episode
 from remediator.core.ids import EpisodeId, RunId
 from remediator.core.ports.store import Judge, Topic
+from remediator.core.reasons import Reason
 from remediator.store.common.codecs import Row, as_json
+from remediator.store.common.counts import places_of
 from remediator.store.common.decisions import (
     COLUMNS,
     COUNTED,
     FACTS_INSERTED,
     INSERTED,
+    MOST_WAITING,
     Judging,
     count_from,
     decision_rows_from,
-    final_decisions,
     moved_on,
+    rules_by_episode,
+    works,
 )
 from remediator.store.common.episodes import COLUMNS as EPISODE_COLUMNS
 from remediator.store.common.episodes import episode_from
 from remediator.store.common.unread import sift
-from remediator.store.sqlite import brakes
+from remediator.store.sqlite import brakes, counts
 from remediator.store.sqlite.aside import put_aside
 from remediator.store.sqlite.episodes import episodes_by_id
 from remediator.store.sqlite.events import append_events
@@ -64,6 +68,13 @@ _COUNTS = (
     " WHERE rule IN (SELECT value FROM json_each(?)) ORDER BY id DESC LIMIT ?)"
     " GROUP BY kind, reason ORDER BY times DESC, kind, reason"
 )
+#: Those that lead to a run, and the latest by which its alerts waited for each other.
+_OF_RUN = (
+    f"SELECT {COLUMNS} FROM (SELECT * FROM decisions WHERE run = ?"
+    " UNION ALL SELECT * FROM (SELECT d.* FROM counted c JOIN decisions d ON d.episode = c.episode"
+    f" AND d.rule = c.rule WHERE c.run = ? AND d.reason = '{Reason.COUNT.value}' ORDER BY d.id DESC LIMIT ?))"
+    " ORDER BY id LIMIT ?"
+)
 _INSERT = f"INSERT INTO decisions ({INSERTED}) VALUES ({', '.join('?' * 11)})"
 _INSERT_FACT = f"INSERT INTO facts ({FACTS_INSERTED}) VALUES (?, ?, ?, ?, ?)"
 
@@ -79,8 +90,8 @@ def undecided(
     claims.take([row[0] for row in handed_out], now + claim)
     episodes, unreadable = sift(transaction, "episodes", handed_out, episode_from)
     put_aside(transaction, unreadable)
-    decided = _final_decisions(transaction, [episode.id for episode in episodes])
-    return [EpisodeWork(episode, frozenset(decided.get(episode.id, ()))) for episode in episodes]
+    ids = [episode.id for episode in episodes]
+    return works(episodes, _final_decisions(transaction, ids), counts.passed(transaction, ids))
 
 
 def wait_for_facts(transaction: Transaction, episodes: Collection[EpisodeId]) -> None:
@@ -91,8 +102,8 @@ def wait_for_facts(transaction: Transaction, episodes: Collection[EpisodeId]) ->
     transaction.topics.add(Topic.FACTS)
 
 
-def _final_decisions(transaction: Transaction, ids: Iterable[EpisodeId]) -> dict[EpisodeId, set[str]]:
-    return final_decisions(transaction.sql.execute(_FINAL, (as_json(list(ids)),)))
+def _final_decisions(transaction: Transaction, ids: Iterable[EpisodeId]) -> list[Row]:
+    return transaction.sql.execute(_FINAL, (as_json(list(ids)),)).fetchall()
 
 
 def decide(transaction: Transaction, requests: Sequence[DecisionRequest], judge: Judge) -> list[Decided]:
@@ -100,14 +111,15 @@ def decide(transaction: Transaction, requests: Sequence[DecisionRequest], judge:
     judging = Judging(
         judge,
         transaction.now,
-        _final_decisions(transaction, asked),
+        rules_by_episode(_final_decisions(transaction, asked)),
         _changed_since(transaction, asked.values()),
         around_decisions(
             transaction, ((request.rule, request.target, request.lookback) for request in requests)
         ),
+        counts.read(transaction, places_of(requests)),
         _next_decision_id(transaction),
     )
-    decided = [judging.judge(request) for request in requests]
+    decided = judging.judge_all(requests)
     _write(transaction, judging)
     return decided
 
@@ -120,6 +132,7 @@ def _write(transaction: Transaction, judging: Judging) -> None:
     join_runs(transaction, judging.joins)
     due = [(due_at, episode) for episode, due_at in judging.due.items()]
     sql.executemany("UPDATE episodes SET due_at = ?, for_facts = NULL WHERE id = ?", due)
+    counts.write(transaction, judging.counting)
     append_events(transaction, judging.events)
     post(transaction, judging.envelopes)
     brakes.demand(transaction, judging.demanded)
@@ -167,9 +180,7 @@ def decisions_on(transaction: Transaction, key: AlertKey) -> list[DecisionRow]:
 
 
 def decisions_of_run(transaction: Transaction, run: RunId) -> tuple[DecisionRow, ...]:
-    rows = transaction.sql.execute(
-        f"SELECT {COLUMNS} FROM decisions WHERE run = ? ORDER BY id LIMIT ?", (run, MOST_OF_STORY)
-    ).fetchall()
+    rows = transaction.sql.execute(_OF_RUN, (run, run, MOST_WAITING, MOST_OF_STORY)).fetchall()
     return tuple(_with_facts(transaction, rows))
 
 

@@ -13,7 +13,7 @@ from remediator.core.leases import Preempted
 from remediator.core.ports.store import Ask, Settle
 from remediator.core.runs import Run
 from remediator.store.common.runs import by_resolving, needs_no_lease
-from remediator.store.sqlite import brakes
+from remediator.store.sqlite import brakes, counts
 from remediator.store.sqlite.approvals import latest_approval
 from remediator.store.sqlite.episodes import still_fires
 from remediator.store.sqlite.guard_views import around_run
@@ -89,8 +89,10 @@ def _take_slot(transaction: Transaction, run: Run) -> None:
 
 def view_for(transaction: Transaction, run: Run, lookback: Lookback = NO_LOOKBACK) -> GuardView:
     around = around_run(transaction, run, lookback)
+    counting = counts.read(transaction, [lookback.place] if lookback.place else [])
     return replace(
         around.view(run.rule, run.target),
         firing=still_fires(transaction, run.id),
         approval=latest_approval(transaction, run.id),
+        standing=counting.standing(lookback.place, run.episode),
     )

@@ -96,6 +96,13 @@ def test_a_rule_after_one_that_took_the_episode_was_not_asked(
     assert standings(rules, made("first", reason)) == {"first": "decided", "second": then}
 
 
+def test_a_rule_that_waited_for_others_in_vain_did_not_take_the_episode() -> None:
+    row = made("first", Reason.COUNT)
+    gave_up = replace(row, decision=replace(row.decision, too_few=True))
+    assert standings((on("first"), on("second")), row) == {"first": "decided", "second": "taken"}
+    assert standings((on("first"), on("second")), gave_up) == {"first": "decided", "second": "undetermined"}
+
+
 def test_a_rule_that_no_alert_triggers_says_so() -> None:
     by_hand = replace(rule("by-hand"), trigger=OtherTrigger("manual"))
     assert standings((by_hand,), made("", Reason.NO_RULE)) == {"by-hand": "trigger"}

@@ -155,10 +155,6 @@ def test_the_lower_of_the_daemon_s_and_the_rule_s_mode_holds(daemon: Mode, own: 
     assert Rule("r", OtherTrigger("manual"), target_template("node/n")).effective_mode(daemon) is Mode.OBSERVE
 
 
-def test_a_rule_that_asks_for_what_is_not_built_only_observes() -> None:
-    assert replace(rule(mode=Mode.LIVE), unbuilt=("approval",)).effective_mode(Mode.LIVE) is Mode.OBSERVE
-
-
 def test_a_rule_s_own_severity_and_channels_come_before_the_policy_s() -> None:
     critical = Severity("P1", (parse_matcher("severity=critical"),))
     book = Rulebook(BOOK, (), severities=(Severity("P0"), critical), default_report=("slack:#all",))

@@ -12,6 +12,7 @@ from remediator.core.rules import (
     Brake,
     Budget,
     Condition,
+    Count,
     Database,
     Expect,
     Limits,
@@ -26,6 +27,8 @@ from remediator.core.rules import (
 )
 from remediator.core.selections import Selection
 from remediator.core.targets import parse_target
+from remediator.core.triggers import count_of
+from tests.support.rulebooks import rule, rules
 from tests.unit.rulebook.support import RULES, judged, of_text
 
 MINUTE = timedelta(minutes=1)
@@ -144,16 +147,39 @@ def test_approval_is_asked_for_on_the_terms_that_are_written() -> None:
         assert written == ApprovalTerms(timedelta(minutes=5), otherwise)
 
 
+def test_a_count_is_read_as_it_is_written() -> None:
+    assert count_of(one()) is None
+    when = {"matchers": ['a="b"'], "count": {"at_least": 3, "within": "5m", "by": "job"}}
+    found = of_text(rules(rule(when=when, target="deployment/shop/cart"))).rulebook
+    assert found is not None
+    assert count_of(found.rules[0]) == Count(3, timedelta(minutes=5), ("job",))
+
+
 @pytest.mark.parametrize(
-    ("rule", "unbuilt"),
+    ("name", "said"),
     [
-        ("", ""),
+        ("job", ""),
+        ("{{ labels.job }}", ""),
+        ("{{ labels['job'] | lower }}", ""),
+        ("{{ labels.node | default('x') }}", "warning"),
+        ("{{ annotations.node | d('x') }}", "warning"),
+        ("{{ labels.node }}", "error"),
+        ("{{ labels['node'] }}", "error"),
+        ("{{ labels.node | lower | default('x') }}", "error"),
+        ("{{ labels.job | default(labels.node) }}", "error"),
+        ("{{ labels.job if labels.node is defined else 'x' }}", "warning"),
+        ("{{ annotations.node }}", "error"),
+        ("{{ fingerprint }}", "error"),
+        ("{{ starts_at }}", "error"),
+        ("{{ group.job }}", "error"),
     ],
 )
-def test_a_rule_with_a_key_that_is_not_acted_on_only_observes(rule: str, unbuilt: str) -> None:
-    found = one(rule)
-    assert found.unbuilt == ((unbuilt,) if unbuilt else ())
-    assert found.effective_mode(Mode.LIVE) is (Mode.OBSERVE if unbuilt else Mode.LIVE)
+def test_a_rule_that_counts_sees_the_labels_alone_by_which_it_counts(name: str, said: str) -> None:
+    when = {"matchers": ['alertname="Down"'], "count": {"at_least": 2, "within": "5m", "by": ["job"]}}
+    judgement = of_text(rules(rule(when=when, target=f"deployment/shop/{name}")))
+    errors = [each.message for each in judgement.errors if "not in scope" in each.message]
+    warnings = [each.message for each in judgement.warnings if "not in scope" in each.message]
+    assert (bool(errors), bool(warnings)) == (said == "error", said == "warning")
 
 
 @pytest.mark.parametrize(

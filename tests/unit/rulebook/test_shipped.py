@@ -24,7 +24,6 @@ def test_they_load_without_a_warning(rulebook: Rulebook) -> None:
 
 def test_they_only_observe_until_somebody_says_otherwise(rulebook: Rulebook) -> None:
     assert {rule.mode for rule in rulebook.rules} == {Mode.OBSERVE}
-    assert {rule.unbuilt for rule in rulebook.rules} == {()}
 
 
 def test_they_stay_within_the_playbook_s_namespace(rulebook: Rulebook) -> None:
