@@ -24,6 +24,7 @@ from remediator.core.episodes import Sighting
 from remediator.core.guards import PauseScope
 from remediator.core.ports.channels import Delivered, Delivery, TryAgain
 from remediator.core.reasons import Reason
+from remediator.core.retention import Shelf
 from remediator.core.runs import Attempt, Run, RunState
 
 __all__ = ["LogFormat", "Metrics", "Redaction", "WebhookResult", "configure_logging"]
@@ -250,9 +251,7 @@ class Metrics:
             "inquiries", "Groups of which webhooks left alerts out that nobody has told yet."
         )
         self._inquiry_age = gauge("inquiry_age_seconds", "Age of the oldest of those.")
-        self._unreadable = gauge(
-            "unreadable_rows", "Rows of the ledger that this replica can't read, by table.", "table"
-        )
+        self._rows = _RowGauges(registry)
         self._unfinished_runs = gauge("unfinished_runs", "Runs that have not ended.")
         self._asking = gauge("approvals_waiting", "Runs that wait for a person's approval.")
         self._lapse = gauge(
@@ -366,9 +365,14 @@ class Metrics:
 
     def unreadable(self, counts: Mapping[str, int]) -> None:
         """Note how many rows can't be read, of each table that has some."""
-        self._unreadable.clear()
+        self._rows.unreadable.clear()
         for table, count in counts.items():
-            self._unreadable.labels(table).set(count)
+            self._rows.unreadable.labels(table).set(count)
+
+    def pruned(self, shelf: Shelf, rows: int, oldest: datetime | None, now: datetime) -> None:
+        """Count dropped rows, and note how old the oldest is that stays, by the store's time."""
+        self._rows.pruned.labels(shelf.value).inc(rows)
+        self._rows.oldest.labels(shelf.value).set(_age(oldest, now))
 
     def backlog(self, backlog: Backlog, now: datetime) -> None:
         """Note how far behind the daemon is; ``now`` is the store's time."""
@@ -385,6 +389,30 @@ class Metrics:
         self._asking.set(backlog.asking)
         left = math.inf if backlog.next_lapse is None else (backlog.next_lapse - now).total_seconds()
         self._lapse.set(max(left, 0.0))
+
+
+class _RowGauges:
+    """What becomes of the ledger's rows."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.unreadable = Gauge(
+            "remediator_unreadable_rows",
+            "Rows of the ledger that this replica can't read, by table.",
+            ["table"],
+            registry=registry,
+        )
+        self.pruned = Counter(
+            "remediator_pruned_rows",
+            "Old rows of the ledger that were dropped.",
+            ["shelf"],
+            registry=registry,
+        )
+        self.oldest = Gauge(
+            "remediator_oldest_row_age_seconds",
+            "Age of the oldest row that is kept, as the replica saw it that pruned last.",
+            ["shelf"],
+            registry=registry,
+        )
 
 
 class _BrakeGauges:

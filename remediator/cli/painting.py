@@ -33,6 +33,10 @@ _SAYS = {
 }
 
 
+#: Where a run's steps would be told, had they not been so old.
+PRUNED = "undetermined: pruned, since events are kept for `retention.events`; what an audit needs is below"
+
+
 def head(out: Console, story: dict[str, Any]) -> None:
     """Which run it is, and how it stands."""
     what = f"  {story['rule']} on {story['target']}  "
@@ -103,6 +107,8 @@ def timeline(out: Console, story: dict[str, Any]) -> None:
     for at, kind, detail in _lines(story):
         table.add_row(at, kind, Text(detail))
     out.print(Text("\nwhat happened", style="bold"))
+    if story["pruned"]:
+        out.print(Text(f"  {PRUNED}", "yellow"))
     out.print(table)
 
 

@@ -18,6 +18,7 @@ from remediator.core.ids import DecisionId, EpisodeId, RulebookHash, RunId, Webh
 from remediator.core.inquiries import LeftOut
 from remediator.core.notices import Envelope, Lane
 from remediator.core.reasons import Reason
+from remediator.core.retention import AUDIT
 from remediator.core.runs import Attempt, Run, RunState
 from remediator.core.targets import Target
 
@@ -213,6 +214,11 @@ class RunRow:
     joined: int
     firing: bool
     approvals: tuple[Approval, ...] = ()
+
+    @property
+    def pruned(self) -> bool:
+        """Whether what happened step by step is no longer known: of old runs an audit's events are kept."""
+        return self.run.state.is_final and all(event.kind in AUDIT for event in self.events)
 
 
 @dataclass(frozen=True, slots=True)

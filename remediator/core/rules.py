@@ -15,11 +15,13 @@ from remediator.core.durations import format_duration
 from remediator.core.freezes import Freeze
 from remediator.core.ids import RulebookHash
 from remediator.core.matchers import Matcher, Operator
+from remediator.core.retention import Retention
 from remediator.core.selections import DEFAULT_HOME, Selection
 from remediator.core.targets import Target
 from remediator.core.templates import TargetTemplate
 
 DEFAULT_COOLDOWN = timedelta(minutes=15)
+DEFAULT_RETENTION = Retention()
 DEFAULT_DEADLINE = timedelta(minutes=15)
 DEFAULT_STEP_TIMEOUT = timedelta(seconds=60)
 DEFAULT_SEVERITY = "P3"
@@ -148,6 +150,12 @@ class Limits:
     cooldown: timedelta = DEFAULT_COOLDOWN
     rate: tuple[Rate, ...] = ()
     targets: Rate | None = None
+
+    @property
+    def looks_back(self) -> timedelta:
+        """How far back they look, at most."""
+        rates = (*self.rate, *filter(None, [self.targets]))
+        return max([self.cooldown, *(rate.window for rate in rates)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +301,7 @@ class Rulebook:
     contacts: tuple[Contact, ...] = ()
     patience: Patience = Patience()
     watchdog: WatchdogPolicy = WatchdogPolicy()
+    retention: Retention = DEFAULT_RETENTION
     warnings: tuple[str, ...] = ()
 
     def rule(self, name: str) -> Rule | None:

@@ -23,6 +23,7 @@ from remediator.engine.parts import EngineParts
 from remediator.engine.pauses import PausesLoop
 from remediator.engine.quiet import QuietLoop
 from remediator.engine.recovery import RecoveryLoop
+from remediator.engine.retention import RetentionLoop
 from remediator.engine.runner import RunnerLoop
 from remediator.engine.watch import WatchLoop
 from remediator.engine.watchdog import WatchdogLoop
@@ -52,6 +53,7 @@ class Engine:
             *(OutboxLoop(parts.store, parts.metrics, notifiers, alarms, lane, parts.claim) for lane in Lane),
             PagesLoop(parts.store, parts.metrics),
             WatchLoop(parts, alarms),
+            RetentionLoop(parts),
             LifelineLoop(parts.store, parts.metrics, lifeline),
             alarms,
         )

@@ -80,7 +80,7 @@ class Explainer:
 
     async def _unknown(self, of: str) -> str:
         if of.startswith("r-"):
-            return f"there is no run {of}"
+            return f"there is no run {of}, or it was pruned"
         known = {name for rule in self._rulebooks.active.rulebook.rules for name in rule.names}
         known |= {each.alertname for each in await self._store.episodes(EpisodeFilter(_ALERTS))}
         alike = get_close_matches(of, sorted(known), 1)

@@ -84,6 +84,7 @@ class _Judge:
         if not self.findings.errors:
             self._check_scope()
             self._check_protected()
+            self.policy.check_retention([rule for rule, _ in self.rules])
             self._check_databases()
             self._check_reach()
         return self.policy.default_report()
@@ -203,5 +204,6 @@ def _rulebook(
         contacts=policy.people_known,
         patience=policy.patience,
         watchdog=policy.watchdog,
+        retention=policy.retention([rule for rule, _ in judge.rules]),
         warnings=tuple(map(str, warnings)),
     )

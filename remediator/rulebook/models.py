@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from remediator.core import retention as core_retention
 from remediator.core.contacts import DEFAULT_WAIT
 from remediator.core.rules import (
     DEFAULT_DEADLINE,
@@ -23,7 +24,7 @@ from remediator.rulebook import fields
 from remediator.rulebook.freezes import FreezeMoment
 from remediator.rulebook.rule_models import NOTHING, Matchers, Rule, Strict, Words
 
-_PATIENCE, _WATCHDOG = Patience(), WatchdogPolicy()
+_PATIENCE, _RETENTION, _WATCHDOG = Patience(), core_retention.Retention(), WatchdogPolicy()
 
 Patterns = Annotated[
     tuple[str, ...],
@@ -214,6 +215,27 @@ class Episodes(Strict):
     )
 
 
+class Retention(Strict):
+    """How long the ledger keeps what nothing needs any more."""
+
+    bodies: fields.PositiveDuration = Field(
+        default=_RETENTION.bodies,
+        description="Webhooks as they came in; what was made of them is kept.",
+        examples=["7d"],
+    )
+    events: fields.PositiveDuration = Field(
+        default=_RETENTION.events,
+        description="What happened, step by step, and the messages that were sent.",
+        examples=["90d"],
+    )
+    decisions: fields.PositiveDuration = Field(
+        default=_RETENTION.decisions,
+        description="Alerts, decisions, runs, and the events of an audit: who steered what, and what was "
+        "changed. At least as long as `events`, and as any limit looks back.",
+        examples=["400d"],
+    )
+
+
 class Database(Strict):
     """A database, and what it is in Kubernetes."""
 
@@ -283,6 +305,11 @@ class RuleFile(Strict):
         default=Episodes(),
         description="When alerts that nobody tells of any more are asked about, and closed.",
         examples=[{"ask_after": "30m"}],
+    )
+    retention: Annotated[Retention, fields.OrEmpty] = Field(
+        default=Retention(),
+        description="How long the ledger keeps what nothing needs any more.",
+        examples=[{"bodies": "7d", "events": "90d", "decisions": "400d"}],
     )
     databases: Mapping[fields.DatabaseName, Annotated[Database, fields.OrEmpty]] = Field(
         default={},

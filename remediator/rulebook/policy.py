@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from functools import partial
 
 from remediator.core.contacts import Contact
+from remediator.core.durations import format_duration
 from remediator.core.freezes import Freeze
-from remediator.core.rules import Brake, Budget, Database, Limits, Patience, Severity, WatchdogPolicy
+from remediator.core.retention import Retention
+from remediator.core.rules import Brake, Budget, Database, Limits, Patience, Rule, Severity, WatchdogPolicy
 from remediator.core.selections import Selection
 from remediator.core.targets import DEFAULT_CLUSTER, Target
 from remediator.rulebook import models
@@ -129,6 +132,29 @@ class Policy:
                 " write `ask_after`, `vanish_after` and `lapse_after` in growing order"
             )
             self.reporters["episodes"].error(("episodes",), message)
+
+    def check_retention(self, rules: Iterable[Rule]) -> None:
+        """Report what is written to be kept for less long than something looks back at it."""
+        reporter, kept = self.reporters.get("retention"), self.said.retention
+        if reporter is None or not self.sound("retention", "limits", "brake"):
+            return
+        needed = max(kept.events, self._looks_back(rules))
+        if kept.decisions < needed:
+            message = (
+                "decisions have to be kept as long as events are, and as any limit looks back:"
+                f" {format_duration(needed)} at least"
+            )
+            reporter.error(("retention", "decisions"), message)
+
+    def retention(self, rules: Iterable[Rule]) -> Retention:
+        """What is kept; where nothing is written, at least as long as any limit looks back."""
+        written = self.said.retention
+        needed = max(written.decisions, written.events, self._looks_back(rules))
+        return Retention(written.bodies, written.events, needed)
+
+    def _looks_back(self, rules: Iterable[Rule]) -> timedelta:
+        limits = [*(rule.limits for rule in rules), *filter(None, [self.per_target])]
+        return max([self.brake.longest_window, *(each.looks_back for each in limits)])
 
     @property
     def brake(self) -> Brake:

@@ -23,7 +23,9 @@ async def run_by_prefix(store: Store, prefix: str) -> RunRow:
     exact = [row for row in found if row.run.id == prefix] or found
     if not exact:
         raise ProblemError(
-            HTTPStatus.NOT_FOUND, f"there is no run {prefix[:60]}", "GET /api/v1/runs lists those there are"
+            HTTPStatus.NOT_FOUND,
+            f"there is no run {prefix[:60]}",
+            "GET /api/v1/runs lists those there are; old ones are pruned",
         )
     if len(exact) > 1:
         ids = tuple(str(row.run.id) for row in exact)

@@ -213,6 +213,7 @@ class RunStory(RunView, frozen=True):
     """A run with what led to it and came of it.
 
     `joined` counts the episodes that belong to it; of these and of the decisions the first 100 are here.
+    `pruned` says that of `events` only an audit's are left: they are older than `retention.events`.
     """
 
     joined: int
@@ -221,6 +222,7 @@ class RunStory(RunView, frozen=True):
     attempts: list[AttemptView]
     events: list[EventView]
     approvals: list[ApprovalView]
+    pruned: bool
 
 
 class PauseView(View, frozen=True):

@@ -41,6 +41,7 @@ def story_fields(row: RunRow) -> Mapping[str, Any]:
         "attempts": [attempt(each) for each in row.attempts],
         "events": [event(each) for each in row.events],
         "approvals": [approval(each) for each in row.approvals],
+        "pruned": row.pruned,
     }
 
 

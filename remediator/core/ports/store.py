@@ -70,6 +70,7 @@ from remediator.core.notices import Envelope, Lane
 from remediator.core.paging import Page, PageChange, PageView
 from remediator.core.ports.channels import RuleFiles
 from remediator.core.quiet import Look
+from remediator.core.retention import Pruned, Shelf
 from remediator.core.runs import Attempt, Run
 from remediator.core.targets import Target
 from remediator.core.watchdog import Watchdog
@@ -514,6 +515,14 @@ class Store(Inbox, Runs, Controls, Outbox, Pages, Views, Protocol):
         ...
 
     async def record(self, events: Sequence[Event]) -> None: ...
+
+    async def prune(self, shelf: Shelf, age: timedelta, after: int, limit: int) -> Pruned:
+        """Drop rows older than ``age`` that nothing needs, of the ``limit`` next ones on the shelf.
+
+        ``after`` is 0 at first, then what the look before gave. Never dropped is what an unfinished run, a
+        quarantine, an open episode or page, a pause in force or an unsent envelope still refers to.
+        """
+        ...
 
     async def take_turn(self, what: str, length: timedelta) -> bool:
         """Whether it is the caller's turn; if so, it is nobody's again before ``length`` is over."""

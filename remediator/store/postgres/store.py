@@ -48,6 +48,7 @@ from remediator.core.paging import Page
 from remediator.core.ports.channels import RuleFiles
 from remediator.core.ports.store import Ask, Attend, Fold, Judge, Reckon, Review, Settle, StoreError, Topic
 from remediator.core.quiet import Look
+from remediator.core.retention import Pruned, Shelf
 from remediator.core.runs import Attempt, Run
 from remediator.core.targets import Target
 from remediator.core.watchdog import Watchdog
@@ -69,6 +70,7 @@ from remediator.store.postgres import (
     moves,
     outbox,
     pages,
+    pruning,
     quiet,
     runs,
     views,
@@ -143,6 +145,9 @@ class PostgresStore:
 
     async def record(self, events_: Sequence[Event]) -> None:
         await self._db.write(partial(_post, envelopes=(), new_events=events_))
+
+    async def prune(self, shelf: Shelf, age: timedelta, after: int, limit: int) -> Pruned:
+        return await self._db.write(partial(pruning.prune, shelf=shelf, age=age, after=after, limit=limit))
 
     async def take_turn(self, what: str, length: timedelta) -> bool:
         return await self._db.write(partial(_take_turn, what=what, length=length))

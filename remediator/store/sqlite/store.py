@@ -48,6 +48,7 @@ from remediator.core.paging import Page
 from remediator.core.ports.channels import RuleFiles
 from remediator.core.ports.store import Ask, Attend, Fold, Judge, Reckon, Review, Settle, Topic
 from remediator.core.quiet import Look
+from remediator.core.retention import Pruned, Shelf
 from remediator.core.runs import Attempt, Run
 from remediator.core.targets import Target
 from remediator.core.watchdog import Watchdog
@@ -69,6 +70,7 @@ from remediator.store.sqlite import (
     moves,
     outbox,
     pages,
+    pruning,
     quiet,
     runs,
     views,
@@ -121,6 +123,10 @@ class SqliteStore:
 
     async def record(self, events_: Sequence[Event]) -> None:
         await self._writer.submit(partial(events.append_events, events=events_))
+
+    async def prune(self, shelf: Shelf, age: timedelta, after: int, limit: int) -> Pruned:
+        work = partial(pruning.prune, shelf=shelf, age=age, after=after, limit=limit)
+        return await self._writer.submit(work)
 
     async def take_turn(self, what: str, length: timedelta) -> bool:
         return await self._writer.submit(partial(_take_turn, what=what, length=length))
