@@ -200,7 +200,10 @@ class Metrics:
         )
         self._beats = {failed: beats.labels("failed" if failed else "sent") for failed in (False, True)}
         self._decisions = counter("decisions", "Decisions, by kind and reason.", "kind", "reason")
-        self._runs = counter("runs", "Runs that ended, by rule and final state.", "rule", "outcome")
+        self._runs, self._run_reasons = (
+            counter("runs", "Runs that ended, by rule and final state.", "rule", "outcome"),
+            counter("run_reasons", "Runs that something stood in the way of, by reason.", "reason"),
+        )
         self._approvals = counter(
             "approvals", "Requests for approval that ended, by how they did and which way.", "outcome", "how"
         )
@@ -297,6 +300,8 @@ class Metrics:
     def run_ended(self, run: Run) -> None:
         """Count a run that is in a final state."""
         self._runs.labels(run.rule, run.state.value).inc()
+        if run.reason is not None:
+            self._run_reasons.labels(run.reason.value).inc()
 
     def approval_settled(self, approval: Approval) -> None:
         """Count a request for approval that has its end."""

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from remediator.actions.alerts import AlertResolved
-from remediator.actions.kubernetes.checks import EnoughPodsReady, GitOpsManaged, RolledOut, RolledOutSince
+from remediator.actions.kubernetes.checks import (
+    Deployments,
+    EnoughPodsReady,
+    GitOpsManaged,
+    RolledOut,
+    RolledOutSince,
+)
 from remediator.actions.kubernetes.places import PodPlaces
 from remediator.actions.kubernetes.rollout_restart import Restart
 from remediator.actions.kubernetes.rollout_undo import Undo
@@ -27,6 +33,7 @@ _CHECKS: Mapping[str, Callable[[CheckSpec, KubernetesClient], Check]] = {
     "kubernetes.rolled_out_within": RolledOutSince,
     "kubernetes.pods_ready": EnoughPodsReady,
     "kubernetes.gitops_managed": GitOpsManaged,
+    "kubernetes.deployments": Deployments,
 }
 
 

@@ -19,8 +19,9 @@ from remediator.actions.parameters import (
     parser,
     schema,
 )
+from remediator.core.checks import DEPLOYMENTS
 from remediator.core.ports.actions import ActionSpec, CheckSpec, Fence
-from remediator.core.targets import KINDS
+from remediator.core.targets import KINDS, NAMESPACED_KINDS
 
 DEPLOYMENT = frozenset({"deployment"})
 MOST_REPLICAS = 1000
@@ -28,6 +29,7 @@ MOST_REPLICAS = 1000
 _Permissions = frozenset[tuple[str, str, str]]
 
 READ_DEPLOYMENT: _Permissions = frozenset({("apps", "deployments", "get")})
+COUNT_DEPLOYMENTS: _Permissions = frozenset({("apps", "deployments", "list")})
 WRITE_DEPLOYMENT: _Permissions = READ_DEPLOYMENT | {("apps", "deployments", "patch")}
 READ_REVISIONS: _Permissions = frozenset({("apps", "replicasets", "list")})
 MARK_REVISIONS: _Permissions = READ_REVISIONS | {("apps", "replicasets", "patch")}
@@ -66,6 +68,14 @@ class PodsReady(Parameters):
         default="100%",
         description="Ready pods, as a number or as a percentage of the wanted replicas (rounded up).",
         examples=[2, "80%"],
+    )
+
+
+class AtLeast(Parameters):
+    """How many Deployments there have to be."""
+
+    at_least: Whole = Field(
+        default=1, ge=0, description="How many there have to be; left out, 1.", examples=[3]
     )
 
 
@@ -142,6 +152,13 @@ CHECKS: Mapping[str, CheckSpec] = {
             NoParameters,
             DEPLOYMENT,
             READ_DEPLOYMENT,
+        ),
+        _check(
+            DEPLOYMENTS,
+            "The target's namespace has at least so many Deployments. Asked for `brake.share` too.",
+            AtLeast,
+            NAMESPACED_KINDS | {"namespace"},
+            COUNT_DEPLOYMENTS,
         ),
         _check(
             "alert.resolved",

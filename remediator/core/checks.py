@@ -11,6 +11,9 @@ from remediator.core.episodes import Episode
 from remediator.core.rules import Expect
 from remediator.core.targets import Target
 
+#: The check whose evidence says how many ``deployments`` the target's namespace has.
+DEPLOYMENTS = "kubernetes.deployments"
+
 
 class Said(StrEnum):
     """What a check says; an error is neither of the others."""

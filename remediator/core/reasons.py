@@ -30,6 +30,7 @@ class Reason(StrEnum):
     COOLDOWN = "cooldown"
     RATE = "rate"
     TARGETS = "targets"
+    MINIMUM_HEALTHY = "minimum_healthy"
     PER_TARGET = "per_target"
     MODE = "mode"
     LEASE = "lease"
@@ -72,6 +73,9 @@ _MEANINGS: dict[Reason, str] = {
     Reason.RATE: "the rule acted on this target as often as its `limits.rate` allows",
     Reason.TARGETS: "the rule acted on as many targets as its `limits.targets` allows",
     Reason.PER_TARGET: "this target was acted on as often, or as recently, as `limits.per_target` allows",
+    Reason.MINIMUM_HEALTHY: (
+        "at its worst it would leave fewer ready replicas than `brake.minimum_healthy` asks, and than now"
+    ),
     Reason.MODE: "the daemon or the rule is not live",
     Reason.LEASE: "the target is held by another run",
     Reason.PREEMPTED: "a run that may preempt others took the target, which this one only shared",

@@ -195,22 +195,40 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """At most ``percent`` of a namespace's Deployments, and always one, as distinct targets in ``window``."""
+
+    percent: int
+    window: timedelta
+
+    def of(self, deployments: int) -> int:
+        """How many that is."""
+        return max(1, deployments * self.percent // 100)
+
+    def __str__(self) -> str:
+        return f"{self.percent}%/{format_duration(self.window)}"
+
+
+@dataclass(frozen=True, slots=True)
 class Budget:
     """What may happen at once in one place; ``None`` where nothing is said.
 
     ``targets`` are distinct ones that runs were demanded on, ``failures`` runs that ended failed or unknown:
     once so many are within the window, the next demand stops automation. ``parallel`` runs are under way,
-    further ones wait.
+    further ones wait. ``share`` is of each namespace's own Deployments, and ``minimum_healthy`` are the
+    ready replicas that each service keeps, or as many as it has.
     """
 
     targets: Rate | None = None
     parallel: int | None = None
     failures: Rate | None = None
+    share: Share | None = None
+    minimum_healthy: int | None = None
 
     @property
-    def rates(self) -> tuple[Rate, ...]:
-        """Those of its budgets that have a window."""
-        return tuple(rate for rate in (self.targets, self.failures) if rate is not None)
+    def windows(self) -> tuple[timedelta, ...]:
+        """How far back its budgets look."""
+        return tuple(each.window for each in (self.targets, self.failures, self.share) if each is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,12 +245,27 @@ class Brake:
     @property
     def longest_window(self) -> timedelta:
         """How far back its budgets look, at most."""
-        rates = [rate for each in (self.everywhere, *self.namespaces.values()) for rate in each.rates]
-        return max((rate.window for rate in rates), default=timedelta(0))
+        budgets = (self.everywhere, *self.namespaces.values())
+        return max((window for each in budgets for window in each.windows), default=timedelta(0))
+
+    @property
+    def counts_deployments(self) -> bool:
+        """Whether there is a budget for a share of any namespace's Deployments."""
+        return any(each.share is not None for each in (self.everywhere, *self.namespaces.values()))
 
     def budget(self, space: Target | None) -> Budget | None:
         """What holds in a namespace, if it is named, or everywhere (``None``)."""
         return self.everywhere if space is None else self.namespaces.get(space.name)
+
+    def share(self, space: Target | None) -> Share | None:
+        """What holds of a namespace's Deployments: what is said of it, else of all; none lie outside one."""
+        own = None if space is None else self.budget(space)
+        return own.share if own and own.share else self.everywhere.share if space else None
+
+    def minimum_healthy(self, space: Target | None) -> int | None:
+        """What each service of a namespace keeps: what is said of it, else of all."""
+        own = None if space is None else self.budget(space)
+        return own.minimum_healthy if own and own.minimum_healthy else self.everywhere.minimum_healthy
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ from remediator.core.targets import Target, TargetError
 from remediator.core.templates import TemplateError
 from remediator.core.triggers import in_scope, place_of
 from remediator.engine.alarms import Alarms
+from remediator.engine.counting import count_deployments, with_count
 from remediator.engine.facts import Facts
 from remediator.engine.lookers import Lookers
 from remediator.engine.loops import Loop
@@ -106,7 +107,8 @@ class DispatcherLoop(Loop):
         for work in works:
             try:
                 rules = _rules_for(work.episode, book)
-                if not any(rule.only_if for rule in rules):
+                counts = book.rulebook.brake.counts_deployments
+                if not (counts or any(rule.only_if for rule in rules)):
                     quick.append((work, await self._candidates(work, rules, book, now)))
                 elif put_off and (self.lookers.behind or not self.lookers.room):
                     late.append(work.episode.id)
@@ -195,7 +197,8 @@ class DispatcherLoop(Loop):
         mode, override = rule.effective_mode(self._parts.mode), override_of((episode,))
         place = place_of(episode, rule)
         question = Question(rule, target, mode, (book.rulebook,), override=override, place=place)
-        if rule.only_if:
+        begins = False
+        if rule.only_if or question.uncounted:
             unasked = _Candidate(question, rule, target, unasked=Reason.FIRING_FOR)
             if not episode.is_open or too_early(episode, rule, now) is not None:
                 return unasked
@@ -203,11 +206,16 @@ class DispatcherLoop(Loop):
                 _new_run(_request(episode, unasked, book, last=True), question, now), question.lookback
             )
             peeked = decide(episode, question, view)
+            begins = peeked.kind is DecisionKind.RUN
             if peeked.reason is Reason.COUNT:
                 return replace(unasked, unasked=Reason.COUNT)
-            if peeked.kind is not DecisionKind.DEFER and stands_without_facts(peeked, episode, view):
+            decided = peeked.kind is not DecisionKind.DEFER and stands_without_facts(peeked, episode, view)
+            if rule.only_if and decided:
                 return replace(unasked, unasked=peeked.reason)
         facts = await self._facts.gather(rule.only_if, target, (episode,), values)
+        if begins and question.uncounted and all(fact.holds for fact in facts):
+            facts = (*facts, await count_deployments(self._facts, question, (episode,)))
+            question = with_count(question, facts[-1])
         if all(fact.holds for fact in facts):
             return _Candidate(question, rule, target, facts)
         if facts[-1].answer.said is Said.ERROR:
@@ -288,7 +296,11 @@ def _judged(request: DecisionRequest, candidate: _Candidate, view: GuardView, au
     decision = decide(request.episode, candidate.question, view)
     if not candidate.told:
         decision = replace(decision, report=False, page=False)
-    if candidate.unasked is not None and not stands_without_facts(decision, request.episode, view):
+    asked = candidate.question
+    uncounted = decision.kind is DecisionKind.RUN and isinstance(asked, Question) and asked.uncounted
+    if uncounted or (
+        candidate.unasked is not None and not stands_without_facts(decision, request.episode, view)
+    ):
         # The world moved on since the facts seemed to make no difference.
         decision = _ask_again(request, candidate, view)
     decision = replace(decision, passed=candidate.passed)

@@ -15,7 +15,7 @@ from remediator.core.checks import Fact
 from remediator.core.durations import format_duration
 from remediator.core.episodes import Episode
 from remediator.core.events import Event, EventKind
-from remediator.core.guards import Answer, Guard, Verdict, overspent
+from remediator.core.guards import Answer, Guard, Question, Verdict, overspent
 from remediator.core.ids import Token
 from remediator.core.leases import Held
 from remediator.core.ports.actions import Plan, Refusal, Sighting
@@ -26,6 +26,7 @@ from remediator.core.runs import Attempt, Move, Outcome, Phase, Run, RunState
 from remediator.engine.acting import Acting, step_key, values_of
 from remediator.engine.asking import Guards
 from remediator.engine.consent import Consent
+from remediator.engine.counting import count_deployments, with_count
 from remediator.engine.coverage import Coverer
 from remediator.engine.facts import Facts
 from remediator.engine.journal import Journal, LostTheRunError, ended
@@ -183,12 +184,26 @@ class Driver:
         self._blind_since, self._looks = None, 0
         if not await self._is_as_approved(planned, request):
             return
-        await self._attempt(step, planned.plan, planned.params, proposal)
+        counted = await self._counted(request)
+        if counted is not None:
+            await self._attempt(step, planned.plan, planned.params, proposal, counted.deployments)
 
     async def _engage(self, request: IntentRequest) -> None:
         """Engage the brake that refuses this run, in a transaction that sees what all others demand."""
         question = request.question
         await self._parts.store.engage_brake(partial(overspent, question), question.lookback.brake)
+
+    async def _counted(self, request: IntentRequest) -> Question | None:
+        """What is asked, at the first intent with the count that a share is of; ``None`` if that ended it."""
+        question = request.question
+        if not (request.first and question.uncounted):
+            return question
+        fact = await count_deployments(self._facts, question, self._episodes)
+        await self._journal.note(EventKind.RUN_CHECKED, fact.line, {"check": fact.check})
+        if not fact.holds:
+            await self._refused(Reason.FACT_ERROR, f"{fact.check}: {fact.answer.detail}")
+            return None
+        return with_count(question, fact)
 
     async def _plan(self, step: Step, request: IntentRequest) -> tuple[Planned, Proposal | None]:
         """The step's plan; where a person has to approve it first, with all that would follow."""
@@ -283,7 +298,12 @@ class Driver:
             await self._journal.move(self._token, Move.FAIL, detail=detail)
 
     async def _attempt(
-        self, step: Step, plan: Plan, params: Mapping[str, object], proposal: Proposal | None
+        self,
+        step: Step,
+        plan: Plan,
+        params: Mapping[str, object],
+        proposal: Proposal | None,
+        deployments: int | None,
     ) -> None:
         token, run = self._token, self._run
 
@@ -309,7 +329,8 @@ class Driver:
         digest = proposal.digest if proposal else None
         critical = self._sections.holds(step)
         request = self._guards.request(run, self._holder.demand.covers, digest, critical=critical)
-        request = replace(request, question=replace(request.question, sight=plan.sight))
+        seen = replace(request.question, sight=plan.sight, deployments=deployments)
+        request = replace(request, question=seen)
         asked_at = asyncio.get_running_loop().time()
         verdict = await self._journal.intend(token, request, self._guards.ask, make)
         terms = request.question.approval

@@ -38,7 +38,7 @@ from remediator.rulebook.templates import explained_target
 CHANNEL_SCHEMES = ("slack", "log")
 
 _RATE = re.compile(r"(\d{1,6})\s*/\s*(\S+)")
-_PERCENTAGE = re.compile(r"(\d{1,3})\s*%")
+_SHARE = re.compile(r"(\d{1,3})\s*%(?:\s*/\s*(\S+))?")
 _RULE_NAME = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_.]{0,99}")
 _DNS_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
 # RFC 1123, as Kubernetes wants it.
@@ -93,12 +93,19 @@ def _rate(value: object) -> CoreRate:
     return rate
 
 
-def _percentage(value: object) -> int:
-    found = _PERCENTAGE.fullmatch(value.strip()) if isinstance(value, str) else None
+def _share(value: object) -> tuple[int, timedelta | None]:
+    found = _SHARE.fullmatch(value.strip()) if isinstance(value, str) else None
+    window: timedelta | None = None
+    try:
+        window = _positive_duration(found[2]) if found and found[2] else None
+    except ValueError:
+        found = None
     if found is None or not 1 <= int(found[1]) <= 100:
-        message = f"{shown(value)} is no percentage: write one from 1% to 100%, such as 30%"
+        message = (
+            f"{shown(value)} is no share: write one from 1% to 100%, such as 30%, or 30%/10m with a window"
+        )
         raise ValueError(message)
-    return int(found[1])
+    return int(found[1]), window
 
 
 def _matcher(value: object) -> CoreMatcher:
@@ -332,7 +339,12 @@ Rate = Annotated[
     PlainValidator(_rate),
     _json("string", "3/1h", "5/10m", pattern=r"^[0-9]+\s*/\s*([0-9]+(w|d|h|ms|m|s))+$"),
 ]
-Percentage = Annotated[int, PlainValidator(_percentage), _json("string", "30%", pattern=r"^[0-9]{1,3}\s*%$")]
+#: A percentage, and its window where one is written.
+Share = Annotated[
+    tuple[int, timedelta | None],
+    PlainValidator(_share),
+    _json("string", "30%", "30%/10m", pattern=r"^[0-9]{1,3}\s*%(\s*/\s*([0-9]+(w|d|h|ms|m|s))+)?$"),
+]
 Matcher = Annotated[
     CoreMatcher, PlainValidator(_matcher), _json("string", 'alertname="ServiceDown"', 'job=~"auth-.+"')
 ]

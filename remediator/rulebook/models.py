@@ -56,6 +56,14 @@ class SharedLimits(Strict):
 
 _TARGETS = "Distinct targets that runs are demanded on, in how long: one more stops automation."
 _PARALLEL = "Runs at the same time; further ones wait."
+_SHARE = (
+    "Distinct targets as a share of a namespace's Deployments, rounded down but always one, within the "
+    "window of `targets` or its own: one more stops automation there."
+)
+_HEALTHY = (
+    "Ready replicas that each service keeps, or as many as it has, even at the worst moment of an action: "
+    "else that run is refused."
+)
 _FAILURES = "Runs that end failed or unknown, in how long: so many stop automation."
 
 
@@ -65,6 +73,12 @@ class NamespaceBrake(Strict):
     targets: fields.Rate | None = Field(default=None, description=_TARGETS, examples=["2/10m"])
     parallel: fields.Count | None = Field(default=None, description=_PARALLEL, examples=[1])
     failures: fields.Rate | None = Field(default=None, description=_FAILURES, examples=["1/1h"])
+    share: fields.Share | None = Field(
+        default=None, description="The same as `brake.share`, in its place.", examples=["50%/10m"]
+    )
+    minimum_healthy: fields.Count | None = Field(
+        default=None, description="The same as `brake.minimum_healthy`, in its place.", examples=[2]
+    )
 
 
 class Brake(Strict):
@@ -78,12 +92,8 @@ class Brake(Strict):
         description="When an engaged brake lets go by itself; left out, a person has to resume.",
         examples=["1h"],
     )
-    share: fields.Percentage | None = Field(
-        default=None, description="Share of a namespace's objects. Not acted on yet.", examples=["30%"]
-    )
-    minimum_healthy: fields.Count | None = Field(
-        default=None, description="Replicas that have to stay healthy. Not acted on yet.", examples=[1]
-    )
+    share: fields.Share | None = Field(default=None, description=_SHARE, examples=["30%"])
+    minimum_healthy: fields.Count | None = Field(default=None, description=_HEALTHY, examples=[1])
     namespaces: Mapping[fields.NamespaceName, Annotated[NamespaceBrake, fields.OrEmpty]] = Field(
         default={},
         description="Budgets of single namespaces, beside those of everything.",

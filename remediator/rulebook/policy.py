@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from functools import partial
 
@@ -11,7 +11,17 @@ from remediator.core.contacts import Contact
 from remediator.core.durations import format_duration
 from remediator.core.freezes import Freeze
 from remediator.core.retention import Retention
-from remediator.core.rules import Brake, Budget, Database, Limits, Patience, Rule, Severity, WatchdogPolicy
+from remediator.core.rules import (
+    Brake,
+    Budget,
+    Database,
+    Limits,
+    Patience,
+    Rule,
+    Severity,
+    Share,
+    WatchdogPolicy,
+)
 from remediator.core.selections import Selection
 from remediator.core.targets import DEFAULT_CLUSTER, Target
 from remediator.rulebook import models
@@ -26,7 +36,6 @@ DEFAULT_REPORT = ("slack:#incidents",)
 
 _OF_EACH_FILE = ("version", "rules")
 _NOT_BUILT = ("backups",)
-_BRAKES_NOT_BUILT = ("share", "minimum_healthy")
 
 
 @dataclass(slots=True)
@@ -109,10 +118,6 @@ class Policy:
         for name in _NOT_BUILT:
             if getattr(self.said, name):
                 self.reporters[name].warn((name,), f"`{name}` is not acted on by this version yet")
-        for name in _BRAKES_NOT_BUILT:
-            if "brake" in self.reporters and name in self.said.brake.model_fields_set:
-                message = f"`brake.{name}` does not stop anything in this version yet; `brake.parallel` does"
-                self.reporters["brake"].warn(("brake", name), message)
         self._report_selections()
         self.freezes()
         self._report_patience()
@@ -158,10 +163,10 @@ class Policy:
 
     @property
     def brake(self) -> Brake:
-        written = self.said.brake
+        written, usual = self.said.brake, self.said.brake.targets.window
         return Brake(
-            everywhere=_budget(written),
-            namespaces={name: _budget(each) for name, each in written.namespaces.items()},
+            everywhere=_budget(written, usual),
+            namespaces={name: _budget(each, usual) for name, each in written.namespaces.items()},
             release_after=written.release_after,
         )
 
@@ -224,8 +229,14 @@ class Policy:
             self.people(written, "escalate", self.reporters["defaults"].below("defaults"))
 
 
-def _budget(written: models.Brake | models.NamespaceBrake) -> Budget:
-    return Budget(**{each.name: getattr(written, each.name) for each in fields(Budget)})
+def _budget(written: models.Brake | models.NamespaceBrake, usual: timedelta) -> Budget:
+    """A budget; a share without a window of its own has that of the targets beside it, else the ``usual``."""
+    budget = Budget(**{each.name: getattr(written, each.name) for each in fields(Budget)})
+    if written.share is None:
+        return budget
+    percent, window = written.share
+    beside = written.targets.window if written.targets else usual
+    return replace(budget, share=Share(percent, window or beside))
 
 
 def _selection(written: models.Names) -> Selection:

@@ -47,6 +47,16 @@ async def test_a_change_that_the_controller_has_not_seen_is_not_rolled_out(
     assert (await hand.look(ROLLED_OUT)).said is Said.NO
 
 
+async def test_the_deployments_of_the_namespace_are_counted(cluster: Cluster, hand: Hand) -> None:
+    none = await hand.look("kubernetes.deployments", {"at_least": 0})
+    assert (none.said, none.evidence) == (Said.YES, {"deployments": 0})
+    for name in ("cart", "pay"):
+        await cluster.deploy(name, GOOD)
+    for wanted, said in ((0, Said.YES), (2, Said.YES), (3, Said.NO)):
+        answer = await hand.look("kubernetes.deployments", {"at_least": wanted})
+        assert (answer.said, answer.evidence) == (said, {"deployments": 2})
+
+
 async def test_a_missing_deployment_is_an_error_of_every_check(hand: Hand) -> None:
     for check, params in ((ROLLED_OUT, {}), (SINCE, {"window": "1h"}), (READY, {}), (GITOPS, {})):
         answer = await hand.look(check, params)

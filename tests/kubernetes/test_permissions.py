@@ -25,6 +25,7 @@ CHECKED: dict[str, dict[str, object]] = {
     "kubernetes.rolled_out_within": {"window": "1h"},
     "kubernetes.pods_ready": {},
     "kubernetes.gitops_managed": {},
+    "kubernetes.deployments": {},
 }
 ACTED: dict[str, dict[str, object]] = {UNDO: {}, RESTART: {}, SCALE: {"replicas": 3}}
 

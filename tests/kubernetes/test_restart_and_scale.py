@@ -53,6 +53,26 @@ async def test_a_restart_does_not_overwrite_a_newer_template(cluster: Cluster, h
     assert (await hand.apply(RESTART, hand.context(RESTART), plan)).outcome is Outcome.FAILED
 
 
+RECREATE = {"spec": {"strategy": {"type": "Recreate", "rollingUpdate": None}}}
+AT_ONCE = {"spec": {"strategy": {"rollingUpdate": {"maxUnavailable": "100%"}}}}
+
+
+@pytest.mark.parametrize(
+    ("change", "least"), [({}, 2), (RECREATE, 0), (AT_ONCE, 0)], ids=["as it is", "recreated", "at once"]
+)
+async def test_a_plan_says_how_few_would_be_ready_at_worst(
+    cluster: Cluster, hand: Hand, change: dict[str, object], least: int
+) -> None:
+    await cluster.deploy("cart", GOOD)
+    await cluster.merge("cart", {"metadata": {"labels": {"tier": "web"}}, **change})
+    await cluster.complete("cart")
+    sight = (await hand.planned(RESTART, hand.context(RESTART))).sight
+    assert (sight.labels["tier"], sight.ready, sight.least) == ("web", 2, least)
+    for wanted in (0, 1, 4):
+        scaled = await hand.planned(SCALE, hand.context(SCALE, params={"replicas": wanted}))
+        assert scaled.sight.least == min(wanted, 2)
+
+
 async def test_scaling_sets_the_replicas(cluster: Cluster, hand: Hand) -> None:
     await cluster.deploy("cart", GOOD)
     context = hand.context(SCALE, params={"replicas": 4})

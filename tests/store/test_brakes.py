@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -12,7 +14,9 @@ from remediator.core.changes import (
     BrakeRow,
     Decided,
     DecisionRequest,
+    Intended,
     IntentRequest,
+    Refused,
     Release,
     RunChange,
     Stopped,
@@ -28,18 +32,24 @@ from remediator.core.guards import (
     Lookback,
     Mark,
     PauseScope,
+    Question,
     Tripped,
     Verdict,
+    ask_at_first_intent,
 )
+from remediator.core.ids import Token
+from remediator.core.leases import Preempted
 from remediator.core.notices import Lane
 from remediator.core.ports.store import Store
 from remediator.core.reasons import Reason
-from remediator.core.rules import Mode
-from remediator.core.runs import RunState
+from remediator.core.rules import AlertTrigger, Brake, Budget, Limits, Mode, Rule, Rulebook, Share
+from remediator.core.runs import Run, RunState
 from remediator.core.targets import Target
+from remediator.core.templates import TargetTemplate
 from tests.store.backends import Backend
 from tests.store.clock import FakeClock
 from tests.store.values import (
+    BOOK,
     CART,
     CLAIM,
     NODE,
@@ -345,3 +355,29 @@ async def test_who_is_busy_is_seen_by_target(store: Store) -> None:
     await begin(store, "r-2", target=NODE)
     (view,) = await decide(store, DEMAND)
     assert sorted(view.busy) == sorted((CART, NODE))
+
+
+RULE = Rule("rule", AlertTrigger(()), TargetTemplate(()), limits=Limits(timedelta(0)))
+QUARTER = Rulebook(BOOK, (RULE,), Brake(Budget(parallel=99, share=Share(25, WINDOW))))
+
+
+async def test_of_all_that_race_for_a_share_no_more_get_a_slot_than_it_allows(store: Store) -> None:
+    """A quarter of nine Deployments are two: the guards are asked in the very transaction of the slot."""
+    ready = []
+    for number in range(9):
+        run = await begin(store, f"r-{number}", target=replace(CART, name=f"service-{number}"))
+        held = await lease(store, run)
+        ready.append((await advanced(store, held.token, run, RunState.READY), held.token))
+
+    def ask(request: IntentRequest, view: GuardView) -> Verdict:
+        return ask_at_first_intent(request.question, view)
+
+    def intend(run: Run, token: Token) -> Awaitable[Intended | Refused | Preempted]:
+        question = Question(RULE, run.target, run.mode, (QUARTER,), deployments=9)
+        return store.intend(token, IntentRequest(question, first=True), ask, Intending(run, token))
+
+    answers = await asyncio.gather(*(intend(*each) for each in ready))
+    assert sum(isinstance(answer, Intended) and answer.change is not None for answer in answers) == 2
+    (brake,) = (await store.brakes(WINDOW)).rows
+    assert (brake.pause.brake, brake.pause.value) == (BudgetKey.SHARE, SHOP)
+    assert brake.pause.why == "3 of 9 Deployments of shop, budget 2 (25%/10m)"

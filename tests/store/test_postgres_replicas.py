@@ -41,7 +41,7 @@ from remediator.core.notices import Lane
 from remediator.core.ports.channels import RuleFiles
 from remediator.core.ports.store import Topic
 from remediator.core.reasons import Reason
-from remediator.core.rules import AlertTrigger, Brake, Budget, Limits, Mode, Rate, Rule, Rulebook, Step
+from remediator.core.rules import AlertTrigger, Brake, Budget, Limits, Mode, Rate, Rule, Rulebook, Share, Step
 from remediator.core.runs import Run, RunState
 from remediator.core.targets import Target
 from remediator.core.templates import TargetTemplate
@@ -249,13 +249,24 @@ async def test_no_more_slots_are_taken_than_the_guards_allow(replicas: list[Post
     assert sum(isinstance(answer, Intended) and answer.change is not None for answer in answers) == 3
 
 
+TWICE = Rate(2, timedelta(hours=1))
+QUARTER = Share(25, timedelta(hours=1))
+
+
+@pytest.mark.parametrize(
+    ("limits", "budget", "reason"),
+    [
+        (Limits(timedelta(0), targets=TWICE), Budget(parallel=99), Reason.TARGETS),
+        (Limits(timedelta(0)), Budget(parallel=99, share=QUARTER), Reason.BRAKE),
+    ],
+    ids=["targets", "a share of nine"],
+)
 async def test_of_many_that_race_for_the_last_slot_exactly_one_gets_it(
-    replicas: list[PostgresStore],
+    replicas: list[PostgresStore], limits: Limits, budget: Budget, reason: Reason
 ) -> None:
     """The guards themselves are asked, by three replicas at once: one slot of two was taken before."""
-    once = Limits(timedelta(0), targets=Rate(2, timedelta(hours=1)))
-    rule = Rule("rule", AlertTrigger(()), TargetTemplate(()), limits=once)
-    book = Rulebook(BOOK, (rule,), Brake(Budget(parallel=99)))
+    rule = Rule("rule", AlertTrigger(()), TargetTemplate(()), limits=limits)
+    book = Rulebook(BOOK, (rule,), Brake(budget))
     ready = []
     for number in range(9):
         run = await begin(replicas[0], f"r-{number}", target=_service(number))
@@ -263,7 +274,8 @@ async def test_of_many_that_race_for_the_last_slot_exactly_one_gets_it(
         ready.append((await advanced(replicas[0], held.token, run, RunState.READY), held.token))
 
     def request(run: Run) -> IntentRequest:
-        return IntentRequest(Question(rule, run.target, run.mode, (book,)), first=True)
+        question = Question(rule, run.target, run.mode, (book,), deployments=9)
+        return IntentRequest(question, first=True)
 
     def ask(request: IntentRequest, view: GuardView) -> Verdict:
         return ask_at_first_intent(request.question, view)
@@ -276,7 +288,7 @@ async def test_of_many_that_race_for_the_last_slot_exactly_one_gets_it(
     written = [isinstance(answer, Intended) and answer.change is not None for answer in (earlier, *answers)]
     assert (written[0], sum(written)) == (True, 2)
     objections = {answer.verdict.objection for answer in answers if isinstance(answer, Intended)} - {None}
-    assert {said.reason for said in objections if said} == {Reason.TARGETS}
+    assert {said.reason for said in objections if said} == {reason}
 
 
 async def test_past_the_brakes_budget_nothing_is_begun_and_one_brake_is_engaged(

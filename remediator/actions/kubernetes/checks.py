@@ -16,12 +16,12 @@ from remediator.actions.kubernetes.objects import (
 )
 from remediator.actions.kubernetes.revisions import revisions_of, rollout_of
 from remediator.actions.parameters import share_of
-from remediator.actions.specs import PodsReady, RolledOutWithin
+from remediator.actions.specs import AtLeast, PodsReady, RolledOutWithin
 from remediator.clients.kubernetes import ApiError, KubernetesClient
 from remediator.core.checks import CheckAnswer, CheckContext, Said
 from remediator.core.durations import format_duration
 from remediator.core.ports.actions import Check, CheckSpec
-from remediator.core.targets import Target
+from remediator.core.targets import DEFAULT_CLUSTER, Target
 
 
 class DeploymentCheck(Check, ABC):
@@ -83,6 +83,30 @@ class EnoughPodsReady(DeploymentCheck):
         wanted = replicas_of(deployment)
         needed = share_of(cast("PodsReady", context.params).minimum, wanted)
         return readiness_answer(context.target, await self._client.list_pods(deployment), needed, wanted)
+
+
+class Deployments(Check):
+    """How many Deployments the target's namespace has; the brake reckons its share of them."""
+
+    def __init__(self, spec: CheckSpec, client: KubernetesClient) -> None:
+        self._spec = spec
+        self._client = client
+
+    @property
+    def spec(self) -> CheckSpec:
+        return self._spec
+
+    async def look(self, context: CheckContext) -> CheckAnswer:
+        space = context.target.space
+        if space is None or space.cluster != DEFAULT_CLUSTER:
+            return CheckAnswer(Said.ERROR, f"{context.target} lies in no namespace that can be looked at")
+        try:
+            found = await self._client.count_deployments(space.name)
+        except ApiError as error:
+            return CheckAnswer(Said.ERROR, f"the Deployments of {space.name} can't be counted: {error}")
+        said = Said.YES if found >= cast("AtLeast", context.params).at_least else Said.NO
+        noun = "Deployment" if found == 1 else "Deployments"
+        return CheckAnswer(said, f"{space.name} has {found} {noun}", {"deployments": found})
 
 
 #: Annotations and labels of a managed object, by who writes them. Argo CD's `resource_tracking`

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 
+from remediator.actions.kubernetes.availability import least_while_rolling, ready_of
 from remediator.actions.kubernetes.fencing import Barred, Bounds, Change, stamp, write
 from remediator.actions.kubernetes.objects import (
     ATTEMPT,
@@ -74,7 +75,10 @@ class DeploymentAction(Action, ABC):
                 why = f"{context.target} is protected by its annotation {PROTECTED}"
                 return Refusal(why, reason=Reason.PROTECTED)
             plan = await self._plan(context, found)
-            return plan if isinstance(plan, Refusal) else replace(plan, sight=Sight(labels_of(found)))
+            if isinstance(plan, Refusal):
+                return plan
+            sight = Sight(labels_of(found), ready_of(found), self._least_ready(context, found))
+            return replace(plan, sight=sight)
         except ApiError as error:
             return Refusal(trouble(context.target, error), temporary=error.may_pass)
 
@@ -117,6 +121,11 @@ class DeploymentAction(Action, ABC):
             if annotations_of(each).get(ATTEMPT) == attempt:
                 return f"ReplicaSet {name_of(each)}"
         return None
+
+    def _least_ready(self, context: ActionContext, deployment: Json) -> int:
+        """How few of its replicas are ready at the worst moment of what is planned."""
+        del context
+        return least_while_rolling(deployment)
 
     @abstractmethod
     async def _plan(self, context: ActionContext, deployment: Json) -> Plan | Refusal: ...

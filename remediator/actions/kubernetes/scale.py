@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
+from remediator.actions.kubernetes.availability import least_while_scaling
 from remediator.actions.kubernetes.deployments import DeploymentAction
 from remediator.actions.kubernetes.fencing import Barred, Change, replace, test
 from remediator.actions.kubernetes.objects import Json, replicas_of, uid_of
@@ -28,6 +29,9 @@ class SetReplicas(DeploymentAction):
         diff = f"--- {name}\n+++ {name} scaled\n@@ -1 +1 @@\n-replicas: {before}\n+replicas: {after}"
         data = {"uid": uid_of(deployment), "from_replicas": before, "to_replicas": after}
         return Plan(summary, diff if before != after else "", data, goal=("uid", "to_replicas"))
+
+    def _least_ready(self, context: ActionContext, deployment: Json) -> int:
+        return least_while_scaling(deployment, cast("Scale", context.params).replicas)
 
     async def _change(
         self, context: ActionContext, stamped: Json, data: Mapping[str, object]

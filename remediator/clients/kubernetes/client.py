@@ -60,6 +60,10 @@ class KubernetesClient:
         found: list[Json] = (await self._read(_path("pods", namespace), query)).get("items") or []
         return found[0] if found else None
 
+    async def count_deployments(self, namespace: str) -> int:
+        """How many Deployments there are in a namespace."""
+        return len((await self._read(_path("deployments", namespace))).get("items") or ())
+
     async def list_replica_sets(self, deployment: Mapping[str, Any]) -> list[Json]:
         """The ReplicaSets that the Deployment controls."""
         metadata = deployment["metadata"]

@@ -14,13 +14,16 @@ _STEP: tuple[GuardFunction, ...] = (
     standing.scope,
     standing.protection,
     standing.quarantine,
+    standing.minimum_healthy,
 )
 _WAITING_STEP: tuple[GuardFunction, ...] = (
     standing.waiting_pause,
     standing.scope,
     standing.protection,
     standing.quarantine,
+    standing.minimum_healthy,
 )
+_OF_PLAN: tuple[GuardFunction, ...] = (standing.scope, standing.protection, standing.minimum_healthy)
 _ENTRY: tuple[GuardFunction, ...] = (
     entry.freeze,
     entry.cooldown,
@@ -28,6 +31,7 @@ _ENTRY: tuple[GuardFunction, ...] = (
     limits.targets,
     limits.per_target,
     brake.parallel,
+    brake.share,
     entry.clock,
 )
 
@@ -47,7 +51,7 @@ def ask_at_first_intent(question: Question, view: GuardView) -> Verdict:
 
     So is law 3: what resolved before anything was begun is not acted on.
     """
-    answers = (*_before_plan(question, view), entry.approval(question, view))
+    answers = (*_before_plan(question, view), brake.counted(question, view), entry.approval(question, view))
     return brake.braked(question, view, answers)
 
 
@@ -58,7 +62,7 @@ def ask_before_step(question: Question, view: GuardView) -> Verdict:
 
 def ask_of_plan(question: Question, now: datetime) -> Verdict:
     """The guards that judge by what a plan saw, which is no store's: it is not shown to anybody in vain."""
-    return Verdict(_ask((standing.scope, standing.protection), question, GuardView(now)))
+    return Verdict(_ask(_OF_PLAN, question, GuardView(now)))
 
 
 def _before_plan(question: Question, view: GuardView) -> tuple[GuardAnswer, ...]:

@@ -25,7 +25,7 @@ from remediator.core.guards.values import (
     wait,
 )
 from remediator.core.reasons import Reason
-from remediator.core.rules import Budget, Mode, Rate, Rulebook
+from remediator.core.rules import Budget, Mode, Rate, Rulebook, Share
 from remediator.core.targets import Target
 
 
@@ -40,6 +40,23 @@ def parallel(question: Question, view: GuardView) -> GuardAnswer:
             if count >= min(limits):
                 return wait(Guard.BRAKE, Reason.PARALLEL, seen[-1])
     return allow(Guard.BRAKE, ", ".join(seen))
+
+
+def share(question: Question, view: GuardView) -> GuardAnswer:
+    """How many of the namespace's Deployments are targets; past the budget it is the brake that says no."""
+    if not question.shares:
+        return allow(Guard.BRAKE, "no share")
+    if question.deployments is None:
+        return allow(Guard.BRAKE, f"{question.shares[0]} of its Deployments, counted before it acts")
+    counts = [_of_deployments(question, each, view) for each in question.shares]
+    return allow(Guard.BRAKE, ", ".join(detail for _, detail in counts))
+
+
+def counted(question: Question, _view: GuardView) -> GuardAnswer:
+    """Nothing begins while nobody knows of how many the share is: a new rulebook may want one any time."""
+    if question.uncounted:
+        return wait(Guard.BRAKE, Reason.FACT_ERROR, "the Deployments of its namespace are to be counted")
+    return allow(Guard.BRAKE, "counted" if question.shares else "nothing to count")
 
 
 def braked(question: Question, view: GuardView, answers: tuple[GuardAnswer, ...]) -> Verdict:
@@ -86,8 +103,27 @@ def overspent(question: Question, view: GuardView) -> Iterator[Tripped]:
         spent = [
             each for budget in _budgets(question.books, space) for each in _spent(budget, others, view, space)
         ]
+        if space is not None:
+            spent += _shares_spent(question, view)
         if spent and not _is_engaged(view, space):
             yield _tripped(question.books, space, *spent[0])
+
+
+def _shares_spent(question: Question, view: GuardView) -> Iterator[tuple[BudgetKey, str]]:
+    for each in question.shares if question.deployments is not None else ():
+        beyond, detail = _of_deployments(question, each, view)
+        if beyond:
+            yield BudgetKey.SHARE, detail
+
+
+def _of_deployments(question: Question, limit: Share, view: GuardView) -> tuple[bool, str]:
+    """Whether this target is one too many of its namespace's Deployments, and the numbers."""
+    space, total = question.target.space, question.deployments or 0
+    others = [each for each in view.demanded if each.target != question.target]
+    count = len({each.target for each in _within(others, limit, view, space)}) + 1
+    name = "" if space is None else space.name
+    detail = f"{count} of {total} Deployments of {name}, budget {limit.of(total)} ({limit})"
+    return count > limit.of(total), detail
 
 
 def failures_spent(books: Sequence[Rulebook], view: GuardView) -> Iterator[Tripped]:
@@ -128,7 +164,7 @@ def _failures(budget: Budget, view: GuardView, space: Target | None) -> str:
     return f"{count} failed runs{_in(space)}, the budget is {limit}" if count >= limit.count else ""
 
 
-def _within(marks: Iterable[Mark], limit: Rate, view: GuardView, space: Target | None) -> list[Mark]:
+def _within(marks: Iterable[Mark], limit: Rate | Share, view: GuardView, space: Target | None) -> list[Mark]:
     """Those in the window and in this place, and since the brake there was last released."""
     released = view.released.get(_value(space))
     return [

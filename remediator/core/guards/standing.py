@@ -97,6 +97,25 @@ def _unseen(question: Question, by_labels: bool) -> str:  # noqa: FBT001 - as pr
     return " by its name; its labels are looked at once it is planned" if looking else ""
 
 
+def minimum_healthy(question: Question, _view: GuardView) -> GuardAnswer:
+    """At its worst, what is planned leaves each service the ready replicas that it has to keep.
+
+    A service that has fewer anyway keeps what it has, so that it may be repaired.
+    """
+    found = [book.brake.minimum_healthy(question.target.space) for book in question.books]
+    floor, sight = max((each for each in found if each is not None), default=None), question.sight
+    if floor is None:
+        return allow(Guard.MINIMUM_HEALTHY, "no minimum")
+    if sight is None:
+        return allow(Guard.MINIMUM_HEALTHY, f"{floor}; looked at once it is planned")
+    if sight.ready is None or sight.least is None:
+        return allow(Guard.MINIMUM_HEALTHY, "it has no replicas")
+    detail = f"{sight.ready} replicas are ready and at worst {sight.least} would be, the minimum is {floor}"
+    if sight.least < min(floor, sight.ready):
+        return refuse(Guard.MINIMUM_HEALTHY, Reason.MINIMUM_HEALTHY, detail)
+    return allow(Guard.MINIMUM_HEALTHY, detail)
+
+
 def quarantine(question: Question, view: GuardView) -> GuardAnswer:
     """What is not proven either way is left alone, with all that it is a part of and that is a part of it."""
     places = question.places if view.quarantines else frozenset()

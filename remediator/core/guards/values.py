@@ -13,7 +13,7 @@ from remediator.core.coverage import covers, touches
 from remediator.core.ids import AttemptId, PlanDigest, RunId
 from remediator.core.leases import Cover
 from remediator.core.reasons import Reason
-from remediator.core.rules import ApprovalTerms, Mode, Rule, Rulebook, databases_of
+from remediator.core.rules import ApprovalTerms, Mode, Rule, Rulebook, Share, databases_of
 from remediator.core.runs import RunState
 from remediator.core.sights import Sight
 from remediator.core.targets import Target, parse_target
@@ -27,6 +27,7 @@ class Guard(StrEnum):
     SCOPE = "scope"
     PROTECTION = "protection"
     QUARANTINE = "quarantine"
+    MINIMUM_HEALTHY = "minimum_healthy"
     FREEZE = "freeze"
     COOLDOWN = "cooldown"
     RATE = "rate"
@@ -41,7 +42,15 @@ class Guard(StrEnum):
 
 #: The guards that a named person may pass over for one manual run: those that count, and freezes.
 OVERRIDABLE = frozenset(
-    {Guard.FREEZE, Guard.COOLDOWN, Guard.RATE, Guard.TARGETS, Guard.PER_TARGET, Guard.BRAKE}
+    {
+        Guard.FREEZE,
+        Guard.COOLDOWN,
+        Guard.RATE,
+        Guard.TARGETS,
+        Guard.PER_TARGET,
+        Guard.BRAKE,
+        Guard.MINIMUM_HEALTHY,
+    }
 )
 
 
@@ -76,6 +85,7 @@ class BudgetKey(StrEnum):
 
     TARGETS = "targets"
     FAILURES = "failures"
+    SHARE = "share"
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,10 +250,10 @@ class Question:
     """What guards are asked about. ``books`` are the rulebooks that apply: the stricter answer holds.
 
     ``digest`` names what is about to be done; without one, nothing that a person has to approve is.
-    ``sight`` is what its plan saw of the target, ``None`` before there is a plan. ``leased`` is what the
-    run's lease covers, once it has one: only then is it known where pods run. ``critical`` says that the run
-    is within a critical section, which a pause waits for. ``place`` is where the episode
-    counts, if the rule's trigger counts alerts.
+    ``sight`` is what its plan saw of the target, ``None`` before there is a plan. ``deployments`` is how
+    many its namespace has, ``None`` where nobody has counted. ``leased`` is what the run's lease covers, once
+    it has one: only then is it known where pods run. ``critical`` says that the run is within a critical
+    section, which a pause waits for. ``place`` is where the episode counts, if the rule counts alerts.
     """
 
     rule: Rule
@@ -256,6 +266,21 @@ class Question:
     sight: Sight | None = None
     critical: bool = False
     place: Place | None = None
+    deployments: int | None = None
+
+    @property
+    def shares(self) -> tuple[Share, ...]:
+        """What the brake allows of the Deployments beside the target; nothing for who passes it over."""
+        passed = self.override is not None and Guard.BRAKE in self.override.guards
+        if passed or self.mode is Mode.OBSERVE:
+            return ()
+        found = (book.brake.share(self.target.space) for book in self.books)
+        return tuple(dict.fromkeys(each for each in found if each is not None))
+
+    @property
+    def uncounted(self) -> bool:
+        """Whether the Deployments of the target's namespace are still to be counted."""
+        return self.deployments is None and bool(self.shares)
 
     @property
     def labels_judged(self) -> Mapping[str, str | None]:

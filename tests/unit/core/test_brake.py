@@ -17,6 +17,7 @@ from remediator.core.guards import (
     GuardView,
     Lookback,
     Mark,
+    Override,
     Pause,
     PauseScope,
     Question,
@@ -26,12 +27,14 @@ from remediator.core.guards import (
     ask_at_decision,
     ask_at_first_intent,
     ask_before_step,
+    ask_of_plan,
     failures_spent,
 )
 from remediator.core.ids import RunId
 from remediator.core.reasons import Reason
-from remediator.core.rules import Brake, Budget, Limits, Mode, Rate, Rule, Rulebook
+from remediator.core.rules import Brake, Budget, Limits, Mode, Rate, Rule, Rulebook, Share
 from remediator.core.selections import Selection
+from remediator.core.sights import Sight
 from remediator.core.targets import Target
 from tests.unit.core.values import BOOK, CART, NOW, after, episode, past, question, rule
 
@@ -317,3 +320,131 @@ def test_failures_tell_of_each_place_that_they_stop() -> None:
     running = (pause(by=BudgetKey.FAILURES),)
     again = list(failures_spent(books, replace(VIEW, failed=three, pauses=running)))
     assert [each.value for each in again] == [SHOP]
+
+
+THIRD = Share(30, WINDOW)
+
+
+@pytest.mark.parametrize(
+    ("percent", "deployments", "allowed"),
+    [(30, 12, 3), (30, 13, 3), (30, 14, 4), (30, 3, 1), (30, 0, 1), (1, 99, 1), (1, 200, 2), (100, 7, 7)],
+)
+def test_a_share_is_rounded_down_and_always_one(percent: int, deployments: int, allowed: int) -> None:
+    assert Share(percent, WINDOW).of(deployments) == allowed
+
+
+TWO = tuple(OTHERS[:2])
+SHARES: dict[str, tuple[tuple[Mark, ...], int, bool]] = {
+    "as many as the budget with this one": (TWO, 12, True),
+    "one more": (tuple(OTHERS[:3]), 12, False),
+    "one more, of more Deployments": (tuple(OTHERS[:3]), 14, True),
+    "this one is among them": ((*TWO, Mark(CART, NOW)), 12, True),
+    "one of them twice": ((*TWO, OTHERS[0]), 12, True),
+    "the earliest just within": ((*TWO, at("e", EDGE)), 12, False),
+    "the earliest just out": ((*TWO, at("e", WINDOW)), 12, True),
+    "one elsewhere": ((*TWO, at("e", namespace="bank")), 12, True),
+    "one of another cluster": ((*TWO, at("e", cluster="west")), 12, True),
+    "none, of few": ((), 2, True),
+    "one, of few": ((OTHERS[0],), 2, False),
+}
+
+
+@pytest.mark.parametrize("name", SHARES)
+def test_so_large_a_share_may_be_demanded_and_the_next_stops_the_namespace(name: str) -> None:
+    demanded, deployments, allowed = SHARES[name]
+    asked = replace(asking(Brake(Budget(share=THIRD))), deployments=deployments)
+    for ask in ALL_ASK:
+        verdict = ask(asked, replace(VIEW, demanded=demanded))
+        assert (verdict.allows, verdict.demanded) == (allowed, True)
+        stopped = [(each.scope, each.value, each.budget) for each in verdict.tripped]
+        assert stopped == [(PauseScope.TARGET, SHOP, BudgetKey.SHARE)] * (not allowed)
+
+
+def test_a_share_tells_what_it_counted() -> None:
+    asked = replace(asking(Brake(Budget(share=THIRD))), deployments=12)
+    for count, view in ((2, replace(VIEW, demanded=(OTHERS[0],))), (4, replace(VIEW, demanded=FOUR[:3]))):
+        details = [each.detail for each in ask_at_decision(asked, view).answers if each.guard is Guard.BRAKE]
+        assert f"{count} of 12 Deployments of shop, budget 3 (30%/10m)" in details
+
+
+def test_what_is_said_of_a_namespace_takes_the_place_of_what_is_said_of_all() -> None:
+    brake = Brake(Budget(share=THIRD, minimum_healthy=1), {"shop": Budget(share=Share(50, WINDOW))})
+    view = replace(VIEW, demanded=FOUR)
+    assert ask_at_decision(replace(asking(brake), deployments=12), view).allows
+    assert brake.minimum_healthy(CART.space) == 1
+    bank = Target("default", "deployment", "bank", "x")
+    elsewhere = replace(view, demanded=tuple(at(f"t{n}", namespace="bank") for n in range(4)))
+    assert not ask_at_decision(replace(asking(brake), target=bank, deployments=12), elsewhere).allows
+
+
+def test_nothing_begins_before_the_deployments_are_counted() -> None:
+    """At the decision that is asked for once all else allows it; a new rulebook may want it later."""
+    asked = asking(Brake(Budget(share=THIRD)))
+    assert asked.uncounted
+    assert ask_at_decision(asked, VIEW).allows
+    objection = ask_at_first_intent(asked, VIEW).objection
+    assert objection is not None
+    assert (objection.guard, objection.answer) == (Guard.BRAKE, Answer.WAITS)
+    assert ask_at_first_intent(replace(asked, deployments=1), VIEW).allows
+    assert ask_before_step(asked, VIEW).allows, "what has begun goes on"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        asking(),
+        asking(Brake(Budget(share=THIRD)), mode=Mode.OBSERVE),
+        asking(Brake(namespaces={"bank": Budget(share=THIRD)})),
+        replace(asking(Brake(Budget(share=THIRD))), target=Target("default", "node", "", "n1")),
+        replace(
+            asking(Brake(Budget(share=THIRD))), override=Override(frozenset({Guard.BRAKE}), "ada", "I look")
+        ),
+    ],
+    ids=["no share", "observing", "elsewhere", "in no namespace", "passed over"],
+)
+def test_where_no_share_is_asked_for_nothing_is_counted(asked: Question) -> None:
+    assert not asked.uncounted
+    assert ask_at_first_intent(asked, replace(VIEW, demanded=(OTHERS[0],))).tripped == ()
+
+
+def test_the_stricter_of_two_shares_holds_and_the_longest_window_is_looked_at() -> None:
+    long = Share(50, 2 * WINDOW)
+    for brakes in ((THIRD, long), (long, THIRD)):
+        asked = replace(asking(*(Brake(Budget(share=each)) for each in brakes)), deployments=12)
+        assert not ask_at_first_intent(asked, replace(VIEW, demanded=FOUR[:3])).allows
+        assert asked.lookback.brake == 2 * WINDOW
+
+
+HEALTHY: dict[str, tuple[int | None, int, int, bool]] = {
+    "no minimum": (None, 3, 0, True),
+    "just enough": (1, 3, 1, True),
+    "one too few": (2, 3, 1, False),
+    "none would be left": (1, 1, 0, False),
+    "few anyway, and as few": (2, 1, 1, True),
+    "few anyway, and fewer": (2, 1, 0, False),
+    "none anyway": (1, 0, 0, True),
+}
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_a_service_keeps_its_minimum_or_what_it_has(name: str) -> None:
+    floor, ready, least, allowed = HEALTHY[name]
+    brake = Brake(Budget(minimum_healthy=floor))
+    asked = replace(asking(brake), sight=Sight(ready=ready, least=least))
+    for ask in (ask_at_first_intent, ask_before_step):
+        objection = ask(asked, VIEW).objection
+        assert (objection is None) is allowed
+        if objection is not None:
+            said = f"{ready} replicas are ready and at worst {least} would be, the minimum is {floor}"
+            assert (objection.reason, objection.detail) == (Reason.MINIMUM_HEALTHY, said)
+    assert ask_of_plan(asked, NOW).allows is allowed
+    passed = replace(asked, override=Override(frozenset({Guard.MINIMUM_HEALTHY}), "ada", "planned"))
+    assert ask_at_first_intent(passed, VIEW).allows
+
+
+def test_of_two_minimums_the_higher_holds() -> None:
+    low, high = Brake(Budget(minimum_healthy=1)), Brake(namespaces={"shop": Budget(minimum_healthy=3)})
+    asked = replace(asking(low, high), sight=Sight(ready=4, least=2))
+    assert not ask_before_step(asked, VIEW).allows
+    assert ask_before_step(replace(asked, sight=None), VIEW).allows, "not looked at yet"
+    assert ask_before_step(replace(asked, sight=Sight()), VIEW).allows, "without replicas"

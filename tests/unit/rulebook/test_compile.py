@@ -23,6 +23,7 @@ from remediator.core.rules import (
     Rate,
     Rule,
     Rulebook,
+    Share,
     Verify,
 )
 from remediator.core.selections import Selection
@@ -97,8 +98,12 @@ def test_every_key_of_a_rule_arrives() -> None:
 def test_every_key_of_the_policy_arrives() -> None:
     book = from_good("every-policy-key.yaml")
     assert book.brake == Brake(
-        Budget(Rate(5, 10 * MINUTE), 2, Rate(3, timedelta(hours=1))),
-        {"shop": Budget(targets=Rate(2, 10 * MINUTE))},
+        Budget(Rate(5, 10 * MINUTE), 2, Rate(3, timedelta(hours=1)), Share(30, 10 * MINUTE), 1),
+        {
+            "shop": Budget(targets=Rate(2, 20 * MINUTE), share=Share(50, 20 * MINUTE), minimum_healthy=2),
+            "bank": Budget(share=Share(25, 10 * MINUTE)),
+            "data": Budget(share=Share(100, 60 * MINUTE)),
+        },
         timedelta(hours=1),
     )
     assert book.per_target == Limits(5 * MINUTE, (Rate(4, timedelta(hours=1)),))
