@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from prometheus_client.metrics import MetricWrapperBase
+
 from remediator.core.diagram import state_diagram
 from remediator.core.events import EventKind
 from remediator.core.reasons import Reason
+from remediator.telemetry import Metrics
 
 HERE = Path(__file__).parent
 
@@ -17,8 +20,22 @@ def parts() -> dict[str, str]:
     return {
         "states": f"```mermaid\n{state_diagram()}```\n",
         "reasons": _table(("reason", "it says that"), [(r.value, r.meaning) for r in Reason]),
+        "metrics": _metrics(),
         "events": "\n".join(f"- `{kind.value}`" for kind in EventKind) + "\n",
     }
+
+
+def _metrics() -> str:
+    """Every metric of the daemon's own as a scrape names it, with its labels."""
+    rows = {}
+    for collector in Metrics("").registry._collector_to_names:  # noqa: SLF001 - nothing public lists them
+        for family in collector.describe() if isinstance(collector, MetricWrapperBase) else ():
+            name = family.name + ("_total" if family.type == "counter" else "")
+            labels = ", ".join(f"`{label}`" for label in collector._labelnames)  # noqa: SLF001
+            rows[name] = f"| `{name}` | {family.type} | {labels} | {family.documentation} |"
+    return (
+        "\n".join(["| metric | kind | labels | |", "|---|---|---|---|", *map(rows.get, sorted(rows))]) + "\n"
+    )
 
 
 def filled(text: str) -> str:

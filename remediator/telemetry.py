@@ -22,6 +22,7 @@ from remediator.core.changes import Backlog, Brakes
 from remediator.core.decide import DecisionKind
 from remediator.core.episodes import Sighting
 from remediator.core.guards import PauseScope
+from remediator.core.notices import Lane
 from remediator.core.ports.channels import Delivered, Delivery, TryAgain
 from remediator.core.reasons import Reason
 from remediator.core.retention import Shelf
@@ -147,6 +148,7 @@ class WebhookResult(StrEnum):
 
 
 _ACTION_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+_WRITE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _INTENT_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
@@ -235,31 +237,15 @@ class Metrics:
         )
         self._taken_over = {state: taken_over.labels(state.value) for state in RunState if not state.is_final}
         self._auth_refused = counter("auth_refused", "Requests with a wrong or missing token.", "route")
-        self._store_errors = counter("store_errors", "Calls that the store could not serve.")
-        self._store_up = gauge("store_up", "1 while the store would keep a write.")
+        self._store = _StoreMetrics(registry)
         self._rulebook = gauge("rulebook_info", "The rulebook in force.", "hash")
         self._rules = gauge("rules", "Rules in the rulebook in force.")
         self._drift = gauge("rulebook_drift", "1 while this replica's rule files are not what is in force.")
         self._pauses = gauge("pauses", "Pauses in force.")
         self._slots = counter("slots", "First intents: places taken among those that limits count.", "rule")
         self._brakes = _BrakeGauges(registry)
-        self._undecided_age = gauge("undecided_age_seconds", "Age of the oldest episode to be decided.")
-        self._outbox_age = gauge("outbox_age_seconds", "Age of the oldest notice to be sent.")
-        self._undecided_webhooks = gauge("undecided_webhooks", "Webhooks stored and not taken apart yet.")
-        self._undecided_episodes = gauge("undecided_episodes", "Episodes waiting for a decision.")
-        self._unsent_notices = gauge("unsent_notices", "Notices waiting to be sent.")
-        self._parked_notices = gauge("parked_notices", "Notices given up for good.")
-        self._quarantined_targets = gauge("quarantined_targets", "Targets in quarantine.")
-        self._inquiries = gauge(
-            "inquiries", "Groups of which webhooks left alerts out that nobody has told yet."
-        )
-        self._inquiry_age = gauge("inquiry_age_seconds", "Age of the oldest of those.")
+        self._backlog = _BacklogGauges(registry)
         self._rows = _RowGauges(registry)
-        self._unfinished_runs = gauge("unfinished_runs", "Runs that have not ended.")
-        self._asking = gauge("approvals_waiting", "Runs that wait for a person's approval.")
-        self._lapse = gauge(
-            "approval_lapses_seconds", "Seconds until the first of those lapses; +Inf while there is none."
-        )
 
     def webhook(self, result: WebhookResult) -> None:
         """Count one post to ``/alertmanager``."""
@@ -343,11 +329,19 @@ class Metrics:
 
     def store_failed(self) -> None:
         """Count a call that the store could not serve."""
-        self._store_errors.inc()
+        self._store.errors.inc()
 
     def store_up(self, up: bool) -> None:  # noqa: FBT001 - the gauge's one value
         """Note whether the store would keep a write."""
-        self._store_up.set(up)
+        self._store.up.set(up)
+
+    def store_wrote(self, seconds: float) -> None:
+        """Note how long the store took to keep a small write."""
+        self._store.seconds.observe(seconds)
+
+    def lifeline(self, engaged: bool) -> None:  # noqa: FBT001 - the gauge's one value
+        """Note whether people are told that the store is gone."""
+        self._store.lifeline.set(engaged)
 
     def rulebook(self, hash_: str, rules: int, *, drift: bool) -> None:
         """Note which rulebook is in force, and whether this replica's own files are another."""
@@ -381,11 +375,47 @@ class Metrics:
 
     def backlog(self, backlog: Backlog, now: datetime) -> None:
         """Note how far behind the daemon is; ``now`` is the store's time."""
+        self._backlog.show(backlog, now)
+
+
+class _BacklogGauges:
+    """How far behind the daemon is, and what waits for people."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def gauge(name: str, what: str) -> Gauge:
+            return Gauge(f"remediator_{name}", what, registry=registry)
+
+        self._undecided_age = gauge("undecided_age_seconds", "Age of the oldest episode to be decided.")
+        self._outbox_age = gauge("outbox_age_seconds", "Age of the oldest notice to be sent.")
+        self._page_age = gauge("page_age_seconds", "Age of the oldest page to be sent.")
+        self._undecided_webhooks = gauge("undecided_webhooks", "Webhooks stored and not taken apart yet.")
+        self._undecided_episodes = gauge("undecided_episodes", "Episodes waiting for a decision.")
+        self._unsent_notices = gauge("unsent_notices", "Notices waiting to be sent.")
+        self._unsent_pages = gauge("unsent_pages", "Pages waiting to be sent.")
+        self._parked_notices = gauge("parked_notices", "Notices given up for good.")
+        self._quarantined_targets = gauge("quarantined_targets", "Targets in quarantine.")
+        self._inquiries = gauge(
+            "inquiries", "Groups of which webhooks left alerts out that nobody has told yet."
+        )
+        self._inquiry_age = gauge(
+            "inquiry_age_seconds",
+            "Age of the oldest group of which alerts were left out that nobody has told yet.",
+        )
+        self._unfinished_runs = gauge("unfinished_runs", "Runs that have not ended.")
+        self._asking = gauge("approvals_waiting", "Runs that wait for a person's approval.")
+        self._lapse = gauge(
+            "approval_lapses_seconds",
+            "Seconds until the first request for approval lapses; +Inf while there is none.",
+        )
+
+    def show(self, backlog: Backlog, now: datetime) -> None:
         self._undecided_age.set(_age(backlog.oldest_undecided, now))
         self._outbox_age.set(_age(backlog.oldest_unsent, now))
+        self._page_age.set(_age(backlog.oldest_page, now))
         self._undecided_webhooks.set(backlog.webhooks)
         self._undecided_episodes.set(backlog.episodes)
         self._unsent_notices.set(backlog.outbox)
+        self._unsent_pages.set(backlog.by_lane.get(Lane.PAGES, 0))
         self._parked_notices.set(backlog.parked_notices)
         self._quarantined_targets.set(backlog.quarantined)
         self._inquiries.set(backlog.inquiries)
@@ -416,6 +446,27 @@ class _RowGauges:
             "remediator_oldest_row_age_seconds",
             "Age of the oldest row that is kept, as the replica saw it that pruned last.",
             ["shelf"],
+            registry=registry,
+        )
+
+
+class _StoreMetrics:
+    """How the store does."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.errors = Counter(
+            "remediator_store_errors", "Calls that the store could not serve.", registry=registry
+        )
+        self.up = Gauge("remediator_store_up", "1 while the store would keep a write.", registry=registry)
+        self.seconds = Histogram(
+            "remediator_store_write_seconds",
+            "How long the store took to keep a small write, tried every few seconds.",
+            buckets=_WRITE_BUCKETS,
+            registry=registry,
+        )
+        self.lifeline = Gauge(
+            "remediator_lifeline_engaged",
+            "1 while people are told, without the store, that the store is gone.",
             registry=registry,
         )
 

@@ -262,6 +262,7 @@ class Backlog:
     asking: int = 0
     next_lapse: datetime | None = None
     by_lane: Mapping[Lane, int] = field(default_factory=dict)
+    oldest_page: datetime | None = None
     inquiries: int = 0
     oldest_inquiry: datetime | None = None
 

@@ -123,6 +123,7 @@ class LifelineLoop(Loop):
             self._since, self._due, self._pause = now, now + _PATIENCE, _FIRST_REMINDER
         if self._due is not None and now >= self._due:
             self._lifeline.gone(why)
+            self.metrics.lifeline(True)
             self._due = now + self._pause
             self._pause = min(2 * self._pause, _LONGEST_REMINDER)
 
@@ -133,3 +134,4 @@ class LifelineLoop(Loop):
         if told:
             self._pause = 0.0
             self._lifeline.back()
+            self.metrics.lifeline(False)

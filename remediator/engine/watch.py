@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from datetime import timedelta
 
@@ -47,7 +48,9 @@ class WatchLoop(Loop):
             _log.error("the active rulebook can't be used, the one before stays", error=str(error))
 
     async def _measure(self) -> None:
+        began = asyncio.get_running_loop().time()
         await self.store.check()
+        self.metrics.store_wrote(asyncio.get_running_loop().time() - began)
         self.metrics.store_up(True)
         self.metrics.backlog(await self.store.backlog(), await self.store.now())
         self.metrics.pauses(len(await self.store.pauses()))

@@ -242,7 +242,9 @@ async def test_the_backlog_counts_what_waits_and_names_the_oldest(store: Store, 
     await take(store, an_alert("x"))
     clock.advance(10)
     await store.save_webhook("default", b"")
-    await store.post([an_envelope("1"), an_envelope("2"), an_envelope("3", lane=Lane.PAGES)])
+    await store.post([an_envelope("1"), an_envelope("2")])
+    clock.advance(5)
+    await store.post([an_envelope("3", lane=Lane.PAGES)])
     seconds = timedelta(seconds=1)
     assert await store.backlog() == Backlog(
         webhooks=1,
@@ -254,6 +256,7 @@ async def test_the_backlog_counts_what_waits_and_names_the_oldest(store: Store, 
         quarantined=0,
         unfinished_runs=1,
         by_lane={Lane.REPORTS: 2, Lane.PAGES: 1},
+        oldest_page=start + 25 * seconds,
     )
     (episode,) = await due(store)
     await store.decide([a_request(episode)], skipping)

@@ -8,9 +8,15 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from prometheus_client import generate_latest
 
+from remediator.actions.specs import ACTIONS, CHECKS
+from remediator.core.decide import DecisionKind
+from remediator.core.guards import Guard
 from remediator.core.reasons import Reason
 from remediator.settings import ClientSettings, Settings
+from remediator.telemetry import Metrics
+from tests.support.exported import series
 
 ROOT = Path(__file__).parents[2]
 #: Accepted so that a configuration for a later version loads, and told of once they do something.
@@ -75,3 +81,37 @@ def test_no_page_names_a_setting_that_does_not_exist(page: Path) -> None:
 def test_every_link_within_the_project_leads_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text()):
         assert (page.parent / link).exists(), link
+
+
+def test_every_metric_has_its_line_in_the_documentation() -> None:
+    told = set(
+        re.findall(r"^\| `(remediator_\w+)` \|", (ROOT / "docs" / "metrics.md").read_text(), re.MULTILINE)
+    )
+    families = Metrics("0").registry.collect()
+    ours = {each.name + ("_total" if each.type == "counter" else "") for each in families}
+    assert told == {name for name in ours if name.startswith("remediator_")}
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda p: p.name)
+def test_no_page_names_a_metric_that_does_not_exist(page: Path) -> None:
+    assert set(re.findall(r"`(remediator_\w+)", page.read_text())) <= set(series())
+
+
+@pytest.mark.parametrize("name", [*ACTIONS, *CHECKS])
+def test_every_action_and_check_is_documented(name: str) -> None:
+    page = (ROOT / "docs" / "rules.md").read_text()
+    assert re.search(rf"^#+ .*`{re.escape(name)}`|^\| `{re.escape(name)}`", page, re.MULTILINE)
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason_is_a_label_of_the_decisions_counted(reason: Reason) -> None:
+    metrics = Metrics("0")
+    metrics.decided(DecisionKind.SKIP, reason)
+    told = generate_latest(metrics.registry).decode()
+    assert f'remediator_decisions_total{{kind="skip",reason="{reason.value}"}} 1.0' in told.splitlines()
+
+
+@pytest.mark.parametrize("guard", Guard)
+def test_every_guard_is_in_the_glossary(guard: Guard) -> None:
+    (line,) = [line for line in (ROOT / "docs/glossary.md").read_text().splitlines() if "| guard |" in line]
+    assert re.search(rf"\b{guard.value}\b", line)

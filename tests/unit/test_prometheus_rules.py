@@ -10,14 +10,16 @@ import yaml
 
 from remediator.core.episodes import Sighting
 from remediator.core.runs import RunState
-from remediator.telemetry import Metrics, WebhookResult
+from remediator.telemetry import WebhookResult
+from tests.support.exported import series
+from tests.support.promql import parse
 
 RULES = Path(__file__).parents[2] / "deploy/prometheus/remediator.rules.yml"
-EXPRESSIONS = {
-    rule["alert"]: rule["expr"]
-    for group in yaml.safe_load(RULES.read_text())["groups"]
-    for rule in group["rules"]
+TESTS = RULES.parent / "tests/remediator.test.yml"
+RULES_OF = {
+    rule["alert"]: rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]
 }
+EXPRESSIONS = {alert: rule["expr"] for alert, rule in RULES_OF.items()}
 LABEL_VALUES = {
     "result": {*(result.value for result in WebhookResult), "sent", "failed"},
     "sighting": {sighting.value for sighting in Sighting},
@@ -26,16 +28,34 @@ LABEL_VALUES = {
 }
 
 
-def exported() -> set[str]:
-    """The names of all series, counters with their `_total`."""
-    families = Metrics("0").registry.collect()
-    return {family.name + ("_total" if family.type == "counter" else "") for family in families}
+@pytest.mark.parametrize("alert", EXPRESSIONS)
+def test_an_alert_asks_only_for_series_and_labels_that_there_are(alert: str) -> None:
+    there, query = series(), parse(EXPRESSIONS[alert])
+    assert query.selectors
+    for selector in query.selectors:
+        assert selector.metric in there
+        assert set(selector.matchers) <= there[selector.metric]
+    assert query.labels <= frozenset[str]().union(*(there[each.metric] for each in query.selectors))
 
 
 @pytest.mark.parametrize("alert", EXPRESSIONS)
-def test_an_alert_asks_only_for_metrics_that_there_are(alert: str) -> None:
-    asked = set(re.findall(r"remediator_\w+", EXPRESSIONS[alert]))
-    assert asked <= exported()
+def test_a_text_names_only_labels_that_the_alert_keeps(alert: str) -> None:
+    told = set(re.findall(r"\$labels\.(\w+)", " ".join(RULES_OF[alert]["annotations"].values())))
+    assert told <= parse(EXPRESSIONS[alert]).labels
+
+
+@pytest.mark.parametrize("alert", EXPRESSIONS)
+def test_an_alert_is_tested_firing_and_silent(alert: str) -> None:
+    """By `promtool test rules`, which CI runs."""
+    tests = [test for each in yaml.safe_load(TESTS.read_text())["tests"] for test in each["alert_rule_test"]]
+    fired = {bool(test["exp_alerts"]) for test in tests if test["alertname"] == alert}
+    assert fired == {True, False}
+
+
+@pytest.mark.parametrize("alert", EXPRESSIONS)
+def test_an_alert_says_how_bad_it_is_and_what_to_do(alert: str) -> None:
+    assert RULES_OF[alert]["labels"]["severity"] in {"critical", "warning"}
+    assert set(RULES_OF[alert]["annotations"]) == {"summary", "runbook"}
 
 
 @pytest.mark.parametrize("alert", EXPRESSIONS)

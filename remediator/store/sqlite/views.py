@@ -95,6 +95,7 @@ def backlog(transaction: Transaction) -> Backlog:
         asking=asking,
         next_lapse=maybe_moment(next_lapse),
         by_lane={Lane(lane): count for lane, count, _ in unsent},
+        oldest_page=maybe_moment(next((at for lane, _, at in unsent if lane == Lane.PAGES), None)),
         inquiries=inquiries,
         oldest_inquiry=maybe_moment(oldest_inquiry),
     )

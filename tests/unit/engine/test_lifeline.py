@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from itertools import pairwise
 
+import pytest
+
 from remediator.core.notices import Envelope, Signal
 from remediator.core.ports.channels import Delivered, Delivery, TryAgain
 from remediator.core.ports.store import StoreUnavailableError
@@ -45,11 +47,17 @@ class _Channel:
         return Delivered()
 
 
-async def _watched(outages: Sequence[tuple[float, float]], seconds: float, *, slack_since: float = 0) -> Told:
+async def _watched(
+    outages: Sequence[tuple[float, float]],
+    seconds: float,
+    *,
+    slack_since: float = 0,
+    metrics: Metrics | None = None,
+) -> Told:
     told: Told = []
     notifiers = {"pagerduty": _Channel("pagerduty", told), "slack": _Channel("slack", told, slack_since)}
     lifeline = Lifeline(notifiers, lambda: ("slack:#a",), "ledger:1", pager=True)
-    loop = LifelineLoop(_Ledger(outages), Metrics("1"), lifeline)  # type: ignore[arg-type]  # what it uses
+    loop = LifelineLoop(_Ledger(outages), metrics or Metrics("1"), lifeline)  # type: ignore[arg-type]  # what it uses
     running = asyncio.create_task(loop.run())
     await asyncio.sleep(seconds)
     running.cancel()
@@ -67,6 +75,13 @@ def test_an_outage_is_told_everywhere_once_and_its_end_too() -> None:
     ]
     assert 130 <= told[0][0] <= 140
     assert 700 <= told[2][0] <= 710
+
+
+@pytest.mark.parametrize(("seconds", "engaged"), [(125, 0), (200, 1), (705, 1), (720, 0)])
+def test_the_gauge_says_whether_people_are_told(seconds: float, engaged: int) -> None:
+    metrics = Metrics("1")
+    in_no_time(_watched([(100, 702)], seconds, metrics=metrics))
+    assert metrics.registry.get_sample_value("remediator_lifeline_engaged") == engaged
 
 
 def test_a_moments_absence_is_told_to_nobody() -> None:

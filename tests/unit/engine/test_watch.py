@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from remediator.core.changes import Backlog
+from remediator.core.notices import Lane
 from remediator.core.ports.channels import RulebookError
 from remediator.core.ports.store import StoreUnavailableError
 from remediator.engine.watch import WatchLoop
 from remediator.store.sqlite import SqliteStore
+from tests.store.values import an_envelope
 from tests.support.processes import eventually
 from tests.unit.engine.parts import Parts, engine_parts
 
@@ -74,3 +76,13 @@ async def test_a_ledger_that_can_not_be_written_is_down(tmp_path: Path) -> None:
         with pytest.raises(StoreUnavailableError):
             await WatchLoop(parts.engine, parts.alarms).work()
         assert parts.metric("remediator_store_up") == 0
+
+
+async def test_the_oldest_page_and_each_write_to_the_ledger_are_measured(tmp_path: Path) -> None:
+    async with engine_parts(tmp_path) as parts:
+        await parts.store.post([an_envelope(lane=Lane.PAGES), an_envelope("2", thread="other")])
+        await WatchLoop(parts.engine, parts.alarms).work()
+        assert parts.metric("remediator_unsent_notices") == 2
+        assert parts.metric("remediator_unsent_pages") == 1
+        assert parts.metric("remediator_page_age_seconds") > 0
+        assert parts.metric("remediator_store_write_seconds_count") == 1
