@@ -12,7 +12,6 @@ import yaml
 
 from remediator.clients.kubernetes import KubernetesClient
 from remediator.clients.kubernetes.client import Json, Operation
-from remediator.clients.slack import SlackBot
 from remediator.core.changes import Decided, DecisionRequest, Intake, Observed, OutboxItem, Refused
 from remediator.core.ids import Owner, RunId
 from remediator.core.leases import ALONE, Demand, Held, Lease
@@ -29,9 +28,6 @@ from tests.faults.strikes import LostReply, Strikes, commit, service_in
 from tests.support.proxy import Proxy
 
 T = TypeVar("T")
-
-SENDING, RECORDED = "sending", "recorded"
-"""What a replica notes before it sends a notice, and once the ledger knows of it."""
 
 
 class StrikingStore(PostgresStore):
@@ -72,7 +68,7 @@ class StrikingStore(PostgresStore):
     async def sent(self, item: OutboxItem, ref: str) -> None:
         service = service_in(str(item.envelope.notice))
         await self._around(Exchange.RECORD, [service], super().sent(item, ref))
-        self._strikes.note(RECORDED)
+        self._strikes.recorded(service)
 
     async def _around(self, where: str, services: Iterable[str | None], work: Coroutine[Any, Any, T]) -> T:
         services = list(services)
@@ -143,14 +139,14 @@ class StrikingClient(KubernetesClient):
 class StrikingNotifier(SlackNotifier):
     """Slack, struck before a notice is sent and after it was taken."""
 
-    def __init__(self, *, bot: SlackBot, strikes: Strikes) -> None:
-        super().__init__(bot=bot)
+    def __init__(self, *, strikes: Strikes, **given: Any) -> None:
+        super().__init__(**given)
         self._strikes = strikes
 
     async def deliver(self, envelope: Envelope, *, head: str, sent: str) -> Delivery:
         service = service_in(str(envelope.notice))
         self._strikes.meet(Exchange.SEND, Side.BEFORE, service)
-        self._strikes.note(SENDING)
+        self._strikes.sends(service)
         delivered = await super().deliver(envelope, head=head, sent=sent)
         self._strikes.meet(Exchange.SEND, Side.AFTER, service)
         return delivered

@@ -6,12 +6,12 @@ import asyncio
 import itertools
 import json
 import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -19,14 +19,16 @@ from typing import Any, Final, Self
 import aiohttp
 
 from remediator.sandbox.alertmanager import Alert, webhook
-from tests.support.processes import ManagedProcess, eventually, free_port
+from tests.faults.nursery import Forked
+from tests.faults.replica import main
+from tests.support.daemon import ADAS
+from tests.support.processes import eventually, free_port
 
 LEASE_TTL: Final = "1s"
 STOPPED_FOR: Final = 2.2
 """Seconds until a stopped replica goes on: its lease is long over by then."""
 _TICK = 0.05
 _ANSWER = aiohttp.ClientTimeout(total=5)
-_ROOT: Final = Path(__file__).parents[2]
 HOOK, OPERATOR = "hook-token", "operator-token"
 _BEARER = {"Authorization": f"Bearer {OPERATOR}"}
 
@@ -39,7 +41,7 @@ class Replica:
 
     name: str
     port: int
-    process: ManagedProcess | None = None
+    process: Forked | None = None
     stopped_at: float | None = None
     died_at: float = 0.0
 
@@ -74,7 +76,12 @@ class Fleet:
         for replica in self.replicas:
             self._start(replica)
         self._tending = asyncio.create_task(self._tend())
-        await eventually(self._all_answer, "every replica answers", within=60)
+        try:
+            await eventually(self._all_answer, "every replica answers", within=60)
+        except BaseException:
+            await self.stop()
+            await self._http.close()
+            raise
         return self
 
     async def __aexit__(
@@ -102,9 +109,7 @@ class Fleet:
         given = {"LEASE_TTL": LEASE_TTL, "MODE": "live", "WEBHOOK_TOKEN": HOOK, "OPERATOR_TOKEN": OPERATOR}
         given |= {**self.settings, "LISTEN": f"127.0.0.1:{replica.port}"}
         env = {f"REMEDIATOR_{key}": value for key, value in given.items()} | dict(self.environment)
-        env["PYTHONPATH"] = str(_ROOT)
-        command = [sys.executable, "-m", "tests.faults.replica"]
-        replica.process = ManagedProcess.start(replica.name, command, self.folder, env=env)
+        replica.process = Forked.start(replica.name, main, self.folder, env)
         replica.stopped_at = None
 
     async def _tend(self) -> None:
@@ -118,7 +123,7 @@ class Fleet:
         if process is None:
             return
         if not process.running:
-            self._note_death(replica, process.popen.returncode)
+            self._note_death(replica, process.code)
             self._start(replica)
         elif _is_stopped(process.pid):
             replica.stopped_at = replica.stopped_at or now
@@ -127,7 +132,7 @@ class Fleet:
                 process.send(signal.SIGCONT)
                 replica.stopped_at = None
 
-    def _note_death(self, replica: Replica, code: int) -> None:
+    def _note_death(self, replica: Replica, code: int | None) -> None:
         if code == -signal.SIGKILL:
             self.deaths["killed"] += 1
         elif not self.lenient:
@@ -162,6 +167,19 @@ class Fleet:
             return [] if found is None else [found]
 
         return (await eventually(answer, f"GET {path} is answered", within=within))[0]
+
+    async def answer(self, run: str, verb: str) -> None:
+        """Answer a run's request in Ada's name, until somebody takes it or says that nothing is asked."""
+        headers = {"Authorization": f"Bearer {ADAS}"}
+
+        async def answered() -> bool:
+            with suppress(aiohttp.ClientError, TimeoutError):
+                url = f"{self._next().url}/api/v1/runs/{run}/{verb}"
+                async with self._http.post(url, json={"why": "seen"}, headers=headers) as answer:
+                    return answer.status in (HTTPStatus.OK, HTTPStatus.CONFLICT)
+            return False
+
+        await eventually(answered, f"{run} is answered", within=30)
 
     async def reload(self) -> str:
         """Put the rule files in force, in every replica; gives the rulebook's hash."""
@@ -207,6 +225,8 @@ class Fleet:
         return None
 
     async def _all_answer(self) -> bool:
+        if self.faults:
+            raise RuntimeError(self.faults[0])
         return all([await self._ask("GET", each, "/api/v1/status") for each in self.replicas])
 
 

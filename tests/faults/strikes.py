@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from pathlib import Path
 from tests.faults.boundaries import Boundary, Fault, Side
 
 _SERVICE = re.compile(r"\bsvc-\d+\b")
+SENDING, RECORDED = "sending", "recorded"
+#: Seconds for which a notice is surely its sender's alone: a claim lasts for twice a lease's second.
+_IN_TIME = 1.5
 
 
 class LostReply(Exception):
@@ -47,6 +51,7 @@ class Strikes:
         self._planned = folder / "planned"
         self._struck = folder / "struck"
         self._notes = folder / "notes"
+        self._sending: dict[str | None, float] = {}
         for each in (self._planned, self._struck, self._notes):
             each.mkdir(parents=True, exist_ok=True)
 
@@ -89,14 +94,27 @@ class Strikes:
             return None
         return strike.fault
 
-    def note(self, what: str) -> None:
+    def sends(self, service: str | None) -> None:
+        """Note that a notice is about to be sent."""
+        self._sending[service] = time.monotonic()
+        self._note(SENDING)
+
+    def recorded(self, service: str | None) -> None:
+        """Note that the ledger knows of it, unless that took so long that another had it meanwhile."""
+        if time.monotonic() - self._sending.get(service, 0.0) < _IN_TIME:
+            self._note(RECORDED)
+
+    def sends_unrecorded(self) -> int:
+        """How many notices were on their way when their replica was struck, or soon after."""
+        noted = Counter(
+            line for file in self._notes.glob("*.notes") for line in file.read_text().splitlines()
+        )
+        return noted[SENDING] - noted[RECORDED]
+
+    def _note(self, what: str) -> None:
         """Leave a line about this replica that outlives it."""
         with (self._notes / f"{os.getpid()}.notes").open("a") as notes:
             notes.write(f"{what}\n")
-
-    def notes(self) -> list[str]:
-        """What all replicas left."""
-        return [line for file in self._notes.glob("*.notes") for line in file.read_text().splitlines()]
 
 
 def commit(fault: Fault) -> None:
