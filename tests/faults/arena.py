@@ -172,6 +172,9 @@ class Arena:
         self.cluster.faults.clear()
         await self.fleet.idle(within=_PATIENCE)
         self._check(scenario, runs, seconds)
+        for name in names:
+            # The more there is, the longer the stand-in's controllers look.
+            self.cluster.delete("deployments", NAMESPACE, name)
         committed = {each.service for each in self.strikes.committed()}
         return [each for each in planned if each.service in committed]
 
@@ -196,10 +199,11 @@ class Arena:
         return f"svc-{self._services}"
 
     async def _deploy(self, scenario: Scenario, names: Sequence[str]) -> None:
+        for release in scenario.broken:
+            for name in names:
+                self.cluster.break_image(image(name, release))
         for release in range(1, scenario.releases + 1):
             for name in names:
-                if release in scenario.broken:
-                    self.cluster.break_image(image(name, release))
                 if release == 1:
                     self.cluster.deploy(NAMESPACE, name, image(name, 1), replicas=1)
                 else:

@@ -6,7 +6,7 @@ cluster's audit log; each run is reported; nothing is left behind.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import pytest
@@ -19,6 +19,8 @@ from tests.faults.strikes import Strike
 
 Case = tuple[Boundary, Fault]
 
+BATCH = 12
+"""Services that are deployed together, and looked at together when all is over."""
 AT_ONCE = 4
 """Services that are broken, and struck, at once: leases of one second can be kept for not many more."""
 TRIES = 5
@@ -39,10 +41,11 @@ def test_every_boundary_has_a_scenario_that_reaches_it() -> None:
 async def test_each_boundary_survives_each_fault(arena: Arena, tally: Tally, scenario: Scenario) -> None:
     left = set(_cases(scenario))
     for _ in range(TRIES):
-        strikes = [partial(_strike, boundary, fault) for boundary, fault in sorted(left, key=str)]
-        for strike in await arena.play(scenario, strikes, AT_ONCE):
-            tally[strike.boundary, strike.fault] += 1
-            left.discard((strike.boundary, strike.fault))
+        for some in _batches(sorted(left, key=str)):
+            strikes = [partial(_strike, boundary, fault) for boundary, fault in some]
+            for strike in await arena.play(scenario, strikes, AT_ONCE):
+                tally[strike.boundary, strike.fault] += 1
+                left.discard((strike.boundary, strike.fault))
         if not left:
             break
     assert not left, "nobody came by these"
@@ -54,6 +57,11 @@ def _cases(scenario: Scenario) -> Iterator[Case]:
     for boundary in BOUNDARIES:
         if boundary.where in scenario.takes:
             yield from ((boundary, fault) for fault in Fault)
+
+
+def _batches(cases: Sequence[Case]) -> Iterator[Sequence[Case]]:
+    for start in range(0, len(cases), BATCH):
+        yield cases[start : start + BATCH]
 
 
 def _strike(boundary: Boundary, fault: Fault, service: str) -> Strike:

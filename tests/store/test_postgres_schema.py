@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,13 +15,16 @@ from hypothesis import strategies as st
 from remediator.core.changes import Intake
 from remediator.core.episodes import observe
 from remediator.core.ids import Owner
-from remediator.core.ports.store import StoreError
+from remediator.core.ports.store import StoreError, StoreUnavailableError
+from remediator.store.common.migrations import migrations
 from remediator.store.postgres import PostgresStore
 from remediator.store.postgres.address import checked, shown
-from remediator.store.postgres.transaction import kept, told
+from remediator.store.postgres.schema import migrate
+from remediator.store.postgres.transaction import Lock, kept, told
 from tests.store.clock import FakeClock
 from tests.store.postgres import PostgresBackend, execute, server
 from tests.store.values import TTL, a_request, an_alert, begin, due, lease, running, take
+from tests.support.processes import eventually
 
 
 @pytest.fixture
@@ -101,6 +104,90 @@ async def test_the_version_before_goes_on_while_a_newer_one_adds_to_the_tables(u
     await begin(store, "r-2")
     await store.acquire(run.id, Owner("me"), TTL)
     await store.close()
+
+
+async def test_who_waits_for_another_that_migrates_gives_up_and_says_for_whom(url: str) -> None:
+    busy, late = await asyncpg.connect(url), await asyncpg.connect(url)
+    await busy.execute("SET application_name = 'newer replica'")
+    await busy.execute(f"SELECT pg_advisory_lock({Lock.MIGRATE.value})")
+    with pytest.raises(StoreUnavailableError, match=r"another replica: newer replica \(pid \d+, from a sock"):
+        await migrate(late, "the ledger", patience=0.1)
+    waiting = asyncio.create_task(migrate(late, "the ledger"))
+    await busy.close()
+    await waiting
+    await late.close()
+
+
+async def test_a_ledger_that_is_up_to_date_is_opened_whoever_migrates(url: str) -> None:
+    store = PostgresStore(url)
+    await store.open()
+    busy = await asyncpg.connect(url)
+    await busy.execute(f"SELECT pg_advisory_lock({Lock.MIGRATE.value})")
+    other = PostgresStore(url)
+    async with asyncio.timeout(10):
+        await other.open()
+    await busy.close()
+    await other.close()
+    await store.close()
+
+
+@pytest.fixture
+async def before(url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[PostgresStore]:
+    """A store that was opened when the newest migration was not there yet."""
+    everything = migrations("postgres")
+    with monkeypatch.context() as patch:
+        patch.setattr("remediator.store.postgres.schema.migrations", lambda _: everything[:-1])
+        store = PostgresStore(url)
+        await store.open()
+    yield store
+    await store.close()
+
+
+async def test_the_version_before_keeps_writing_while_a_newer_one_migrates(
+    before: PostgresStore, url: str
+) -> None:
+    """Webhooks are kept all the while, and none takes long: no table is held for longer than a moment."""
+    done = asyncio.Event()
+    kept_: list[bytes] = []
+
+    async def keep() -> None:
+        while not done.is_set():
+            body = b"%d" % len(kept_)
+            await before.save_webhook("default", body)
+            kept_.append(body)
+
+    keeping = asyncio.create_task(keep())
+    await eventually(lambda: len(kept_) > 5, "webhooks are kept")
+    newer = PostgresStore(url)
+    await newer.open()
+    after = len(kept_) + 5
+    await eventually(lambda: len(kept_) > after, "webhooks are still kept")
+    done.set()
+    await keeping
+    assert [webhook.body for webhook in await newer.untaken_webhooks(1 << 20)] == kept_
+    await newer.close()
+
+
+async def test_a_table_in_use_is_waited_for_a_while_and_who_uses_it_is_said(
+    before: PostgresStore, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Meanwhile the version before waits for no longer than a try takes."""
+    monkeypatch.setattr("remediator.store.postgres.schema._LOCK_TIMEOUT", "SET LOCAL lock_timeout = '100ms'")
+    changes = (9999, "ALTER TABLE webhooks ADD COLUMN later bigint")
+    monkeypatch.setattr(
+        "remediator.store.postgres.schema.migrations", lambda _: [*migrations("postgres"), changes]
+    )
+    reader = await asyncpg.connect(url)
+    await reader.execute("SET application_name = 'a long report'")
+    await reader.execute("BEGIN; SELECT count(*) FROM webhooks")
+    newer = PostgresStore(url)
+    with pytest.raises(StoreUnavailableError, match=r"schema 9999: a table .* in use.* a long report"):
+        await newer.open()
+    await before.save_webhook("default", b"kept")
+    await reader.close()
+    await newer.open()
+    assert len(await newer.untaken_webhooks(1 << 20)) == 1
+    await newer.close()
 
 
 async def test_another_programs_database_is_left_alone(url: str) -> None:
