@@ -5,23 +5,29 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from remediator.core.changes import RunChange
 from remediator.core.contacts import Contact
+from remediator.core.episodes import Sighting
 from remediator.core.events import EventKind
 from remediator.core.guards import Quarantine
 from remediator.core.ids import EpisodeId, PageId
 from remediator.core.notices import Call, Envelope, Lane, Notice, NoticeKind, Signal, Tone
 from remediator.core.paging import Page, PageChange, PageView, over
 from remediator.core.ports.store import Store
+from remediator.core.quiet import Look, Presence, review
+from remediator.core.rules import Patience
 from remediator.core.runs import Run, RunState
 from tests.store.backends import Backend
 from tests.store.clock import FakeClock
 from tests.store.values import CART, CLAIM, NODE, advanced, an_alert, an_episode, begin, lease, take, to
 
 PAGED = Notice(NoticeKind.RUN, "cart: FAILED", Tone.BAD, "P1", fields=(("Rule", "rule"),), page=True)
+PATIENCE = Patience()
 LEAD, CHIEF = Contact("lead"), Contact("chief", phone="+44 7700 900001")
 
 
@@ -108,6 +114,57 @@ async def test_further_envelopes_of_its_thread_widen_it(store: Store) -> None:
     await take(store, an_alert("f2", firing=False))
     ((_, view),) = await due(store)
     assert not view.firing
+
+
+@pytest.mark.parametrize("by_run", [True, False])
+async def test_a_lapse_ends_no_page_and_a_later_end_of_the_alert_does(
+    store: Store, clock: FakeClock, *, by_run: bool
+) -> None:
+    if by_run:
+        run = await a_failed_run(store)
+        fingerprint, call = "of-r-1", about(run)
+    else:
+        episode = await an_episode(store)
+        fingerprint, call = episode.fingerprint, Call(episode=episode.id)
+    await store.post([a_page(call)])
+    await gone(store, clock, Presence.UNKNOWN, Sighting.LAPSED)
+    assert await due(store) == []
+    ((page, view),) = await attended(store)
+    assert view.firing
+    # It fires again, and nobody tells of its end once more: still nothing is proven.
+    later = clock.wall()
+    await take(store, an_alert(fingerprint, starts_at=later))
+    assert await due(store) == []
+    await gone(store, clock, Presence.UNKNOWN, Sighting.LAPSED)
+    assert await due(store) == []
+    again = clock.wall()
+    await take(store, an_alert(fingerprint, starts_at=again))
+    await take(store, an_alert(fingerprint, firing=False, starts_at=again))
+    ((over_, view),) = await due(store)
+    assert (over_.id, view.firing) == (page.id, False)
+
+
+async def test_what_vanished_is_proven_to_be_gone_and_ends_its_page(store: Store, clock: FakeClock) -> None:
+    await store.post([a_page(Call(episode=(await an_episode(store)).id))])
+    await gone(store, clock, Presence.ABSENT, Sighting.VANISHED)
+    ((_, view),) = await due(store)
+    assert not view.firing
+
+
+async def gone(store: Store, clock: FakeClock, presence: Presence, sighting: Sighting) -> None:
+    """Let the one open episode go untold, until it is closed as this."""
+    clock.advance(timedelta(days=2).total_seconds())
+    (quiet,) = await store.quiet_episodes(PATIENCE.ask_after, EpisodeId(0), 9)
+    looks = [Look(quiet, presence, "because", None)]
+    assert await store.review(looks, partial(review, patience=PATIENCE)) == {sighting: 1}
+
+
+async def attended(store: Store) -> list[tuple[Page, PageView]]:
+    """Every open page, due or not."""
+    watcher = Watcher()
+    for page in await store.open_pages():
+        assert await store.attend_page(page.id, watcher)
+    return watcher.seen
 
 
 async def test_reports_open_none_and_other_threads_have_their_own(store: Store) -> None:

@@ -40,11 +40,17 @@ CHANGED = (
     "over_why",
 )
 
+#: A lapse proves nothing: who was called for an alert is, until a later episode of it has come to an end.
+_UNENDED = (
+    "(e.closed IS NULL OR (e.closed_as = 'lapsed' AND NOT EXISTS (SELECT 1 FROM episodes l"
+    " WHERE l.source = e.source AND l.fingerprint = e.fingerprint AND l.id > e.id"
+    " AND l.closed IS NOT NULL AND (l.closed_as IS NULL OR l.closed_as <> 'lapsed'))))"
+)
 _FIRING = (
     "(EXISTS (SELECT 1 FROM page_episodes j JOIN episodes e ON e.id = j.episode"
-    " WHERE j.page = p.id AND e.closed IS NULL)"
+    f" WHERE j.page = p.id AND {_UNENDED})"
     " OR EXISTS (SELECT 1 FROM run_episodes j JOIN episodes e ON e.id = j.episode"
-    " WHERE j.run = p.run AND e.closed IS NULL))"
+    f" WHERE j.run = p.run AND {_UNENDED}))"
 )
 _QUARANTINED = "EXISTS (SELECT 1 FROM quarantines q WHERE q.run = p.run)"
 _REPAIRED = (
