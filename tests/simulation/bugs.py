@@ -11,16 +11,17 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from remediator.actions.kubernetes import fencing
 from remediator.actions.kubernetes.deployments import DeploymentAction
 from remediator.actions.kubernetes.objects import TOKEN
 from remediator.clients.kubernetes import ApiError
-from remediator.core import decide
+from remediator.core import counts, decide
 from remediator.core.changes import OutboxItem, RawWebhook
 from remediator.core.checks import CheckAnswer, Said
+from remediator.core.counts import Counted
 from remediator.core.guards import GuardAnswer, Verdict, asking, brake, entry, standing
 from remediator.core.ids import RunId
 from remediator.core.leases import Contention, Held, Lease, Standing, contend
@@ -83,6 +84,20 @@ def _taken_when_handed_out(transaction: Transaction, max_bytes: int) -> list[Raw
 
 
 _untaken_webhooks = inbox.untaken_webhooks
+
+
+# Law 2.
+
+
+def _each_firing(window: Sequence[Counted], enough: int) -> tuple[int, datetime | None]:
+    return len(window), window[enough - 1].at if len(window) >= enough else None
+
+
+def _over_at_once(counted: Counted, *given: Any) -> counts.Standing:
+    return replace(_standing(counted, *given), over_at=counted.at)
+
+
+_standing = counts._standing
 
 
 # Law 3.
@@ -308,6 +323,24 @@ _ALL = (
         "what a run covered, which has ended, begins another or counts as a relapse",
         _laws("law_2_a_burst_is_one_run", "law_2_what_a_run_covers_joins_it"),
         {"remediator.core.decide._covers": lambda *_: False},
+    ),
+    Bug(
+        "count forgotten",
+        "a rule that asks for several alerts acts on one",
+        _laws("law_2_a_count_is_reached_within_its_window"),
+        {"remediator.core.decide._too_few": lambda *_: None},
+    ),
+    Bug(
+        "flapping counts",
+        "a rule that asks for several alerts takes one that flaps for many",
+        _laws("law_2_a_count_is_reached_within_its_window"),
+        {"remediator.core.counts._alerts": _each_firing},
+    ),
+    Bug(
+        "no patience",
+        "an alert that waits for others goes on to the next rule at once",
+        _laws("law_2_who_goes_on_was_not_enough"),
+        {"remediator.core.counts._standing": _over_at_once},
     ),
     Bug(
         "resolved acts",

@@ -24,6 +24,7 @@ _BY_KIND = {
 _BY_REASON = {
     "parallel": "waits for a place",
     "cooldown": "cooldowns",
+    "count": "waits for further alerts",
     "fact_error": "facts in error",
     "paused": "stopped by a pause of a person",
 }
@@ -41,6 +42,8 @@ def _told_by(event: SeenEvent) -> list[str]:
     found = [_BY_KIND[event.kind]] if event.kind in _BY_KIND else []
     if event.kind == "decision.made":
         found += [_BY_REASON[reason] for reason in [event.data["reason"]] if reason in _BY_REASON]
+        if detail.endswith("on to the next rule"):
+            found.append("too few alerts")
     elif event.kind == "attempt.succeeded" and detail.startswith("it did happen"):
         found.append("probes: it happened")
     elif event.kind == "attempt.failed" and detail.startswith("it did not happen"):

@@ -29,6 +29,8 @@ MUST_HAPPEN = (
     "waits for a place",
     "refused by a guard at the intent",
     "cooldowns",
+    "waits for further alerts",
+    "too few alerts",
     "facts in error",
     "stale alerts",
     "probes: it happened",

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from remediator.core.guards import PauseScope
+from tests.simulation.rulebook import AT_LEAST, COUNTING, WITHIN
 from tests.simulation.seen import Commit, History, LeaseRow, SeenEvent, Write
 
 Problems = Iterator[str]
@@ -141,6 +142,41 @@ def law_2_one_open_episode(history: History, commit: Commit) -> Problems:
         )
         if count > 1:
             yield f"{count} episodes of one alert are open"
+
+
+@after_commit
+def law_2_a_count_is_reached_within_its_window(history: History, commit: Commit) -> Problems:
+    """A run of a rule that counts is begun for one of enough alerts, which no other run or rule has had."""
+    for event in _of(commit, "run.created"):
+        if event.rule != COUNTING:
+            continue
+        together = history.rows(
+            "SELECT DISTINCT o.fingerprint, o.first_seen FROM episodes e JOIN episodes o"
+            " ON json_extract(o.labels, '$.alertname') = json_extract(e.labels, '$.alertname')"
+            " AND json_extract(o.labels, '$.job') = json_extract(e.labels, '$.job')"
+            " AND abs(o.first_seen - e.first_seen) < ? WHERE e.id = ?"
+            " AND NOT EXISTS (SELECT 1 FROM run_episodes j JOIN runs r ON r.id = j.run"
+            " WHERE j.episode = o.id AND r.rule = ? AND r.id <> ?)"
+            " AND NOT EXISTS (SELECT 1 FROM decisions d WHERE d.episode = o.id AND d.rule = 'few-page')",
+            WITHIN * _SECOND,
+            event.episode,
+            COUNTING,
+            event.run,
+        )
+        alerts = len({fingerprint for fingerprint, _ in together})
+        if alerts < AT_LEAST:
+            yield f"{event.run} was begun for {alerts} alerts, and its rule asks for {AT_LEAST}"
+
+
+@after_commit
+def law_2_who_goes_on_was_not_enough(history: History, commit: Commit) -> Problems:
+    """An alert goes on to the next rule once its window is over, and not before."""
+    for event in _of(commit, "decision.made"):
+        if event.rule == "few-page" and event.data["reason"] == "page_only":
+            seen = history.one("SELECT first_seen FROM episodes WHERE id = ?", event.episode)
+            if commit.now - seen < WITHIN * _SECOND:
+                waited = (commit.now - seen) / _SECOND
+                yield f"episode {event.episode} went on after {waited:.1f} s of {WITHIN}"
 
 
 # Law 3: only firing alerts act.
@@ -397,6 +433,7 @@ _PROOFS = {
     "down-undo": {"kubernetes.rolled_out": 2.0},
     "slow-restart": {"kubernetes.rolled_out": 0.0, "alert.resolved": 0.0},
     "full-scale": {"kubernetes.pods_ready": 0.0},
+    COUNTING: {"kubernetes.rolled_out": 0.0},
 }
 
 

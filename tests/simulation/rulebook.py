@@ -13,6 +13,8 @@ from remediator.rulebook.source import FileRules, rulebook_hash
 SERVICES = ("cart", "auth", "mail", "bank", "void")
 PROTECTED, OUT_OF_SCOPE = "bank", "void"
 CHANNEL = "slack:#sim"
+#: The rule that counts alerts, how many it asks for, and within how many seconds.
+COUNTING, AT_LEAST, WITHIN = "many-restart", 2, 20
 
 _RULES = """
 rules:
@@ -64,6 +66,26 @@ rules:
     steps: [{{action: kubernetes.rollout_restart}}]
     report: ["{channel}"]
 
+  - name: many-restart
+    summary: Restart a service of which several instances are in trouble at once
+    when:
+      matchers: ['alertname="Many"']
+      count: {{at_least: {at_least}, within: {within}s, by: [namespace, job]}}
+    target: deployment/{{{{ labels.namespace }}}}/{{{{ labels.job }}}}
+    limits: {{cooldown: {cooldown}s}}
+    deadline: 60s
+    steps: [{{id: restart, action: kubernetes.rollout_restart, timeout: 12s}}]
+    verify: {{within: 15s, checks: [{{check: kubernetes.rolled_out}}]}}
+    report: ["{channel}"]
+    mode: live
+
+  - name: few-page
+    summary: A person has to look at the one instance
+    when: {{matchers: ['alertname="Many"']}}
+    target: deployment/{{{{ labels.namespace }}}}/{{{{ labels.job }}}}
+    steps: []
+    report: ["{channel}"]
+
   - name: odd-page
     summary: A person has to look
     when: {{matchers: ['alertname="Odd"']}}
@@ -84,7 +106,13 @@ def rule_files(*, parallel: int, cooldown: int) -> RuleFiles:
     """The files, with the brake's limit and the cooldown of every rule in seconds."""
     scope = ", ".join(name for name in SERVICES if name != OUT_OF_SCOPE)
     text = _RULES.format(
-        channel=CHANNEL, parallel=parallel, cooldown=cooldown, scope=scope, protected=PROTECTED
+        channel=CHANNEL,
+        parallel=parallel,
+        cooldown=cooldown,
+        scope=scope,
+        protected=PROTECTED,
+        at_least=AT_LEAST,
+        within=WITHIN,
     )
     texts = {"rules.yaml": text}
     return RuleFiles(texts, rulebook_hash(texts))

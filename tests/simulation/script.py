@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 
 from remediator.sandbox.kubernetes import StandIn
 from tests.simulation.alerting import Alert, Group, Peer
 from tests.simulation.clockwork import Clockwork, Node
 from tests.simulation.diary import Diary
-from tests.simulation.rulebook import SERVICES
+from tests.simulation.rulebook import SERVICES, WITHIN
 
 _KINDS, _HOW_OFTEN = ("bad release", "bad for good", "slow", "full", "odd", "blip"), (30, 10, 25, 20, 5, 10)
 _ALERTS = {
@@ -21,6 +21,8 @@ _ALERTS = {
     "odd": "Odd",
     "blip": "Slow",
 }
+#: How often instances of one service get into trouble one after the other, and how many there are.
+_TRICKLES, _INSTANCES, _FLAPS = 0.4, 3, 0.5
 _LOOK_EVERY = 1.5
 #: The release that every service has at first; there is one before it.
 FIRST_RELEASE = 2
@@ -60,6 +62,9 @@ class Script:
             name = self._random.choices(SERVICES, weights)[0]
             at = self._random.uniform(0, until * 0.7)
             self._outside.begin(self._trouble(kind, name, at))
+        if self._random.random() < _TRICKLES:
+            name, at = self._random.choice(SERVICES), self._random.uniform(0, until * 0.6)
+            self._outside.begin(self._trickle(name, at))
 
     def meddle(self) -> None:
         """Somebody else changes a service."""
@@ -76,7 +81,7 @@ class Script:
         self._diary.note("world", f"{kind}: {name}")
         over = self._begin(kind, name)
         await asyncio.sleep(random.uniform(0.5, 4))
-        group = self._group(_ALERTS[kind], name)
+        group = self._group(_ALERTS[kind], name, range(random.choice((1, 1, 2, 3))))
         await self._until(over)
         await asyncio.sleep(random.uniform(0, 6))
         self._resolve(group)
@@ -89,6 +94,18 @@ class Script:
             await self._until(over)
             self._resolve(group)
 
+    async def _trickle(self, name: str, at: float) -> None:
+        """Instances of a service get into trouble, some of them again, in time to count together or not."""
+        await asyncio.sleep(at)
+        for _ in range(self._random.randint(1, 4)):
+            self._outside.begin(self._one(name, self._random.randrange(_INSTANCES)))
+            await asyncio.sleep(self._random.uniform(0, 1.5 * WITHIN))
+
+    async def _one(self, name: str, instance: int) -> None:
+        group = self._group("Many", name, (instance,))
+        await self._until(self._begin("many", name))
+        self._resolve(group)
+
     def _begin(self, kind: str, name: str) -> Callable[[], bool]:
         """Make the trouble; gives whether it is over."""
         random = self._random
@@ -98,7 +115,8 @@ class Script:
             if kind == "bad for good":
                 self._cluster.break_image(_image(name, release - 1))
             return lambda: self._cluster.healthy(name, name)
-        lasts = random.uniform(1, 4) if kind == "blip" else random.choice((15, 40, float("inf")))
+        short = kind == "blip" or (kind == "many" and random.random() < _FLAPS)
+        lasts = random.uniform(1, 4) if short else random.choice((15, 40, float("inf")))
         end = self._clockwork.now + lasts
         return lambda: self._clockwork.now >= end
 
@@ -109,10 +127,10 @@ class Script:
         self._diary.note("kubectl", f"rolls out {name}:{release}")
         return release
 
-    def _group(self, alertname: str, name: str) -> Group:
+    def _group(self, alertname: str, name: str, instances: Iterable[int]) -> Group:
         self._groups += 1
         group = Group(f"{alertname}-{self._groups}")
-        for instance in range(self._random.choice((1, 1, 2, 3))):
+        for instance in instances:
             labels = {"alertname": alertname, "namespace": name, "job": name, "instance": str(instance)}
             alert = next((each for each in self.alerts if each.labels == labels), None)
             if alert is None:
