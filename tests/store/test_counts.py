@@ -30,8 +30,8 @@ from tests.store.values import BOOK, CART, CLAIM, a_run, advanced, an_alert, due
 WITHIN = timedelta(minutes=5)
 
 
-def counting(at_least: int = 2, *, by: tuple[str, ...] = ("job",), **given: object) -> Rule:
-    trigger = AlertTrigger((), count=Count(at_least, WITHIN, by))
+def counting(at_least: int = 2, *, firing_for: timedelta = timedelta(0), **given: object) -> Rule:
+    trigger = AlertTrigger((), firing_for, Count(at_least, WITHIN, ("job",)))
     steps = (Step("undo", "kubernetes.rollout_undo"),)
     return Rule(**{"name": "rule", "trigger": trigger, "target": TargetTemplate(()), "steps": steps, **given})  # type: ignore[arg-type]  # a rule's own
 
@@ -116,11 +116,10 @@ async def test_too_few_wait_and_the_last_that_is_needed_has_the_others_decided_a
 async def test_who_waits_for_work_hears_of_it_when_there_are_enough(store: Store) -> None:
     await decided(store, await fire(store, "f0"), counting())
     last = await fire(store, "f1")
-    heard = asyncio.ensure_future(store.wait(Topic.EPISODES, timedelta(seconds=60)))
-    await asyncio.sleep(0)
+    await store.wait(Topic.EPISODES, timedelta(0))
     await decided(store, last, counting())
     async with asyncio.timeout(10):
-        await heard
+        await store.wait(Topic.EPISODES, timedelta(seconds=60))
 
 
 async def test_those_that_come_together_are_counted_before_the_first_is_decided(store: Store) -> None:
@@ -198,6 +197,18 @@ async def test_what_has_resolved_counts_for_those_that_fire_but_begins_nothing(
     assert kinds(await decided(store, await due(store), rule)) == ["skip resolved"]
 
 
+async def test_what_resolved_before_it_had_fired_for_long_enough_never_counts(
+    store: Store, clock: FakeClock
+) -> None:
+    rule = counting(firing_for=timedelta(seconds=2))
+    (short,), (long,) = await fire(store, "f0"), await fire(store, "f1")
+    await resolve(store, "f0", clock)
+    clock.advance(2)
+    assert kinds(await decided(store, [short], rule)) == ["skip resolved"]
+    (made,) = await decided(store, [long], rule)
+    assert made.detail == "1 of 2 within 5m (job=cart)"
+
+
 async def test_a_run_uses_up_what_was_counted(store: Store, clock: FakeClock) -> None:
     """What it did not act on counts no more for what comes after it."""
     rule = counting(3)
@@ -228,7 +239,7 @@ async def test_a_waiting_group_survives_a_restart(backend: Backend, clock: FakeC
 async def test_of_many_that_decide_on_the_last_episode_at_once_exactly_one_begins_the_run(
     backend: Backend, clock: FakeClock
 ) -> None:
-    """Each contender decides on one episode of the group, all at the same time."""
+    """Each contender decides on one episode of the group, all at the same time, while the alerts repeat."""
     stores = [backend.make()]
     await stores[0].open()
     if isinstance(backend, PostgresBackend):
@@ -239,12 +250,15 @@ async def test_of_many_that_decide_on_the_last_episode_at_once_exactly_one_begin
         clock.advance(3600)
         job = f"job-{turn}"
         episodes = await fire(stores[0], *(f"f{turn}-{number}" for number in range(5)), job=job)
+        repeats = [await an_alert_now(stores[0], episode.fingerprint, job) for episode in episodes]
+        repeating = asyncio.ensure_future(take(stores[0], *repeats))
         made = await asyncio.gather(
             *(
                 decided(stores[number % len(stores)], [episode], rule)
-                for number, episode in enumerate(episodes)
+                for number, episode in enumerate(reversed(episodes))
             )
         )
+        await repeating
         assert Counter(kinds([each for (each,) in made])) == {"defer count": 4, "run matched": 1}
         for store in stores:
             await settle(store, rule)
