@@ -352,6 +352,20 @@ class Brakes:
 
 
 @dataclass(frozen=True, slots=True)
+class Restoration:
+    """That the ledger turned out to be one from before, and was paused by ``pause``.
+
+    ``told`` says that people have heard of it; ``release`` is who lifted the pause, of which they have not.
+    """
+
+    pause: int
+    why: str
+    at: datetime
+    told: bool
+    release: Release | None
+
+
+@dataclass(frozen=True, slots=True)
 class RunFilter:
     """Which runs `history` shows, newest first."""
 

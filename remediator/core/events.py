@@ -77,6 +77,8 @@ class EventKind(StrEnum):
     ALARM_RAISED = "alarm.raised"
     CLOCK_JUMPED = "clock.jumped"
     ROW_SET_ASIDE = "row.set_aside"
+    LEDGER_RESTORED = "ledger.restored"
+    LEDGER_FAILED_OVER = "ledger.failed_over"
 
 
 #: What each alert that joins a run adds to its story.

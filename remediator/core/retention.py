@@ -73,6 +73,8 @@ AUDIT = frozenset(
         EventKind.PAGE_ACKNOWLEDGED,
         EventKind.PAGE_UNANSWERED,
         EventKind.ROW_SET_ASIDE,
+        EventKind.LEDGER_RESTORED,
+        EventKind.LEDGER_FAILED_OVER,
     }
 )
 

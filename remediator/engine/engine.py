@@ -23,6 +23,7 @@ from remediator.engine.parts import EngineParts
 from remediator.engine.pauses import PausesLoop
 from remediator.engine.quiet import QuietLoop
 from remediator.engine.recovery import RecoveryLoop
+from remediator.engine.restored import RestoredLoop
 from remediator.engine.retention import RetentionLoop
 from remediator.engine.runner import RunnerLoop
 from remediator.engine.watch import WatchLoop
@@ -49,6 +50,7 @@ class Engine:
             self._runner,
             RecoveryLoop(parts),
             BrakeLoop(parts),
+            RestoredLoop(parts),
             PausesLoop(parts),
             *(OutboxLoop(parts.store, parts.metrics, notifiers, alarms, lane, parts.claim) for lane in Lane),
             PagesLoop(parts.store, parts.metrics),

@@ -167,6 +167,21 @@ class PostgresBackend:
     async def _execute(self, statement: str) -> None:
         await self._connection.execute(statement)
 
+    def copy(self) -> str:
+        """The URI of a copy of the ledger, whose store is closed."""
+        aside().do(self._connection.close())
+        made = server().make_database(urlsplit(self.url).path[1:])
+        self._connection = aside().do(_connect(self.url))
+        return made
+
+    def move_to(self, url: str) -> None:
+        """Go on with another ledger instead; the first is given back."""
+        aside().do(self._connection.close())
+        server().give_back(self.url)
+        self.url = url
+        self._connection = aside().do(_connect(url))
+        self._set_time()
+
     def close(self) -> None:
         self._clock.watchers.remove(self._set_time)
         aside().do(self._connection.close())

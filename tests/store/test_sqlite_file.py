@@ -155,7 +155,7 @@ async def test_only_its_owner_reads_the_file(tmp_path: Path) -> None:
     await store.open()
     await store.check()
     modes = {entry.name: stat.S_IMODE(entry.stat().st_mode) for entry in os.scandir(tmp_path)}
-    assert modes == {"ledger.db": 0o600, "ledger.db-wal": 0o600}
+    assert modes == {"ledger.db": 0o600, "ledger.db-wal": 0o600, "ledger.db-seen": 0o600}
     await store.close()
 
 

@@ -45,6 +45,7 @@ from remediator.core.changes import (
     RawWebhook,
     ReasonCount,
     Refused,
+    Restoration,
     RulebookRow,
     RunChange,
     RunFilter,
@@ -374,6 +375,14 @@ class Controls(Protocol):
         """
         ...
 
+    async def restorations(self) -> list[Restoration]:
+        """The times that the ledger was found to be an older one, of which people have not heard all yet."""
+        ...
+
+    async def tell_restoration(self, restoration: Restoration, envelopes: Sequence[Envelope]) -> bool:
+        """Put what people are told of it into the outbox; ``False`` if they have been told meanwhile."""
+        ...
+
     async def quarantines(self) -> tuple[Quarantine, ...]: ...
 
     async def clear_quarantine(self, target: Target, why: str, who: str) -> bool:
@@ -497,7 +506,12 @@ class Store(Inbox, Runs, Controls, Outbox, Pages, Views, Protocol):
     """The whole ledger."""
 
     async def open(self) -> None:
-        """Connect and bring the schema up to date; a ledger of a newer version is refused."""
+        """Connect and bring the schema up to date; a ledger of a newer version is refused.
+
+        One that turns out to have been put back from a copy is paused before anything is handed out of it: in
+        one transaction everything is paused as ``remediator``, leases are ended, and tokens go on above all
+        that may have been given since.
+        """
         ...
 
     async def close(self) -> None: ...

@@ -31,6 +31,7 @@ from remediator.core.changes import (
     RawWebhook,
     ReasonCount,
     Refused,
+    Restoration,
     RulebookRow,
     RunChange,
     RunFilter,
@@ -72,6 +73,7 @@ from remediator.store.postgres import (
     pages,
     pruning,
     quiet,
+    restoring,
     runs,
     views,
     watchdogs,
@@ -107,6 +109,7 @@ class PostgresStore:
     def __init__(self, url: str, *, deadline: timedelta = DEADLINE, fresh: timedelta = FRESH) -> None:
         self._wakers = Wakers()
         self._db = Database(url, self._committed, deadline, ToldTime(fresh))
+        self._checks = 0
         self._webhooks = WebhookGroups(self._save_webhooks)
         self._wire = Wire(self._db.claimer, self._db.connect, self._wakers.wake)
 
@@ -115,6 +118,7 @@ class PostgresStore:
     async def open(self) -> None:
         await self._db.prepare(migrate)
         await self._db.open()
+        await self._db.write(restoring.look, Lock.GUARDS)
         self._wire.open()
 
     async def close(self) -> None:
@@ -141,7 +145,11 @@ class PostgresStore:
         return await self._db.read(_now) if told is None else told
 
     async def check(self) -> None:
-        await self._db.write(_prove_durable)
+        last, proof = self._checks, await self._db.write(restoring.prove_durable)
+        self._checks = proof.before + 1
+        if proof.moved or proof.before < last:
+            has_last = proof.before >= last if last else None
+            await self._db.write(partial(restoring.look, has_last=has_last), Lock.GUARDS)
 
     async def record(self, events_: Sequence[Event]) -> None:
         await self._db.write(partial(_post, envelopes=(), new_events=events_))
@@ -303,6 +311,13 @@ class PostgresStore:
         work = partial(brakes.tell, brake=brake, envelopes=envelopes)
         return await self._db.write(work)
 
+    async def restorations(self) -> list[Restoration]:
+        return await self._db.read(restoring.restorations)
+
+    async def tell_restoration(self, restoration: Restoration, envelopes: Sequence[Envelope]) -> bool:
+        work = partial(restoring.tell, restoration=restoration, envelopes=envelopes)
+        return await self._db.write(work)
+
     async def quarantines(self) -> tuple[Quarantine, ...]:
         return await self._db.read(controls.quarantines)
 
@@ -391,14 +406,6 @@ class PostgresStore:
 
 async def _now(transaction: Transaction) -> datetime:
     return transaction.now
-
-
-async def _prove_durable(transaction: Transaction) -> None:
-    await transaction.run(
-        "INSERT INTO meta (key, value) VALUES ('checked', $1)"
-        " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-        transaction.micros,
-    )
 
 
 async def _take_turn(transaction: Transaction, what: str, length: timedelta) -> bool:

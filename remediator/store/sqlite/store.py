@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,7 @@ from remediator.core.changes import (
     RawWebhook,
     ReasonCount,
     Refused,
+    Restoration,
     RulebookRow,
     RunChange,
     RunFilter,
@@ -46,7 +48,7 @@ from remediator.core.leases import ALONE, Demand, Held, Lease, Preempted
 from remediator.core.notices import Envelope, Lane
 from remediator.core.paging import Page
 from remediator.core.ports.channels import RuleFiles
-from remediator.core.ports.store import Ask, Attend, Fold, Judge, Reckon, Review, Settle, Topic
+from remediator.core.ports.store import Ask, Attend, Fold, Judge, Reckon, Review, Settle, StoreError, Topic
 from remediator.core.quiet import Look
 from remediator.core.retention import Pruned, Shelf
 from remediator.core.runs import Attempt, Run
@@ -72,12 +74,14 @@ from remediator.store.sqlite import (
     pages,
     pruning,
     quiet,
+    restoring,
     runs,
     views,
     watchdogs,
 )
 from remediator.store.sqlite.clock import StoreClock
 from remediator.store.sqlite.transaction import Transaction
+from remediator.store.sqlite.witness import Witness
 from remediator.store.sqlite.writer import Executor, Wake, Writer
 
 
@@ -104,14 +108,18 @@ class SqliteStore:
     ) -> None:
         self._wakers = Wakers()
         self._clock = StoreClock(clock, monotonic, jump_wait)
+        self._witness = Witness(Path(path))
         self._writer = executor(Path(path), self._clock, self._wakers.wake)
 
     # The store as a whole.
 
     async def open(self) -> None:
         await self._writer.open()
+        await self._writer.submit(partial(restoring.look, seen=self._witness.read()))
 
     async def close(self) -> None:
+        with suppress(StoreError):
+            await self._prove()
         await self._writer.close()
         self._wakers.wake(Topic)
 
@@ -119,7 +127,10 @@ class SqliteStore:
         return self._writer.now()
 
     async def check(self) -> None:
-        await self._writer.submit(_prove_durable)
+        await self._prove()
+
+    async def _prove(self) -> None:
+        self._witness.saw(await self._writer.submit(_prove_durable))
 
     async def record(self, events_: Sequence[Event]) -> None:
         await self._writer.submit(partial(events.append_events, events=events_))
@@ -271,6 +282,13 @@ class SqliteStore:
         work = partial(brakes.tell, brake=brake, envelopes=envelopes)
         return await self._writer.submit(work)
 
+    async def restorations(self) -> list[Restoration]:
+        return await self._writer.submit(restoring.restorations)
+
+    async def tell_restoration(self, restoration: Restoration, envelopes: Sequence[Envelope]) -> bool:
+        work = partial(restoring.tell, restoration=restoration, envelopes=envelopes)
+        return await self._writer.submit(work)
+
     async def quarantines(self) -> tuple[Quarantine, ...]:
         return await self._writer.submit(controls.quarantines)
 
@@ -353,12 +371,14 @@ class SqliteStore:
         return await self._writer.submit(views.unreadable)
 
 
-def _prove_durable(transaction: Transaction) -> None:
+def _prove_durable(transaction: Transaction) -> int:
+    """Write the ledger's time, and give it."""
     transaction.sql.execute(
         "INSERT INTO meta (key, value) VALUES ('checked', ?)"
         " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
         (transaction.micros,),
     )
+    return transaction.micros
 
 
 def _take_turn(transaction: Transaction, what: str, length: timedelta) -> bool:

@@ -1,0 +1,133 @@
+"""Notices that the database is not the one last written to, and stops everything until a person resumes it.
+
+Which one it is, is told by what a dump, a copy of files and a point in time brought back each change: the
+system's identifier, the database's and the table's numbers, and the timeline. That grows with a failover too,
+so a replica that lived through one, and finds what it wrote last, vouches for the new timeline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import asyncpg
+
+from remediator.core.changes import Restoration
+from remediator.core.events import Event, EventKind
+from remediator.core.notices import Envelope
+from remediator.core.ports.store import Topic
+from remediator.store.common.restoring import (
+    RESTORATION_COLUMNS,
+    TOLD,
+    TOLD_OF_END,
+    pause_for,
+    restoration_from,
+    restored,
+    token_floor,
+)
+from remediator.store.postgres import controls
+from remediator.store.postgres.outbox import post
+from remediator.store.postgres.transaction import Transaction
+
+_PLACE = (
+    "SELECT (SELECT oid FROM pg_database WHERE datname = current_database())::bigint,"
+    " 'meta'::regclass::oid::bigint"
+)
+#: Each of its own, since not every server answers it to everybody.
+_MORE = {
+    "system": "SELECT system_identifier::bigint FROM pg_control_system()",
+    "timeline": "SELECT ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint",
+}
+_UNANSWERED = (
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.UndefinedFunctionError,
+    asyncpg.ObjectNotInPrerequisiteStateError,
+    asyncpg.FeatureNotSupportedError,
+)
+_WORDS = {
+    "system": "it is in another system",
+    "database": "it is in another database",
+    "table": "its tables were made anew",
+    "timeline": "its server has gone back in time, or failed over while nobody watched",
+}
+_LOST = "what was last written to it is not there"
+_KNOWN = "SELECT key, value FROM meta WHERE key LIKE 'is.%'"
+_KEEP = "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+_OPEN = f"SELECT {RESTORATION_COLUMNS} FROM pauses WHERE restored AND told IS DISTINCT FROM $1 ORDER BY id"
+_TELL = "UPDATE pauses SET told = $1 WHERE id = $2 AND restored AND told IS DISTINCT FROM $1"
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """That a write was kept: how many such writes there had been, and whether the ledger has moved."""
+
+    before: int
+    moved: bool
+
+
+async def prove_durable(transaction: Transaction) -> Proof:
+    written = await transaction.value(
+        "INSERT INTO meta (key, value) VALUES ('checks', 1)"
+        " ON CONFLICT (key) DO UPDATE SET value = meta.value + 1 RETURNING value"
+    )
+    return Proof(written - 1, await _has_moved(transaction))
+
+
+async def look(transaction: Transaction, *, has_last: bool | None = None) -> None:
+    """Compare where the ledger stands with where it stood.
+
+    ``has_last`` says whether what was last written by who asks is there, ``None`` that it wrote nothing yet.
+    """
+    known, here = await _known(transaction), await _here(transaction)
+    moved = [part for part, value in here.items() if known.get(part, value) != value]
+    if moved == ["timeline"] and has_last:
+        data = {"from": known["timeline"], "to": here["timeline"]}
+        transaction.append_events([Event(EventKind.LEDGER_FAILED_OVER, transaction.now, data)])
+    elif moved or has_last is False:
+        await _stop(transaction, _WORDS[moved[0]] if moved else _LOST)
+    await transaction.run_for_each(_KEEP, [(f"is.{part}", value) for part, value in here.items()])
+
+
+async def _has_moved(transaction: Transaction) -> bool:
+    known, here = await _known(transaction), await _here(transaction)
+    return any(known.get(part) != value for part, value in here.items())
+
+
+async def _known(transaction: Transaction) -> Mapping[str, int]:
+    return {key.removeprefix("is."): value for key, value in await transaction.rows(_KNOWN)}
+
+
+async def _here(transaction: Transaction) -> dict[str, int]:
+    row = await transaction.row(_PLACE)
+    here = {} if row is None else {"database": row[0], "table": row[1]}
+    for part, statement in _MORE.items():
+        await transaction.connection.execute("SAVEPOINT asking")
+        try:
+            here[part] = await transaction.value(statement)
+        except _UNANSWERED:
+            await transaction.connection.execute("ROLLBACK TO asking")
+    return here
+
+
+async def _stop(transaction: Transaction, how: str) -> None:
+    last = await transaction.value("SELECT nextval('lease_tokens')")
+    floor = token_floor(last, transaction.now)
+    await transaction.value("SELECT setval('lease_tokens', $1)", floor)
+    await transaction.run("DELETE FROM leases")
+    wanted = pause_for(how, transaction.now)
+    made = await controls.pause(transaction, wanted.scope, wanted.value, wanted.why, wanted.who, None, "")
+    await transaction.run("UPDATE pauses SET restored = true WHERE id = $1", made.id)
+    transaction.append_events([restored(how, floor, transaction.now)])
+
+
+async def restorations(transaction: Transaction) -> list[Restoration]:
+    return [restoration_from(row) for row in await transaction.rows(_OPEN, TOLD_OF_END)]
+
+
+async def tell(transaction: Transaction, restoration: Restoration, envelopes: Sequence[Envelope]) -> bool:
+    told = TOLD if restoration.release is None else TOLD_OF_END
+    if not await transaction.run(_TELL, told, restoration.pause):
+        return False
+    await post(transaction, envelopes)
+    transaction.topics.add(Topic.BRAKE)
+    return True

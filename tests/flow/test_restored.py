@@ -1,0 +1,79 @@
+"""A ledger that is put back from a copy: the daemon starts paused, pages, probes, and goes on when told."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+
+from remediator.sandbox.faults import DropReply
+from tests.support.daemon import ADAS, World, changing
+from tests.support.processes import eventually
+from tests.support.rulebooks import NAMESPACE, SERVICE, rule, rules
+
+QUICK = {"limits": {"cooldown": "1s"}}
+TOKEN = "remediator.dev/fencing-token"
+
+
+def token_on(world: World, name: str = SERVICE) -> int:
+    return int(world.cluster.get("deployments", NAMESPACE, name)["metadata"]["annotations"][TOKEN])
+
+
+async def test_it_waits_for_a_person_and_then_acts_with_a_greater_token(world: World) -> None:
+    await world.spawn(rules(rule(**QUICK)), **world.pager_environment)
+    await world.fire(await world.break_service("first"))
+    assert (await world.run_ended())["outcome"] == "succeeded"
+    await world.stop()
+    kept = shutil.copy(world.ledger, world.folder / "kept.db")
+    await world.spawn()
+    later = [f"later-{number}" for number in range(3)]
+    for name in later:
+        await world.fire(await world.break_service(name))
+    await world.run_ended(4)
+    token = max(token_on(world, name) for name in later)
+    await world.stop()
+    shutil.copy(kept, world.ledger)
+    await world.spawn(**world.pager_environment)
+    (pause,) = (await world.get("/status"))["pauses"]
+    assert (pause["scope"], pause["who"]) == ("all", "remediator")
+    assert pause["why"].startswith("ledger restored: ")
+    incident = await world.incident("triggered")
+    assert "put back" in incident.summary
+    firing = await world.break_service("third")
+    await world.fire(firing)
+    await world.decided("paused")
+    assert world.applied("third") == []
+    code, _, errors = await world.cli("resume", "--why", "looked at everything", token=ADAS)
+    assert code == 0, errors
+    await world.incident("resolved")
+    await world.resolve(firing)
+    await world.fire(await world.break_service("fourth"))
+    await eventually(lambda: len(world.applied("fourth")) == 1, "it acts again", within=20)
+    assert token_on(world, "fourth") > token
+
+
+async def test_an_attempt_that_was_under_way_is_probed_and_not_done_again(world: World) -> None:
+    process = await world.spawn(rules())
+    firing = await world.break_service()
+    planned = world.cluster.faults.add(changing, DropReply())
+    await world.fire(firing)
+    await planned.struck()
+    process.kill()
+    await asyncio.to_thread(process.stop)
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{world.ledger}{suffix}", world.folder / f"kept.db{suffix}")
+    await world.spawn()
+    await world.run_ended()
+    await world.stop()
+    assert len(world.applied()) == 1
+    for suffix in ("", "-wal"):
+        shutil.copy(world.folder / f"kept.db{suffix}", f"{world.ledger}{suffix}")
+    await world.spawn()
+    assert len((await world.get("/status"))["pauses"]) == 1
+
+    async def probed() -> bool:
+        (run,) = await world.runs()
+        kinds = [event["kind"] for event in (await world.story(run))["events"]]
+        return "attempt.taken_over" in kinds and "attempt.succeeded" in kinds
+
+    await eventually(probed, "the attempt is probed", within=20)
+    assert len(world.applied()) == 1
