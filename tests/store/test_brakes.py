@@ -31,6 +31,7 @@ from remediator.core.guards import (
     GuardView,
     Lookback,
     Mark,
+    Marks,
     PauseScope,
     Question,
     Tripped,
@@ -82,7 +83,7 @@ async def decide(
     seen: list[GuardView] = []
 
     def judge(_request: DecisionRequest, view: GuardView) -> Decided:
-        seen.append(view)
+        seen.append(replace(view, demanded=Marks(view.demanded)))
         return Decided(decision if len(seen) == 1 else replace(decision, tripped=()))
 
     before = len(await store.decisions(1000))
@@ -127,7 +128,7 @@ async def told(store: Store) -> list[Event]:
 async def test_what_a_decision_demands_counts_for_those_after_it(store: Store, clock: FakeClock) -> None:
     at = clock.wall()
     first, second = await decide(store, DEMAND, alerts=2)
-    assert (first.demanded, second.demanded) == ((), (Mark(CART, at),))
+    assert (list(first.demanded), list(second.demanded)) == ([], [Mark(CART, at)])
     clock.advance(60)
     await decide(store, DEMAND, NODE)
     await decide(store, replace(DEMAND, demanded=False), PAY)

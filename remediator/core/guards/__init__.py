@@ -15,6 +15,7 @@ from remediator.core.guards.asking import (
     ask_of_plan,
 )
 from remediator.core.guards.brake import failures_spent, overspent, stopped_everywhere
+from remediator.core.guards.marks import Mark, Marks
 from remediator.core.guards.values import (
     NO_LOOKBACK,
     OVERRIDABLE,
@@ -24,7 +25,6 @@ from remediator.core.guards.values import (
     GuardAnswer,
     GuardView,
     Lookback,
-    Mark,
     Override,
     PastRun,
     Pause,
@@ -46,6 +46,7 @@ __all__ = [
     "GuardView",
     "Lookback",
     "Mark",
+    "Marks",
     "Override",
     "PastRun",
     "Pause",

@@ -7,6 +7,7 @@ of, whether or not it lets them. A budget that is spent stops the next demand an
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 
 from remediator.core.guards.values import (
     Answer,
@@ -14,7 +15,6 @@ from remediator.core.guards.values import (
     Guard,
     GuardAnswer,
     GuardView,
-    Mark,
     Pause,
     PauseScope,
     Question,
@@ -97,11 +97,11 @@ def stopped_everywhere(pauses: Iterable[Pause]) -> bool:
 
 def overspent(question: Question, view: GuardView) -> Iterator[Tripped]:
     """Which budgets this demand goes past, where the brake is not engaged anyway."""
-    target = question.target
-    others = [each for each in view.demanded if each.target != target]
-    for space in dict.fromkeys((None, target.space)):
+    for space in dict.fromkeys((None, question.target.space)):
         spent = [
-            each for budget in _budgets(question.books, space) for each in _spent(budget, others, view, space)
+            each
+            for budget in _budgets(question.books, space)
+            for each in _spent(budget, question.target, view, space)
         ]
         if space is not None:
             spent += _shares_spent(question, view)
@@ -119,8 +119,7 @@ def _shares_spent(question: Question, view: GuardView) -> Iterator[tuple[BudgetK
 def _of_deployments(question: Question, limit: Share, view: GuardView) -> tuple[bool, str]:
     """Whether this target is one too many of its namespace's Deployments, and the numbers."""
     space, total = question.target.space, question.deployments or 0
-    others = [each for each in view.demanded if each.target != question.target]
-    count = len({each.target for each in _within(others, limit, view, space)}) + 1
+    count = view.demanded.others(question.target, space, _since(limit, view, space)) + 1
     name = "" if space is None else space.name
     detail = f"{count} of {total} Deployments of {name}, budget {limit.of(total)} ({limit})"
     return count > limit.of(total), detail
@@ -146,10 +145,10 @@ def _is_engaged(view: GuardView, space: Target | None) -> bool:
 
 
 def _spent(
-    budget: Budget, others: Sequence[Mark], view: GuardView, space: Target | None
+    budget: Budget, target: Target, view: GuardView, space: Target | None
 ) -> Iterator[tuple[BudgetKey, str]]:
     if budget.targets is not None:
-        count = len({each.target for each in _within(others, budget.targets, view, space)})
+        count = view.demanded.others(target, space, _since(budget.targets, view, space))
         if count >= budget.targets.count:
             yield BudgetKey.TARGETS, f"{count + 1} targets{_in(space)}, the budget is {budget.targets}"
     if failures := _failures(budget, view, space):
@@ -160,20 +159,16 @@ def _failures(budget: Budget, view: GuardView, space: Target | None) -> str:
     limit = budget.failures
     if limit is None:
         return ""
-    count = len(_within(view.failed, limit, view, space))
+    since = _since(limit, view, space)
+    count = sum(each.at > since and space in (None, each.target.space) for each in view.failed)
     return f"{count} failed runs{_in(space)}, the budget is {limit}" if count >= limit.count else ""
 
 
-def _within(marks: Iterable[Mark], limit: Rate | Share, view: GuardView, space: Target | None) -> list[Mark]:
-    """Those in the window and in this place, and since the brake there was last released."""
+def _since(limit: Rate | Share, view: GuardView, space: Target | None) -> datetime:
+    """From when on it counts: within the window, and since the brake there was last released."""
+    begins = view.now - limit.window
     released = view.released.get(_value(space))
-    return [
-        each
-        for each in marks
-        if view.now - each.at < limit.window
-        and space in (None, each.target.space)
-        and (released is None or each.at > released)
-    ]
+    return begins if released is None else max(begins, released)
 
 
 def _tripped(books: Sequence[Rulebook], space: Target | None, key: BudgetKey, detail: str) -> Tripped:

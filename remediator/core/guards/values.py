@@ -10,6 +10,7 @@ from enum import StrEnum
 from remediator.core.approvals import Approval
 from remediator.core.counts import Place, Standing
 from remediator.core.coverage import covers, touches
+from remediator.core.guards.marks import Mark, Marks
 from remediator.core.ids import AttemptId, PlanDigest, RunId
 from remediator.core.leases import Cover
 from remediator.core.reasons import Reason
@@ -183,14 +184,6 @@ NO_LOOKBACK = Lookback()
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """That something happened to a target: a run was demanded on it, or failed on it."""
-
-    target: Target
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class GuardView:
     """What the store knows about one rule and target at one instant, the asking run itself excluded.
 
@@ -216,7 +209,7 @@ class GuardView:
     last_on_target: PastRun | None = None
     slots: tuple[Slot, ...] = ()
     busy: tuple[Target, ...] = ()
-    demanded: tuple[Mark, ...] = ()
+    demanded: Marks = field(default_factory=Marks)
     failed: tuple[Mark, ...] = ()
     released: Mapping[str, datetime] = field(default_factory=dict)
     firing: bool = True

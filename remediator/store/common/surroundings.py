@@ -11,6 +11,7 @@ from remediator.core.guards import (
     GuardView,
     Lookback,
     Mark,
+    Marks,
     PastRun,
     Pause,
     PauseScope,
@@ -164,10 +165,9 @@ class Surroundings:
     last_acted: dict[RuleOnTarget, PastRun] = field(default_factory=dict)
     last_on_target: dict[str, PastRun] = field(default_factory=dict)
     slots: tuple[Slot, ...] = ()
-    demanded: dict[Target, Mark] = field(default_factory=dict)
+    demanded: Marks = field(default_factory=Marks)
     failed: tuple[Mark, ...] = ()
     released: Mapping[str, datetime] = field(default_factory=dict)
-    _marks: tuple[Mark, ...] | None = None
 
     def view(self, rule: str, on: Target | None) -> GuardView:
         key = (rule, "" if on is None else str(on))
@@ -181,7 +181,7 @@ class Surroundings:
             last_on_target=self.last_on_target.get(key[1]),
             slots=self.slots,
             busy=self.busy,
-            demanded=self._demanded(),
+            demanded=self.demanded,
             failed=self.failed,
             released=self.released,
             acting_from=self.acting_from,
@@ -199,16 +199,9 @@ class Surroundings:
         """Count a target that a run is demanded on, unless nothing is counted any more."""
         if stopped_everywhere(self.pauses):
             return False
-        self.demanded[on] = Mark(on, self.now)
-        self._marks = None
+        self.demanded.add(Mark(on, self.now))
         return True
 
     def engage(self, pause: Pause) -> None:
         """Stop what the brake has just stopped."""
         self.pauses = (*self.pauses, pause)
-
-    def _demanded(self) -> tuple[Mark, ...]:
-        """As one value for all who ask until the next demand: hundreds may ask in one transaction."""
-        if self._marks is None:
-            self._marks = tuple(self.demanded.values())
-        return self._marks

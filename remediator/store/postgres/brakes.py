@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from remediator.core.changes import BrakeRow, Brakes
-from remediator.core.guards import Pause, Verdict, stopped_everywhere
+from remediator.core.guards import Marks, Pause, Verdict, stopped_everywhere
 from remediator.core.notices import Envelope
 from remediator.core.ports.store import Reckon, Topic
 from remediator.core.rules import Mode
@@ -29,7 +29,7 @@ from remediator.store.common.unread import readable
 from remediator.store.postgres.outbox import post
 from remediator.store.postgres.transaction import Transaction, places
 
-_DEMANDED = "SELECT target, at FROM demands WHERE at > $1"
+_DEMANDED = "SELECT target, at FROM demands WHERE at > $1 ORDER BY at"
 _FAILED = (
     "SELECT target, ended_at FROM runs WHERE state IN ('failed', 'unknown') AND ended_at > $1"
     f" AND mode <> {Mode.OBSERVE.value}"
@@ -66,8 +66,7 @@ async def read(transaction: Transaction, around: Surroundings, lookback: timedel
     if stopped_everywhere(around.pauses):
         return
     since = micros(transaction.now - lookback)
-    marks = map(mark_from, await transaction.rows(_DEMANDED, since))
-    around.demanded = {mark.target: mark for mark in marks}
+    around.demanded = Marks(map(mark_from, await transaction.rows(_DEMANDED, since)))
     around.failed = tuple(map(mark_from, await transaction.rows(_FAILED, since)))
     released = await transaction.rows(_RELEASED, transaction.micros)
     around.released = {value: moment(at) for value, at in released}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from remediator.core.changes import BrakeRow, Brakes
-from remediator.core.guards import Pause, Verdict, stopped_everywhere
+from remediator.core.guards import Marks, Pause, Verdict, stopped_everywhere
 from remediator.core.notices import Envelope
 from remediator.core.ports.store import Reckon, Topic
 from remediator.core.rules import Mode
@@ -30,7 +30,7 @@ from remediator.store.sqlite.events import append_events
 from remediator.store.sqlite.outbox import post
 from remediator.store.sqlite.transaction import Transaction
 
-_DEMANDED = "SELECT target, at FROM demands WHERE at > ?"
+_DEMANDED = "SELECT target, at FROM demands WHERE at > ? ORDER BY at"
 _FAILED = (
     "SELECT target, ended_at FROM runs WHERE state IN ('failed', 'unknown') AND ended_at > ?"
     f" AND mode <> {Mode.OBSERVE.value}"
@@ -62,8 +62,7 @@ def read(transaction: Transaction, around: Surroundings, lookback: timedelta) ->
     if stopped_everywhere(around.pauses):
         return
     since = micros(transaction.now - lookback)
-    marks = map(mark_from, sql.execute(_DEMANDED, (since,)))
-    around.demanded = {mark.target: mark for mark in marks}
+    around.demanded = Marks(map(mark_from, sql.execute(_DEMANDED, (since,))))
     around.failed = tuple(map(mark_from, sql.execute(_FAILED, (since,))))
     released = sql.execute(_RELEASED, (transaction.micros,))
     around.released = {value: moment(at) for value, at in released}
