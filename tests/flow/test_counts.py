@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
+
+import pytest
 
 from remediator.sandbox.alertmanager import Alert
 from tests.support.daemon import Story, World, moment, reasons
+from tests.support.daemon import written as shown
 from tests.support.processes import eventually
 from tests.support.rulebooks import SERVICE, TARGET, alert, page_only, rule, rules, step
 
@@ -170,19 +175,27 @@ async def test_later_rules_may_take_what_waits_if_it_says_so(world: World) -> No
     assert not [each for each in world.slack.messages if "no_rule" in each.text]
 
 
-async def test_one_that_comes_back_within_the_cooldown_pages_and_repairs_nothing_more(world: World) -> None:
+@pytest.mark.parametrize("written", [rule, partial(counting, at_least=2)], ids=["plain", "counting"])
+async def test_one_that_comes_back_within_the_cooldown_escalates_and_repairs_nothing_more(
+    world: World, written: Callable[..., dict[str, Any]]
+) -> None:
     """Law 2, whether or not the rule counts: the repair did not last, and one alert tells so."""
-    await world.start(rules(counting(at_least=2)))
+    contacts = {"lead": {"summary": "leads", "slack": "U0123456"}}
+    await world.start(rules(written(escalate=["lead"]), page_only(), contacts=contacts))
     await world.break_service()
     first, second = instance(1), instance(2)
     await world.fire(first, second)
     assert (await world.run_ended())["outcome"] == "succeeded"
     await world.resolve(first, second)
-    await world.fire(instance(1))
-    decision = await world.decided("cooldown")
-    assert (decision["kind"], decision["rule"], decision["target"]) == ("skip", "rollback", TARGET)
-    await world.paged("cooldown", TARGET)
-    await world.idle()
+    for _ in range(2):
+        back = instance(1)
+        await world.fire(back)
+        await world.idle()
+        await world.resolve(back)
+    said = [each for each in await world.get("/decisions?limit=100") if each["reason"] == "cooldown"]
+    assert {(each["kind"], each["rule"], each["target"]) for each in said} == {("skip", "rollback", TARGET)}
+    assert len(said) == 2
+    assert "U0123456" in shown(await world.paged("cooldown", TARGET))
     assert len(world.applied()) == len(await world.runs()) == 1
 
 

@@ -22,7 +22,7 @@ _ALERTS = {
     "blip": "Slow",
 }
 #: How often instances of one service get into trouble one after the other, and how many there are.
-_TRICKLES, _INSTANCES, _FLAPS = 0.4, 3, 0.5
+_TRICKLES, _INSTANCES, _FLAPS = 0.25, 3, 0.5
 _LOOK_EVERY = 1.5
 #: The release that every service has at first; there is one before it.
 FIRST_RELEASE = 2
@@ -39,6 +39,7 @@ class Script:
         clockwork: Clockwork,
         random: Random,
         diary: Diary,
+        seed: int,
     ) -> None:
         self._cluster = cluster
         self._peers = peers
@@ -46,6 +47,8 @@ class Script:
         self._clockwork = clockwork
         self._random = random
         self._diary = diary
+        #: Of its own, so that where nothing trickles in a seed is as it would be without.
+        self._trickling = Random(f"{seed} trickle")
         self._releases = dict.fromkeys(SERVICES, FIRST_RELEASE)
         self._groups = 0
         self.alerts: list[Alert] = []
@@ -62,8 +65,9 @@ class Script:
             name = self._random.choices(SERVICES, weights)[0]
             at = self._random.uniform(0, until * 0.7)
             self._outside.begin(self._trouble(kind, name, at))
-        if self._random.random() < _TRICKLES:
-            name, at = self._random.choice(SERVICES), self._random.uniform(0, until * 0.6)
+        random = self._trickling
+        if random.random() < _TRICKLES:
+            name, at = random.choice(SERVICES), random.uniform(0, until * 0.6)
             self._outside.begin(self._trickle(name, at))
 
     def meddle(self) -> None:
@@ -96,14 +100,18 @@ class Script:
 
     async def _trickle(self, name: str, at: float) -> None:
         """Instances of a service get into trouble, some of them again, in time to count together or not."""
+        random = self._trickling
         await asyncio.sleep(at)
-        for _ in range(self._random.randint(1, 4)):
-            self._outside.begin(self._one(name, self._random.randrange(_INSTANCES)))
-            await asyncio.sleep(self._random.uniform(0, 1.5 * WITHIN))
+        for _ in range(random.randint(1, 4)):
+            lasts = (
+                random.uniform(1, 4) if random.random() < _FLAPS else random.choice((15, 40, float("inf")))
+            )
+            self._outside.begin(self._one(name, random.randrange(_INSTANCES), lasts))
+            await asyncio.sleep(random.uniform(0, 1.5 * WITHIN))
 
-    async def _one(self, name: str, instance: int) -> None:
-        group = self._group("Many", name, (instance,))
-        await self._until(self._begin("many", name))
+    async def _one(self, name: str, instance: int, lasts: float) -> None:
+        group, end = self._group("Many", name, (instance,)), self._clockwork.now + lasts
+        await self._until(lambda: self._clockwork.now >= end)
         self._resolve(group)
 
     def _begin(self, kind: str, name: str) -> Callable[[], bool]:
@@ -115,8 +123,7 @@ class Script:
             if kind == "bad for good":
                 self._cluster.break_image(_image(name, release - 1))
             return lambda: self._cluster.healthy(name, name)
-        short = kind == "blip" or (kind == "many" and random.random() < _FLAPS)
-        lasts = random.uniform(1, 4) if short else random.choice((15, 40, float("inf")))
+        lasts = random.uniform(1, 4) if kind == "blip" else random.choice((15, 40, float("inf")))
         end = self._clockwork.now + lasts
         return lambda: self._clockwork.now >= end
 

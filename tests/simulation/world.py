@@ -72,7 +72,7 @@ class World:
             for n in range(1, self.weather.peers + 1)
         ]
         self.script = Script(
-            self.cluster.standin, self.peers, self.outside, self.clockwork, self.random, self.diary
+            self.cluster.standin, self.peers, self.outside, self.clockwork, self.random, self.diary, seed
         )
         self.lines: list[Line] = []
         around = self._surroundings()

@@ -18,6 +18,7 @@ from remediator.core.guards import GuardView, Question
 from remediator.core.ids import RunId
 from remediator.core.ports.store import Store, Topic
 from remediator.core.reasons import Reason
+from remediator.core.retention import Shelf
 from remediator.core.rules import AlertTrigger, Count, Mode, Rule, Rulebook, Step
 from remediator.core.runs import RunState
 from remediator.core.templates import TargetTemplate
@@ -268,6 +269,19 @@ async def test_of_many_that_decide_on_the_last_episode_at_once_exactly_one_begin
         await advanced(stores[0], held.token, row.run, RunState.REFUSED)
     for store in stores:
         await store.close()
+
+
+async def test_what_was_counted_goes_with_its_episode(store: Store, clock: FakeClock) -> None:
+    await decided(store, await fire(store, "f0"), counting())
+    await resolve(store, "f0", clock)
+    clock.advance(WITHIN.total_seconds())
+    assert kinds(await decided(store, await due(store), counting())) == ["skip resolved"]
+    day = timedelta(days=1)
+    clock.advance(2 * day.total_seconds())
+    await store.prune(Shelf.DECISIONS, day, 0, 9)
+    assert (await store.prune(Shelf.EPISODES, day, 0, 9)).rows == 1
+    (made,) = await decided(store, await fire(store, "f1"), counting())
+    assert made.detail == "1 of 2 within 5m (job=cart)"
 
 
 async def test_who_only_looks_sees_what_is_counted_and_adds_nothing(store: Store) -> None:
