@@ -8,6 +8,7 @@ from typing import Any
 import click
 from rich.markup import escape
 
+from remediator.cli import painting
 from remediator.cli.client import ask, console, print_json
 
 
@@ -34,7 +35,7 @@ def status(*, as_json: bool) -> None:
         print_(f"[bold red]brake engaged[/] {escape(_brake_line(brake))}")
     for pause_ in found["pauses"]:
         if pause_["brake"] is None:
-            print_(f"[yellow]paused[/] {escape(_pause_line(pause_))}")
+            print_(f"[yellow]paused[/] {escape(painting.pause_line(pause_))}")
     for held in found["quarantines"]:
         print_(f"[red]quarantined[/] {escape(_quarantine_line(held))}")
     for page in found["pages"]:
@@ -112,7 +113,7 @@ def pause(
     if as_json:
         print_json(made)
     else:
-        click.echo(f"paused: {_pause_line(made)}")
+        click.echo(f"paused: {painting.pause_line(made)}")
 
 
 @click.command()
@@ -173,13 +174,6 @@ def _scope(rule: str | None, target: str | None) -> dict[str, str]:
     return {"scope": "all", "value": ""}
 
 
-def _pause_line(made: dict[str, Any]) -> str:
-    what = "everything" if made["scope"] == "all" else f"{made['scope']} {made['value']}"
-    until = f"until {made['until']}" if made["until"] else "until it is resumed"
-    who = f"{made['who']} ({made['name']})" if made["name"] else made["who"]
-    return f"{what}, {until}, by {who}: {made['why']} (id {made['id']})"
-
-
 def _asking_line(asking: dict[str, Any]) -> str:
     asked = ", ".join(asking["asked"]) or "nobody there"
     return (
@@ -198,7 +192,7 @@ def _brake_line(brake: dict[str, Any]) -> str:
     made = brake["pause"]
     stopped = f"{brake['alerts']} alerts on {brake['targets']} targets stopped since {made['at']}"
     where = f" --target {made['value']}" if made["scope"] == "target" else ""
-    return f"{_pause_line(made)}\n  {stopped}; remediator resume{where} --why '...'"
+    return f"{painting.pause_line(made)}\n  {stopped}; remediator resume{where} --why '...'"
 
 
 def _quarantine_line(held: dict[str, Any]) -> str:

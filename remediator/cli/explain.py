@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import groupby
 from typing import Any
 
 import click
@@ -61,12 +62,22 @@ def _episode(out: Console, story: dict[str, Any]) -> None:
     if not story["decisions"]:
         out.print(Text("  not decided yet"))
     _rules_asked(out, story["asked"])
-    for decision in story["decisions"]:
-        painting.decision(out, decision)
+    _decisions(out, story["decisions"])
     for run in story["runs"]:
         line = Text(f"\nrun {run['id']}  {run['rule']} on {run['target']}  ")
         out.print(line.append_text(painting.outcome(run)))
         out.print(Text(f"  `remediator explain {run['id']}` tells what it did", style="dim"))
+
+
+def _decisions(out: Console, made: list[dict[str, Any]]) -> None:
+    """Of those that put it off again and again, each for the same reason, the last."""
+    for _, alike in groupby(made, key=lambda one: (one["rule"], one["kind"], one["reason"])):
+        rows = list(alike)
+        painting.decision(out, rows[-1])
+        if len(rows) > 1:
+            out.print(
+                Text(f"  the last of {len(rows)} alike since {painting.clock(rows[0]['at'])}", style="dim")
+            )
 
 
 def _rule(out: Console, found: dict[str, Any]) -> None:
@@ -90,10 +101,8 @@ def _rule(out: Console, found: dict[str, Any]) -> None:
 
 def _what_holds_it(out: Console, found: dict[str, Any]) -> None:
     for pause in found["pauses"]:
-        what = "everything" if pause["scope"] == "all" else f"{pause['scope']} {pause['value']}"
-        until = f"until {painting.clock(pause['until'])}" if pause["until"] else "until it is resumed"
         kind = "brake " if pause["brake"] else "paused"
-        out.print(Text(f"  {kind} {what}, {until}, by {pause['who']}: {pause['why']}", style="yellow"))
+        out.print(Text(f"  {kind} {painting.pause_line(pause)}", style="yellow"))
     for held in found["quarantines"]:
         at = painting.clock(held["at"])
         out.print(Text(f"  quarantined {held['target']} since {at} by {held['run']}", style="red"))

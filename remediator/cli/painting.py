@@ -140,3 +140,11 @@ def clock(text: str, *, exact: bool = False) -> str:
 def moment(text: str) -> datetime:
     """A time of the API."""
     return datetime.fromisoformat(text)
+
+
+def pause_line(made: dict[str, Any]) -> str:
+    """What a pause stops, until when, who made it and why, and its number."""
+    what = "everything" if made["scope"] == "all" else f"{made['scope']} {made['value']}"
+    until = f"until {made['until']}" if made["until"] else "until it is resumed"
+    who = f"{made['who']} ({made['name']})" if made["name"] else made["who"]
+    return f"{what}, {until}, by {who}: {made['why']} (id {made['id']})"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sqlite3
 from typing import Any
 
-from tests.support.daemon import World
+from tests.support.daemon import World, changing
 from tests.support.processes import eventually
 from tests.support.rulebooks import SERVICE, TARGET, alert, rule, rules
 
@@ -166,13 +167,34 @@ async def test_what_its_rulebook_would_say_is_undetermined_once_that_is_not_kept
     assert "undetermined" in said
 
 
-async def test_an_alert_that_is_not_decided_yet_says_so(world: World) -> None:
+async def test_of_decisions_that_put_an_alert_off_again_and_again_people_see_the_last(world: World) -> None:
+    await world.start(rules(rule(), rule("other"), brake={"parallel": 1}))
+    held = world.hold(changing)
+    await world.fire(await world.break_service())
+    await held.struck()
+    await world.fire(alert("other", instance="later"))
+
+    async def put_off() -> list[dict[str, Any]]:
+        found = await explained(world, "ServiceDown", "job=other")
+        made: list[dict[str, Any]] = found["episodes"][0]["decisions"]
+        assert len(made) >= 3
+        return made
+
+    made = await eventually(put_off, "it is put off again and again", within=20)
+    assert {(each["kind"], each["reason"]) for each in made} == {("defer", "parallel")}
+    code, said, errors = await world.cli("explain", "ServiceDown", "job=other")
+    assert code == 0, errors
+    assert said.count("decided by rollback to defer: parallel") == 1
+    assert re.search(r"the last of \d+ alike since", said)
+    held.release()
+
+
+async def test_an_alert_that_has_not_fired_for_long_enough_says_so(world: World) -> None:
     waiting = {"matchers": ['alertname="ServiceDown"'], "firing_for": "1h"}
     await world.start(rules(rule(when=waiting)))
     await world.fire(alert())
     await world.decided("firing_for")
-    found = await explained(world, "ServiceDown")
-    (story,) = found["episodes"]
+    (story,) = (await explained(world, "ServiceDown"))["episodes"]
     assert [each["reason"] for each in story["decisions"]] == ["firing_for"]
     assert standings(story["asked"][0]) == {"rollback": "decided"}
 

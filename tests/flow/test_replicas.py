@@ -15,9 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from remediator.app import running
 from remediator.core.ids import RulebookHash
 from tests.store.postgres import server
-from tests.support.daemon import ADAS, OPERATOR, World
+from tests.support.daemon import ADAS, OPERATOR, World, changing
 from tests.support.processes import eventually
-from tests.support.rulebooks import rule, rules
+from tests.support.rulebooks import rule, rules, step
 
 #: Seconds in which one replica follows what another put in force, which the ledger's wire tells it at once.
 PROMPTLY = 3.0
@@ -137,3 +137,30 @@ async def test_a_grant_at_any_replica_is_heard_by_all_and_done_once(replicas: Re
     done = await world.run_ended()
     assert (done["outcome"], len(done["approvals"])) == ("succeeded", 1)
     assert len(world.applied()) == 1
+
+
+async def test_a_pause_at_one_replica_holds_what_any_other_does_before_its_next_step(
+    replicas: Replicas,
+) -> None:
+    world = replicas.world
+    text = rules(rule(steps=[step(), step("kubernetes.rollout_restart")]))
+    for name in ("a", "b"):
+        await replicas.start(name, text)
+    world.url = replicas.urls["a"]
+    firing = await world.break_service()
+    held = world.hold(changing)
+    await world.fire(firing)
+    await held.struck()
+    made = [
+        (await replicas.ask(name, "POST", "/api/v1/pauses", {"why": f"at {name}"}))[1]["id"] for name in "ab"
+    ]
+    held.release()
+    await world.told("waiting for", "paused by operator: at a")
+    # One of two is lifted, at the other replica: the run waits on.
+    lifted = {"id": made[0], "why": "done"}
+    assert (await replicas.ask("b", "POST", "/api/v1/resume", lifted))[0] == 200
+    await world.told("waiting for", "paused by operator: at b")
+    assert len(world.applied()) == 1
+    assert (await replicas.ask("a", "POST", "/api/v1/resume", {"id": made[1], "why": "done"}))[0] == 200
+    assert (await world.run_ended())["outcome"] == "succeeded"
+    assert len(world.applied()) == 2
