@@ -453,6 +453,24 @@ _ALL = (
         {"remediator.core.guards.asking._ENTRY": _without(asking._ENTRY, brake.parallel)},
     ),
     Bug(
+        "labels not tested",
+        "a write does not test the labels that the guards judged by",
+        _laws("law_7_what_is_labelled_as_protected_is_not_changed"),
+        {"remediator.actions.kubernetes.fencing.Bounds.tests": lambda *_: []},
+    ),
+    Bug(
+        "labels not judged",
+        "what its labels protect is acted on",
+        _laws("law_7_what_is_labelled_as_protected_is_not_changed"),
+        {"remediator.core.selections.Selection.fits": lambda selection, _: not selection.labels},
+    ),
+    Bug(
+        "share not reckoned",
+        "any part of a namespace is acted on at once",
+        _laws("law_8_no_more_than_a_share_of_a_namespace"),
+        {"remediator.core.guards.brake._shares_spent": lambda *_: iter(())},
+    ),
+    Bug(
         "success unseen",
         "a run whose steps are done has succeeded",
         _laws("law_9_success_is_proven"),

@@ -12,7 +12,7 @@ from remediator.engine.commands import Commands
 from tests.simulation.clockwork import Clockwork, Node
 from tests.simulation.diary import Diary
 from tests.simulation.replica import Replica
-from tests.simulation.rulebook import SERVICES
+from tests.simulation.rulebook import SERVICES, space_of
 from tests.simulation.script import Script
 from tests.simulation.weather import Sky, Weather
 
@@ -57,6 +57,7 @@ class Chaos:
             (weather.partition_every, self._partition),
             (weather.people_every, self._person),
             (weather.meddling_every, self._meddle),
+            (weather.holding_every, self._hold),
         ):
             if every:
                 self._tasks.append(self._outside.create_task(self._now_and_then(every, happening)))
@@ -131,6 +132,10 @@ class Chaos:
     def _meddle(self) -> None:
         self._script.meddle()
 
+    def _hold(self) -> None:
+        name = self._script.hold()
+        self._outside.call_later(self._random.uniform(1, 10), self._script.let_go, name)
+
     def _person(self) -> None:
         """Somebody pauses, resumes or clears, at whatever replica is there."""
         replica, verb = self._random.choice(self._replicas), self._random.choice(("pause", "resume", "clear"))
@@ -139,8 +144,8 @@ class Chaos:
             (
                 (PauseScope.ALL, ""),
                 (PauseScope.RULE, "slow-restart"),
-                (PauseScope.TARGET, f"deployment/{name}/{name}"),
-                (PauseScope.TARGET, f"namespace/{name}"),
+                (PauseScope.TARGET, f"deployment/{space_of(name)}/{name}"),
+                (PauseScope.TARGET, f"namespace/{space_of(name)}"),
             )
         )
         length = timedelta(seconds=self._random.uniform(3, 30))

@@ -20,6 +20,7 @@ _BY_KIND = {
     "run.refused": "refused",
     "episode.stale": "stale alerts",
     "automation.paused": "pauses by a person",
+    "brake.engaged": "brakes engaged for a share",
 }
 _BY_REASON = {
     "parallel": "waits for a place",

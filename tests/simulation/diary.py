@@ -46,6 +46,7 @@ MUST_HAPPEN = (
     "quarantines lifted by proof",
     "quarantines lifted by a person",
     "stopped by a pause of a person",
+    "brakes engaged for a share",
 )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from remediator.core.guards import PauseScope
-from tests.simulation.rulebook import AT_LEAST, COUNTING, WITHIN
+from tests.simulation.rulebook import AT_LEAST, COUNTING, HELD, SHARE_WINDOW, SHOP, WITHIN
 from tests.simulation.seen import Commit, History, LeaseRow, SeenEvent, Write
 
 Problems = Iterator[str]
@@ -333,11 +333,15 @@ def law_6_errors_lead_to_no_action(history: History, commit: Commit) -> Problems
 
 @after_commit
 def law_7_no_intent_while_paused(history: History, commit: Commit) -> Problems:
+    """Nor while the brake is engaged, but for runs that have begun: those go on to their proof."""
+    first = {event.run for event in _first_intents(history, commit)}
     for event in _of(commit, "attempt.intended"):
         namespace = str(event.target).split("/")[1]
         pauses = history.rows(
-            "SELECT scope, value FROM pauses WHERE lifted_at IS NULL AND (until IS NULL OR until > ?)",
+            "SELECT scope, value FROM pauses WHERE lifted_at IS NULL AND (until IS NULL OR until > ?)"
+            " AND (brake IS NULL OR ?)",
             commit.now,
+            event.run in first,
         )
         stopping = {
             (PauseScope.ALL.value, ""),
@@ -380,6 +384,14 @@ def law_7_nothing_out_of_bounds_is_touched(history: History, write: Write) -> Pr
         yield f"{write.target} is out of bounds and was written to"
 
 
+@after_write
+def law_7_what_is_labelled_as_protected_is_not_changed(history: History, write: Write) -> Problems:
+    """A probe may stamp it: without that nobody could tell what became of an attempt."""
+    del history
+    if write.attempt is not None and HELD.items() <= write.labels.items():
+        yield f"{write.target} was changed by {write.attempt} while its labels protected it"
+
+
 def _first_intents(history: History, commit: Commit) -> Iterator[SeenEvent]:
     for event in _of(commit, "attempt.intended"):
         if history.one("SELECT count(*) FROM attempts WHERE run = ?", event.run) == 1:
@@ -395,6 +407,28 @@ def law_8_no_more_than_so_many_in_parallel(history: History, commit: Commit) -> 
         acting = history.one("SELECT count(*) FROM runs WHERE final = 0 AND started_at IS NOT NULL")
         if acting > history.limits.parallel:
             yield f"{acting} runs act at once, and {history.limits.parallel} may"
+
+
+@after_commit
+def law_8_no_more_than_a_share_of_a_namespace(history: History, commit: Commit) -> Problems:
+    """Since its brake was last released no more distinct targets were acted on than the share allows."""
+    share = history.limits.share
+    if share is None or not any(_first_intents(history, commit)):
+        return
+    released = history.one(
+        "SELECT max(coalesce(lifted_at, until)) FROM pauses WHERE brake IS NOT NULL AND value = ?"
+        " AND (lifted_at IS NOT NULL OR until <= ?)",
+        f"namespace/{SHOP}",
+        commit.now,
+    )
+    since = max(commit.now - SHARE_WINDOW * _SECOND, released or 0)
+    begun = history.rows(
+        "SELECT DISTINCT target FROM slots WHERE taken_at > ? AND target LIKE ?",
+        since,
+        f"deployment/{SHOP}/%",
+    )
+    if len(begun) > share:
+        yield f"runs began on {begun}, and the share is {share}"
 
 
 # Law 9: success is verified.
@@ -470,7 +504,8 @@ def law_11_each_decision_is_reported(history: History) -> Problems:
             told[key] = told.get(key, 0) + envelope.notice.count
     made = history.rows(
         "SELECT d.rule, d.reason, count(*) FROM decisions d WHERE d.final = 1 AND d.kind = 'skip'"
-        " AND d.reason <> 'superseded' AND NOT (d.reason = 'no_rule' AND EXISTS (SELECT 1 FROM decisions o"
+        " AND d.reason NOT IN ('superseded', 'brake')"
+        " AND NOT (d.reason = 'no_rule' AND EXISTS (SELECT 1 FROM decisions o"
         " WHERE o.episode = d.episode AND o.final = 1 AND o.id <> d.id)) GROUP BY d.rule, d.reason"
     )
     made += history.rows(

@@ -9,9 +9,15 @@ from remediator.core.ports.channels import RuleFiles
 from remediator.core.rules import Rulebook
 from remediator.rulebook.source import FileRules, rulebook_hash
 
-#: Services, each a Deployment of its own namespace; the last two are out of bounds.
+#: Services, each a Deployment; the last two are out of bounds, each in a namespace of its own.
 SERVICES = ("cart", "auth", "mail", "bank", "void")
 PROTECTED, OUT_OF_SCOPE = "bank", "void"
+SHOP = "shop"
+#: What bears this is protected.
+HELD = {"guard": "held"}
+#: Of the three Deployments in the shop two, within so many seconds.
+SHARE, SHARED, SHARE_WINDOW = 67, 2, 40
+_SHARE = f", share: {SHARE}%/{SHARE_WINDOW}s, release_after: 15s"
 CHANNEL = "slack:#sim"
 #: The rule that counts alerts, how many it asks for, and within how many seconds.
 COUNTING, AT_LEAST, WITHIN = "many-restart", 2, 20
@@ -94,17 +100,22 @@ rules:
     report: ["{channel}"]
 
 defaults: {{report: ["{channel}"]}}
-brake: {{parallel: {parallel}, targets: 100/10m, failures: 100/1h}}
+brake: {{parallel: {parallel}, targets: 100/10m, failures: 100/1h{share}}}
 scope: {{namespaces: [{scope}]}}
-protect: [{{names: [{protected}]}}]
+protect: [{{names: [{protected}]}}, {{labels: {{guard: held}}}}]
 """
 
 _SOURCE = FileRules(Path("rules"))
 
 
-def rule_files(*, parallel: int, cooldown: int) -> RuleFiles:
-    """The files, with the brake's limit and the cooldown of every rule in seconds."""
-    scope = ", ".join(name for name in SERVICES if name != OUT_OF_SCOPE)
+def space_of(name: str) -> str:
+    """The namespace of a service."""
+    return name if name in (PROTECTED, OUT_OF_SCOPE) else SHOP
+
+
+def rule_files(*, parallel: int, cooldown: int, share: bool) -> RuleFiles:
+    """The files, with the brake's limits, of which one is rare, and the cooldown of every rule in seconds."""
+    scope = ", ".join(sorted({space_of(name) for name in SERVICES} - {OUT_OF_SCOPE}))
     text = _RULES.format(
         channel=CHANNEL,
         parallel=parallel,
@@ -113,6 +124,7 @@ def rule_files(*, parallel: int, cooldown: int) -> RuleFiles:
         protected=PROTECTED,
         at_least=AT_LEAST,
         within=WITHIN,
+        share=_SHARE if share else "",
     )
     texts = {"rules.yaml": text}
     return RuleFiles(texts, rulebook_hash(texts))

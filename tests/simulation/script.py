@@ -10,7 +10,7 @@ from remediator.sandbox.kubernetes import StandIn
 from tests.simulation.alerting import Alert, Group, Peer
 from tests.simulation.clockwork import Clockwork, Node
 from tests.simulation.diary import Diary
-from tests.simulation.rulebook import SERVICES, WITHIN
+from tests.simulation.rulebook import HELD, SERVICES, WITHIN, space_of
 
 _KINDS, _HOW_OFTEN = ("bad release", "bad for good", "slow", "full", "odd", "blip"), (30, 10, 25, 20, 5, 10)
 _ALERTS = {
@@ -76,8 +76,21 @@ class Script:
         if self._random.random() < 0.5:
             self._release(name)
         else:
-            self._cluster.annotate(name, name, {"touched-at": str(round(self._clockwork.now))})
+            self._cluster.annotate(space_of(name), name, {"touched-at": str(round(self._clockwork.now))})
             self._diary.note("kubectl", f"annotates {name}")
+
+    def hold(self) -> str:
+        """Somebody labels a service so that it is protected, rather one in trouble; gives which."""
+        firing = sorted({alert.labels["job"] for alert in self.alerts if alert.firing})
+        name = self._random.choice(firing or SERVICES)
+        self._cluster.label(space_of(name), name, HELD)
+        self._diary.note("kubectl", f"labels {name}: it is held")
+        return name
+
+    def let_go(self, name: str) -> None:
+        """Somebody takes that label away."""
+        self._cluster.label(space_of(name), name, dict.fromkeys(HELD))
+        self._diary.note("kubectl", f"lets go of {name}")
 
     async def _trouble(self, kind: str, name: str, at: float) -> None:
         random = self._random
@@ -122,7 +135,7 @@ class Script:
             self._cluster.break_image(_image(name, release))
             if kind == "bad for good":
                 self._cluster.break_image(_image(name, release - 1))
-            return lambda: self._cluster.healthy(name, name)
+            return lambda: self._cluster.healthy(space_of(name), name)
         lasts = random.uniform(1, 4) if kind == "blip" else random.choice((15, 40, float("inf")))
         end = self._clockwork.now + lasts
         return lambda: self._clockwork.now >= end
@@ -130,7 +143,7 @@ class Script:
     def _release(self, name: str) -> int:
         self._releases[name] += 1
         release = self._releases[name]
-        self._cluster.set_image(name, name, _image(name, release))
+        self._cluster.set_image(space_of(name), name, _image(name, release))
         self._diary.note("kubectl", f"rolls out {name}:{release}")
         return release
 
@@ -138,7 +151,8 @@ class Script:
         self._groups += 1
         group = Group(f"{alertname}-{self._groups}")
         for instance in instances:
-            labels = {"alertname": alertname, "namespace": name, "job": name, "instance": str(instance)}
+            place = {"namespace": space_of(name), "job": name}
+            labels = {"alertname": alertname, **place, "instance": str(instance)}
             alert = next((each for each in self.alerts if each.labels == labels), None)
             if alert is None:
                 alert = Alert(labels, self._clockwork.now)
@@ -166,9 +180,9 @@ async def deploy(cluster: StandIn) -> None:
     for release in range(1, FIRST_RELEASE + 1):
         for name in SERVICES:
             if release == 1:
-                cluster.deploy(name, name, _image(name, release), replicas=1)
+                cluster.deploy(space_of(name), name, _image(name, release), replicas=1)
             else:
-                cluster.set_image(name, name, _image(name, release))
+                cluster.set_image(space_of(name), name, _image(name, release))
         await cluster.settled()
 
 

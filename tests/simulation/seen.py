@@ -67,21 +67,29 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One write of a replica that the cluster let in; ``attempt`` and ``token`` are what it put there."""
+    """One write of a replica that the cluster let in; ``attempt`` and ``token`` are what it put there.
+
+    ``labels`` are what the object bore then.
+    """
 
     who: str
     target: str
     entry: AuditEntry
     attempt: str | None
     token: int | None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The loosest that any rulebook of this simulation allows (cooldown in microseconds)."""
+    """The loosest that any rulebook of this simulation allows (cooldown in microseconds).
+
+    ``share`` is on how many distinct targets of the shop runs may begin within the share's window.
+    """
 
     cooldown: int
     parallel: int
+    share: int | None = None
 
 
 @dataclass(slots=True)

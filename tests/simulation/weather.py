@@ -53,6 +53,10 @@ class Weather:
     partition_every: float = 0.0
     people_every: float = 0.0
     meddling_every: float = 0.0
+    holding_every: float = 0.0
+    """Between two times at which somebody labels a service so that it is protected, for a while."""
+    share: bool = False
+    """Whether the brake has a budget for a share of a namespace's Deployments."""
 
 
 class Fate(NamedTuple):
@@ -98,6 +102,8 @@ def forecast(random: Random) -> Weather:
         partition_every=sometimes(0.4, 15, 40),
         people_every=sometimes(0.4, 8, 30),
         meddling_every=sometimes(0.2, 15, 50),
+        share=random.random() < 0.3,
+        holding_every=sometimes(0.3, 2, 8),
     )
 
 

@@ -27,7 +27,7 @@ from tests.simulation.diary import Diary
 from tests.simulation.ledger import Line, ReplicaStore, SharedLedger
 from tests.simulation.network import Network, RefusedError, ResetError
 from tests.simulation.replica import Replica, SimulatedChannel, Surroundings
-from tests.simulation.rulebook import SharedRules, rule_files
+from tests.simulation.rulebook import SHARED, SharedRules, rule_files
 from tests.simulation.script import Script
 from tests.simulation.seen import Commit, History, Limits, Look, Write
 from tests.simulation.weather import CALM, Sky, forecast
@@ -36,6 +36,8 @@ from tests.simulation.weather import CALM, Sky, forecast
 _PATIENCE = 400.0
 _LOOK_EVERY = 5.0
 _COOLDOWN = 30
+#: Where no file can be: the ledger is shared in memory, and nothing beside it tells that it was put back.
+_NO_FILE = "/dev/null/ledger"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,11 @@ class World:
         self.ledger = SharedLedger(self.clockwork, self.random, self.diary)
         self.cluster = Cluster(self.clockwork, self.diary)
         self.network = Network(self.outside, self.sky, self.diary)
-        self.rules = SharedRules(rule_files(parallel=self.weather.parallel, cooldown=_COOLDOWN))
-        limits = Limits(_COOLDOWN * 1_000_000, self.weather.parallel)
+        weather = self.weather
+        self.rules = SharedRules(
+            rule_files(parallel=weather.parallel, cooldown=_COOLDOWN, share=weather.share)
+        )
+        limits = Limits(_COOLDOWN * 1_000_000, weather.parallel, SHARED if weather.share else None)
         self.history = History(self.ledger.sql, self.clockwork, limits)
         self.ledger.seen = self._on_commit
         self.cluster.written = self._on_write
@@ -162,7 +167,9 @@ class World:
         if entry.resource != "deployments":
             return
         target = f"deployment/{entry.namespace}/{entry.name}"
-        write = Write(who, target, entry, attempt_of(entry), token_after(entry))
+        found = self.cluster.standin.get("deployments", entry.namespace, entry.name)
+        labels = found["metadata"].get("labels") or {}
+        write = Write(who, target, entry, attempt_of(entry), token_after(entry), labels)
         for law in laws.AFTER_WRITE:
             for what in law(self.history, write):
                 self.break_law(law.__name__, what)
@@ -225,7 +232,7 @@ class World:
 
             clockwork = self.clockwork
             return ReplicaStore(
-                "", clock=lambda: clockwork.wall, monotonic=lambda: clockwork.now, executor=line
+                _NO_FILE, clock=lambda: clockwork.wall, monotonic=lambda: clockwork.now, executor=line
             )
 
         def channels(node: Node) -> Mapping[str, Notifier]:
