@@ -26,6 +26,7 @@ _COMMANDS = {
     "ack": "control",
     "reload": "control",
     "status": "control",
+    "backup": "backup",
 }
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
-from typing import Any, NoReturn
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, BinaryIO, NoReturn
 from urllib.parse import urlencode
 
 import click
@@ -17,6 +19,8 @@ from rich.console import Console
 from remediator.settings import SettingsError, load_client_settings
 
 _TIMEOUT_SECONDS = 25.0
+#: A large file is made before its first byte comes.
+_DOWNLOAD_SECONDS = 600.0
 
 
 def console() -> Console:
@@ -26,6 +30,25 @@ def console() -> Console:
 
 def ask(method: str, path: str, body: Mapping[str, object] | None = None, **query: object) -> Any:
     """The daemon's JSON answer; anything else ends the command with exit code 1 and a remedy."""
+    with _answer(method, path, body, query, _TIMEOUT_SECONDS) as answer:
+        return json.load(answer)
+
+
+def download(path: str, file: BinaryIO) -> None:
+    """Write what the daemon sends into a file; anything else ends the command as in :func:`ask`."""
+    with _answer("GET", path, None, {}, _DOWNLOAD_SECONDS) as answer:
+        length = int(answer.headers["Content-Length"])
+        shutil.copyfileobj(answer, file)
+        if file.tell() != length:
+            message = f"the answer ended after {file.tell()} of {length} bytes"
+            raise ValueError(message)
+
+
+@contextmanager
+def _answer(
+    method: str, path: str, body: Mapping[str, object] | None, query: Mapping[str, object], timeout: float
+) -> Iterator[http.client.HTTPResponse]:
+    """The daemon's answer, whatever goes wrong until it was read ends the command."""
     try:
         settings = load_client_settings()
     except SettingsError as error:
@@ -38,8 +61,8 @@ def ask(method: str, path: str, body: Mapping[str, object] | None = None, **quer
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - http(s) by settings
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310
-            return json.load(answer)
+        with urllib.request.urlopen(request, timeout=timeout) as answer:  # noqa: S310
+            yield answer
     except urllib.error.HTTPError as error:
         _stop(_explained(error))
     except (OSError, http.client.HTTPException, ValueError) as error:

@@ -15,11 +15,12 @@ from remediator.core.guards import OVERRIDABLE, Guard, PauseScope
 from remediator.core.ids import EpisodeId, RunId
 from remediator.core.manual import Request
 from remediator.core.ports.channels import RulebookError
+from remediator.core.ports.store import NotCopiedError
 from remediator.core.targets import Target, TargetError, parse_target
 from remediator.engine.commands import CommandError
 from remediator.web import explained, models, views
 from remediator.web.approvals import approvals, approve, deny
-from remediator.web.endpoints import Access, Answer, Call, Endpoint, ProblemError
+from remediator.web.endpoints import Access, Answer, Call, Download, Endpoint, ProblemError
 from remediator.web.explaining import explain
 from remediator.web.finding import outside, run_by_prefix
 from remediator.web.health import overall
@@ -101,6 +102,16 @@ async def _status(call: Call[None, None]) -> models.StatusView:
 
 async def _quarantines(call: Call[None, None]) -> list[models.QuarantineView]:
     return [views.quarantine(each) for each in await call.deps.store.quarantines()]
+
+
+async def _copy(call: Call[None, None]) -> Download:
+    try:
+        copy = call.deps.store.copy()
+    except NotCopiedError as error:
+        raise ProblemError(
+            HTTPStatus.CONFLICT, str(error), "docs/operations.md says how, and how to put it back"
+        ) from None
+    return Download(copy, "remediator.db")
 
 
 async def _pause(call: Call[None, models.PauseRequest]) -> Answer:
@@ -367,6 +378,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "POST", f"{_V1}/runs/{{run}}/deny", "deny", "Deny it, which ends the run; needs a person.",
         Access.PERSON, deny, {200: models.ApprovalView}, body=models.AnswerRequest,
         problems=(400, 403, 404, 409, 413, 415, 422), parameters=_ID,
+    ),
+    Endpoint(
+        "GET", f"{_V1}/ledger", "copyLedger", "A consistent copy of the ledger as it is now, in one file.",
+        Access.OPERATOR, _copy, {200: bytes}, problems=(409,),
     ),
     Endpoint(
         "POST", f"{_V1}/rulebook/reload", "reloadRulebook", "Put the rule files as they are now in force.",

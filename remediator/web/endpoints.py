@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import os
 import re
 import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from enum import Enum
 from http import HTTPStatus
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, BinaryIO, Final, Generic, TypeVar
 
 import msgspec
 import structlog
@@ -25,6 +27,7 @@ from remediator.web.health import HealthBoard
 from remediator.web.ports import WebDeps
 
 JSON: Final = "application/json"
+OCTETS: Final = "application/octet-stream"
 PROBLEM_JSON: Final = "application/problem+json"
 REQUEST_ID: Final = "X-Request-ID"
 #: Whatever is told here is data, and nobody's page.
@@ -34,6 +37,7 @@ SECURITY_HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+_CHUNK: Final = 256 * 1024
 _SAFE: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 _USABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _UNKNOWN_FIELD = re.compile(r"unknown field `(.+?)`")
@@ -94,6 +98,14 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Download:
+    """A file instead of JSON, and what it is to be called; it is left once it was sent."""
+
+    file: AbstractAsyncContextManager[BinaryIO]
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """What is asked for where, by whom, and what is answered. ``answers`` are types by status.
 
@@ -133,12 +145,35 @@ class Dispatcher:
                         answer = await endpoint.handle(await self._call(endpoint, request))
                 except Exception as error:  # noqa: BLE001 - each is explained, and none leaks
                     return problem(self._explained(error), request_id)
+                if isinstance(answer, Download):
+                    return await self._sent(answer, request, request_id)
                 status, view = (
                     (answer.status, answer.view) if isinstance(answer, Answer) else (HTTPStatus.OK, answer)
                 )
                 return _response(status, msgspec.json.encode(view), JSON, request_id)
 
         return handle
+
+    async def _sent(self, it: Download, request: web.Request, request_id: str) -> web.StreamResponse:
+        async with AsyncExitStack() as stack:
+            try:
+                file = await stack.enter_async_context(it.file)
+            except Exception as error:  # noqa: BLE001 - each is explained, and none leaks
+                return problem(self._explained(error), request_id)
+            headers = {
+                **SECURITY_HEADERS,
+                REQUEST_ID: request_id,
+                hdrs.CONTENT_TYPE: OCTETS,
+                hdrs.CONTENT_DISPOSITION: f'attachment; filename="{it.name}"',
+            }
+            response = web.StreamResponse(headers=headers)
+            response.content_length = await asyncio.to_thread(file.seek, 0, os.SEEK_END)
+            await asyncio.to_thread(file.seek, 0)
+            await response.prepare(request)
+            while chunk := await asyncio.to_thread(file.read, _CHUNK):
+                await response.write(chunk)
+            await response.write_eof()
+            return response
 
     async def unknown(self, request: web.Request) -> web.StreamResponse:
         """Answer for every path and method below ``/api`` that no endpoint has."""

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from remediator.web import models
-from remediator.web.endpoints import JSON, PROBLEM_JSON, Access, Endpoint
+from remediator.web.endpoints import JSON, OCTETS, PROBLEM_JSON, Access, Endpoint
 
 _REF = "#/components/schemas/{name}"
 _ACCESS = {
@@ -64,7 +64,9 @@ def _types(endpoint: Endpoint) -> list[Any]:
 
 def _operation(endpoint: Endpoint, shapes: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
     answers = {
-        str(status): _content(HTTPStatus(status).phrase, JSON, shapes[repr(type_)])
+        str(status): _content(HTTPStatus(status).phrase, OCTETS, {"type": "string", "format": "binary"})
+        if type_ is bytes
+        else _content(HTTPStatus(status).phrase, JSON, shapes[repr(type_)])
         for status, type_ in endpoint.answers.items()
     }
     for status in _problems(endpoint):

@@ -51,6 +51,25 @@ async def test_it_waits_for_a_person_and_then_acts_with_a_greater_token(world: W
     assert token_on(world, "fourth") > token
 
 
+async def test_a_copy_of_the_running_ledger_is_put_back_by_hand(world: World) -> None:
+    """What the command line wrote is a whole ledger, and knows that it is a copy."""
+    await world.spawn(rules(rule(**QUICK)))
+    await world.fire(await world.break_service("first"))
+    await world.run_ended()
+    copy = world.folder / "copy.db"
+    assert (await world.cli("backup", "--ledger", str(copy)))[0] == 0
+    code, _, errors = await world.cli("backup", "--ledger", str(copy))
+    assert (code, "is there already" in errors) == (2, True)
+    await world.stop()
+    for path in (world.ledger, *world.folder.glob("ledger.db-*")):
+        path.unlink()
+    shutil.copy(copy, world.ledger)
+    await world.spawn()
+    assert len(await world.runs()) == 1
+    (pause,) = (await world.get("/status"))["pauses"]
+    assert "it is a copy of " in pause["why"]
+
+
 async def test_an_attempt_that_was_under_way_is_probed_and_not_done_again(world: World) -> None:
     process = await world.spawn(rules())
     firing = await world.break_service()

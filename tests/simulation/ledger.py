@@ -137,6 +137,16 @@ class Line:
     async def close(self) -> None:
         """It needs no closing."""
 
+    def seen(self) -> None:
+        """Nothing lies beside it."""
+
+    def saw(self, micros: int) -> None:
+        """Nothing lies beside it."""
+
+    async def copy(self, path: Path) -> None:
+        message = f"nobody copies a ledger of the simulation into {path}"
+        raise StoreUnavailableError(message)
+
     def now(self) -> datetime:
         return self._ledger.clock.read()
 

@@ -18,9 +18,10 @@ Obligations that hold for every method:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from remediator.core.alerts import Alert, AlertKey
 from remediator.core.approvals import Objection
@@ -115,6 +116,10 @@ class UnreadableRowError(StoreError):
 
 class StoreUnavailableError(StoreError):
     """The ledger can't be reached or written; whether the last write was made is not known."""
+
+
+class NotCopiedError(StoreError):
+    """This ledger is copied by other means; the message says by which."""
 
 
 class Inbox(Protocol):
@@ -525,6 +530,16 @@ class Store(Inbox, Runs, Controls, Outbox, Pages, Views, Protocol):
 
         Raises:
             StoreUnavailableError: it would not.
+        """
+        ...
+
+    def copy(self) -> AbstractAsyncContextManager[BinaryIO]:
+        """A consistent copy of the ledger as it is now, made while it goes on, to be read from.
+
+        It is gone once left. A daemon that is started on it knows that it is a copy.
+
+        Raises:
+            NotCopiedError: this ledger is copied by other means.
         """
         ...
 

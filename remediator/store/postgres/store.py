@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from datetime import datetime, timedelta
 from functools import partial
+from typing import BinaryIO
 
 from remediator.core.alerts import AlertKey
 from remediator.core.approvals import Objection
@@ -47,7 +48,18 @@ from remediator.core.leases import ALONE, Demand, Held, Lease, Preempted
 from remediator.core.notices import Envelope, Lane
 from remediator.core.paging import Page
 from remediator.core.ports.channels import RuleFiles
-from remediator.core.ports.store import Ask, Attend, Fold, Judge, Reckon, Review, Settle, StoreError, Topic
+from remediator.core.ports.store import (
+    Ask,
+    Attend,
+    Fold,
+    Judge,
+    NotCopiedError,
+    Reckon,
+    Review,
+    Settle,
+    StoreError,
+    Topic,
+)
 from remediator.core.quiet import Look
 from remediator.core.retention import Pruned, Shelf
 from remediator.core.runs import Attempt, Run
@@ -150,6 +162,10 @@ class PostgresStore:
         if proof.moved or proof.before < last:
             has_last = proof.before >= last if last else None
             await self._db.write(partial(restoring.look, has_last=has_last), Lock.GUARDS)
+
+    def copy(self) -> AbstractAsyncContextManager[BinaryIO]:
+        message = f"the ledger {self._db.shown} is PostgreSQL's to copy: use pg_dump, or its base backups"
+        raise NotCopiedError(message)
 
     async def record(self, events_: Sequence[Event]) -> None:
         await self._db.write(partial(_post, envelopes=(), new_events=events_))

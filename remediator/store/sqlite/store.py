@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from remediator.core.alerts import AlertKey
 from remediator.core.approvals import Objection
@@ -80,8 +82,8 @@ from remediator.store.sqlite import (
     watchdogs,
 )
 from remediator.store.sqlite.clock import StoreClock
+from remediator.store.sqlite.copying import prefix
 from remediator.store.sqlite.transaction import Transaction
-from remediator.store.sqlite.witness import Witness
 from remediator.store.sqlite.writer import Executor, Wake, Writer
 
 
@@ -108,14 +110,14 @@ class SqliteStore:
     ) -> None:
         self._wakers = Wakers()
         self._clock = StoreClock(clock, monotonic, jump_wait)
-        self._witness = Witness(Path(path))
-        self._writer = executor(Path(path), self._clock, self._wakers.wake)
+        self._path = Path(path)
+        self._writer = executor(self._path, self._clock, self._wakers.wake)
 
     # The store as a whole.
 
     async def open(self) -> None:
         await self._writer.open()
-        await self._writer.submit(partial(restoring.look, seen=self._witness.read()))
+        await self._writer.submit(partial(restoring.look, seen=self._writer.seen()))
 
     async def close(self) -> None:
         with suppress(StoreError):
@@ -130,7 +132,13 @@ class SqliteStore:
         await self._prove()
 
     async def _prove(self) -> None:
-        self._witness.saw(await self._writer.submit(_prove_durable))
+        self._writer.saw(await self._writer.submit(_prove_durable))
+
+    @asynccontextmanager
+    async def copy(self) -> AsyncIterator[BinaryIO]:
+        with tempfile.NamedTemporaryFile(dir=self._path.parent, prefix=prefix(self._path)) as file:
+            await self._writer.copy(Path(file.name))
+            yield file  # type: ignore[misc]  # typeshed knows it as a wrapper
 
     async def record(self, events_: Sequence[Event]) -> None:
         await self._writer.submit(partial(events.append_events, events=events_))

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from remediator.core.ports.store import StoreUnavailableError, Topic
 from remediator.store.common.codecs import moment
 from remediator.store.sqlite.clock import StoreClock
 from remediator.store.sqlite.commits import Commits, Job, Outcome, deliver
 from remediator.store.sqlite.connection import connect
+from remediator.store.sqlite.copying import copy_into, remove_copies
 from remediator.store.sqlite.transaction import Work
+from remediator.store.sqlite.witness import Witness
 
 T = TypeVar("T")
 
@@ -33,6 +36,17 @@ GROUP = 256
 BETWEEN = 16
 #: Bytes that callers may have queued in all: a stalled disk must not fill the memory.
 MOST_BYTES = 64 * 1024 * 1024
+
+
+class _Copy(NamedTuple):
+    """The file into which the ledger is to be copied, and who waits for it."""
+
+    path: Path
+    future: asyncio.Future[None]
+
+
+class _ClosingError(Exception):
+    """Ends a copy that is under way when the ledger is closed."""
 
 
 class _Nothing:
@@ -48,7 +62,15 @@ class Executor(Protocol):
 
     def now(self) -> datetime: ...
 
+    def seen(self) -> int | None:
+        """How far the ledger is known to have come from elsewhere than itself, in microseconds."""
+
+    def saw(self, micros: int) -> None:
+        """Note how far it has come."""
+
     def submit(self, work: Work[T], size: int = 0, *, urgent: bool = False) -> asyncio.Future[T]: ...
+
+    async def copy(self, path: Path) -> None: ...
 
 
 class Writer:
@@ -60,9 +82,13 @@ class Writer:
 
     def __init__(self, path: Path, clock: StoreClock, wake: Wake) -> None:
         self._path = path
+        self._witness = Witness(path)
         self._clock = clock
         self._wake = wake
-        self._jobs: queue.SimpleQueue[Job | _Nothing | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Job | _Copy | _Nothing | None] = queue.SimpleQueue()
+        self._waiting: deque[Job] = deque()
+        self._copies: deque[_Copy] = deque()
+        self._ends = False
         self._urgent: deque[Job] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -87,6 +113,12 @@ class Writer:
         if thread is not None:
             self._jobs.put(None)
             await asyncio.to_thread(thread.join)
+
+    def seen(self) -> int | None:
+        return self._witness.read()
+
+    def saw(self, micros: int) -> None:
+        self._witness.saw(micros)
 
     def now(self) -> datetime:
         """The store's time. No trip to the thread: it is asked for many times a run, and writes nothing.
@@ -122,9 +154,23 @@ class Writer:
             self._jobs.put(job)
         return future
 
+    async def copy(self, path: Path) -> None:
+        """Copy the ledger as it is into a file, a few pages between two groups of commits.
+
+        Raises:
+            StoreUnavailableError: the ledger is not open, is closed meanwhile, or the file can't be written.
+        """
+        if self._thread is None or self._loop is None:
+            message = f"the ledger {self._path} is not open"
+            raise StoreUnavailableError(message)
+        copied: asyncio.Future[None] = self._loop.create_future()
+        self._jobs.put(_Copy(path, copied))
+        await copied
+
     def _main(self, opened: asyncio.Future[None]) -> None:
         try:
             sql, mark = connect(self._path)
+            remove_copies(self._path)
         except Exception as error:  # noqa: BLE001 - whatever it is, the one who opens must hear of it
             self._post([Outcome(opened, None, error)], set())
             return
@@ -132,30 +178,53 @@ class Writer:
         self._post([Outcome(opened, None, None)], set())
         commits = Commits(sql, self._clock, str(self._path))
         try:
-            waiting: deque[Job] = deque()
-            open_ = True
-            while open_ or waiting or self._urgent:
-                open_ = open_ and self._gather(waiting, block=not (waiting or self._urgent))
-                urgent = _first(self._urgent, GROUP)
-                if urgent:
-                    # Without savepoints: they cost urgent work more than they would spare it.
-                    self._run(commits, urgent, together=True)
-                if waiting:
-                    self._run(commits, _first(waiting, BETWEEN if urgent else GROUP))
+            while not self._ends or self._waiting or self._urgent or self._copies:
+                self._go_round(commits, block=True)
+                if self._copies:
+                    self._make(self._copies.popleft(), sql, commits)
         finally:
             commits.close()
 
-    def _gather(self, waiting: deque[Job], *, block: bool) -> bool:
+    def _go_round(self, commits: Commits, *, block: bool) -> None:
+        """Commit a group of each lane, of what has queued up by now or, if there is nothing, next."""
+        if not self._ends:
+            self._ends = not self._gather(block=block and not (self._waiting or self._urgent or self._copies))
+        urgent = _first(self._urgent, GROUP)
+        if urgent:
+            # Without savepoints: they cost urgent work more than they would spare it.
+            self._run(commits, urgent, together=True)
+        if self._waiting:
+            self._run(commits, _first(self._waiting, BETWEEN if urgent else GROUP))
+
+    def _gather(self, *, block: bool) -> bool:
         """Take over what queued up, waiting for the first if asked to; false once nothing more will come."""
         with suppress(queue.Empty):
-            while len(waiting) < GROUP:
+            while len(self._waiting) < GROUP:
                 job = self._jobs.get(block=block)
                 block = False
                 if job is None:
                     return False
                 if isinstance(job, Job):
-                    waiting.append(job)
+                    self._waiting.append(job)
+                elif isinstance(job, _Copy):
+                    self._copies.append(job)
         return True
+
+    def _make(self, wanted: _Copy, sql: sqlite3.Connection, commits: Commits) -> None:
+        """Copy the ledger; SQLite itself brings what is committed between two steps into the copy."""
+
+        def between(_status: int, _left: int, _all: int) -> None:
+            self._go_round(commits, block=False)
+            if self._ends:
+                raise _ClosingError
+
+        try:
+            copy_into(wanted.path, sql, between)
+        except (sqlite3.Error, _ClosingError) as error:
+            failure = StoreUnavailableError(f"the ledger {self._path} could not be copied: {error!r}")
+            self._post([Outcome(wanted.future, None, failure)], set())
+        else:
+            self._post([Outcome(wanted.future, None, None)], set())
 
     def _run(self, commits: Commits, jobs: list[Job], *, together: bool = False) -> None:
         freed = sum(job.size for job in jobs)

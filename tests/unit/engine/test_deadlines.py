@@ -85,6 +85,16 @@ class Inline:
     async def close(self) -> None:
         self._commits.close()
 
+    def seen(self) -> None:
+        """Nothing lies beside it."""
+
+    def saw(self, micros: int) -> None:
+        """Nothing lies beside it."""
+
+    async def copy(self, path: Path) -> None:
+        message = f"nobody copies this ledger into {path}"
+        raise StoreUnavailableError(message)
+
     def now(self) -> datetime:
         return self._clock.read()
 

@@ -169,6 +169,13 @@ class Web:
         async with self.client.request(method, self.url(path), headers=headers, **rest) as response:
             return response.status, await response.json(content_type=None), response.headers
 
+    async def download(self, path: str, *, bearer: str) -> bytes:
+        """How a file begins that is sent as it is."""
+        async with self.client.get(self.url(path), headers={"Authorization": f"Bearer {bearer}"}) as response:
+            assert response.status == 200
+            assert response.content_type == "application/octet-stream"
+            return (await response.read())[:15]
+
     async def post(self, body: Any, *, bearer: str | None = None, **rest: Any) -> tuple[int, Any]:
         status, answer, _ = await self.ask("POST", "/alertmanager", bearer=bearer, data=body, **rest)
         return status, answer
