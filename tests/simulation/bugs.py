@@ -22,7 +22,19 @@ from remediator.core import counts, decide
 from remediator.core.changes import OutboxItem, RawWebhook
 from remediator.core.checks import CheckAnswer, Said
 from remediator.core.counts import Counted
-from remediator.core.guards import GuardAnswer, Verdict, asking, brake, entry, standing
+from remediator.core.guards import (
+    Guard,
+    GuardAnswer,
+    GuardView,
+    Question,
+    Verdict,
+    asking,
+    brake,
+    entry,
+    limits,
+    standing,
+)
+from remediator.core.guards.values import allow
 from remediator.core.ids import RunId
 from remediator.core.leases import Contention, Held, Lease, Standing, contend
 from remediator.core.notices import Envelope
@@ -267,6 +279,10 @@ _intend: Any = SqliteStore.intend
 _take_slot = moves._take_slot
 
 
+def _approved_by_nobody(_question: Question, _view: GuardView) -> GuardAnswer:
+    return allow(Guard.APPROVAL, "not asked for")
+
+
 def _without(these: Sequence[Callable[..., GuardAnswer]], *forgotten: Callable[..., GuardAnswer]) -> object:
     return tuple(guard for guard in these if guard not in forgotten)
 
@@ -287,7 +303,7 @@ def _laws(*names: str) -> frozenset[str]:
     return frozenset(names)
 
 
-def _runnable(transaction: Transaction, limit: int) -> list[RunId]:
+def _runnable(transaction: Transaction, limit: int, _leaving: Sequence[RunId]) -> list[RunId]:
     found = transaction.sql.execute(
         "SELECT id FROM runs WHERE state = 'pending' ORDER BY seq LIMIT ?", (limit,)
     )
@@ -395,6 +411,12 @@ _ALL = (
         {"remediator.actions.kubernetes.deployments.write": _write_without_token},
     ),
     Bug(
+        "lease for two",
+        "a lease is given although another's lives",
+        _laws("law_5_nobody_takes_a_lease_that_lives"),
+        {"remediator.store.sqlite.leases.contend": _contention_without("until")},
+    ),
+    Bug(
         "tokens that do not grow",
         "a lease that is taken anew has its old token",
         _laws("law_5_tokens_grow"),
@@ -436,6 +458,33 @@ _ALL = (
         "a rule acts again on a target as soon as its last run has ended",
         _laws("law_7_cooldown"),
         {"remediator.core.guards.asking._ENTRY": _without(asking._ENTRY, entry.cooldown)},
+    ),
+    Bug(
+        "rate forgotten",
+        "a rule acts on a target as often as its cooldown lets it",
+        _laws("law_7_rates"),
+        {"remediator.core.guards.asking._ENTRY": _without(asking._ENTRY, limits.rate)},
+    ),
+    Bug(
+        "targets forgotten",
+        "a rule acts on any number of targets",
+        _laws("law_7_rates"),
+        {"remediator.core.guards.asking._ENTRY": _without(asking._ENTRY, limits.targets)},
+    ),
+    Bug(
+        "freeze forgotten",
+        "a rule acts although nothing may be changed",
+        _laws("law_7_no_intent_in_a_freeze"),
+        {"remediator.core.guards.asking._ENTRY": _without(asking._ENTRY, entry.freeze)},
+    ),
+    Bug(
+        "approval forgotten",
+        "a run acts although nobody has said so",
+        _laws("law_7_no_intent_unapproved"),
+        {
+            "remediator.core.guards.entry.approval": _approved_by_nobody,
+            "remediator.engine.consent.Consent.granted": property(lambda _consent: True),
+        },
     ),
     Bug(
         "slot not in the transaction",

@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from random import Random
 
+from remediator.core.approvals import Answer, How
 from remediator.core.guards import PauseScope
+from remediator.core.ids import RunId
 from remediator.engine.commands import Commands
 from tests.simulation.clockwork import Clockwork, Node
 from tests.simulation.diary import Diary
@@ -17,6 +19,8 @@ from tests.simulation.script import Script
 from tests.simulation.weather import Sky, Weather
 
 _RESTARTED_AFTER = (0.2, 3.0, 15.0)
+#: The share of requests that a person answers, and of those answers the share that approves.
+_ANSWERING, _GRANTING = 0.85, 0.7
 #: From SIGTERM to SIGKILL.
 _LONGEST_STOP = 10.0
 
@@ -128,6 +132,18 @@ class Chaos:
         seconds = self._random.choice((2.0, self._weather.lease_ttl, 25.0, 45.0))
         self._diary.note(who or "everybody", f"can't reach {what} for {seconds:.1f} s")
         self._sky.cut[who, what] = self._clockwork.now + seconds
+
+    def asked(self, run: str) -> None:
+        """A person is asked: most answer, some too late, and some at a replica that is not there."""
+        if self._random.random() < _ANSWERING:
+            self._outside.call_later(self._random.uniform(0.5, 30), self._answer, RunId(run))
+
+    def _answer(self, run: RunId) -> None:
+        granted = self._random.random() < _GRANTING
+        answer = Answer(granted, "ann", "looked at it", How.API)
+        replica = self._random.choice(self._replicas)
+        self._diary.note("ann", f"{'approves' if granted else 'denies'} {run} at {replica.name}")
+        replica.command(lambda commands: commands.answer(run, answer))
 
     def _meddle(self) -> None:
         self._script.meddle()

@@ -8,6 +8,10 @@ from tests.simulation.seen import Commit, SeenEvent
 _BY_KIND = {
     "attempt.taken_over": "takeovers",
     "episode.refired": "episodes that refired",
+    "run.asked": "requests to people",
+    "run.approved": "approved",
+    "run.denied": "denied",
+    "run.lapsed": "unanswered",
     "run.created": "runs",
     "run.joined": "joins",
     "run.falling_back": "fallbacks",
@@ -26,6 +30,9 @@ _BY_REASON = {
     "parallel": "waits for a place",
     "cooldown": "cooldowns",
     "count": "waits for further alerts",
+    "rate": "rates",
+    "targets": "targets",
+    "freeze": "freezes",
     "fact_error": "facts in error",
     "paused": "stopped by a pause of a person",
 }

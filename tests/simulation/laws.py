@@ -10,7 +10,17 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from remediator.core.guards import PauseScope
-from tests.simulation.rulebook import AT_LEAST, COUNTING, HELD, SHARE_WINDOW, SHOP, WITHIN
+from tests.simulation.rulebook import (
+    AT_LEAST,
+    COUNTING,
+    FROZEN,
+    HELD,
+    RATE,
+    SHARE_WINDOW,
+    SHOP,
+    TARGETS,
+    WITHIN,
+)
 from tests.simulation.seen import Commit, History, LeaseRow, SeenEvent, Write
 
 Problems = Iterator[str]
@@ -22,7 +32,7 @@ AT_END: list[Callable[[History], Problems]] = []
 _SECOND = 1_000_000
 #: Moves by which nothing is or was touched, and which need no lease.
 _UNLEASED = frozenset({"run.created", "run.joined", "run.planned", "run.observed"})
-_MAY_BE_UNLEASED = frozenset({"run.cancelled", "run.refused", "run.expired", "guards.asked"})
+_MAY_BE_UNLEASED = frozenset({"run.asked", "run.cancelled", "run.refused", "run.expired", "guards.asked"})
 #: A fact is asked for shortly before it is decided by (seconds): the claim on an episode bounds it.
 _FRESH = 30.0
 
@@ -276,6 +286,17 @@ def law_5_one_lease_per_target(history: History, commit: Commit) -> Problems:
 
 
 @after_commit
+def law_5_nobody_takes_a_lease_that_lives(history: History, commit: Commit) -> Problems:
+    del history
+    if commit.name != "acquire":
+        return
+    kept = {lease.token for lease in commit.leases}
+    for lease in commit.was:
+        if lease.token not in kept and lease.owner != commit.given["owner"]:
+            yield f"{commit.who} took {lease.target}, which {lease.owner} holds for {lease.run}"
+
+
+@after_commit
 def law_5_tokens_grow(history: History, commit: Commit) -> Problems:
     known = {lease.token for lease in commit.was}
     for lease in commit.leases:
@@ -366,6 +387,52 @@ def law_7_cooldown(history: History, commit: Commit) -> Problems:
         if ended is not None and commit.now - ended < history.limits.cooldown:
             ago = (commit.now - ended) / _SECOND
             yield f"{event.run} means to act {ago:.0f} s after the last run of {event.rule} on {event.target}"
+
+
+@after_commit
+def law_7_rates(history: History, commit: Commit) -> Problems:
+    for event in _first_intents(history, commit):
+        if event.rule == "full-scale":
+            since = commit.now - RATE[1] * _SECOND
+            taken = history.one(
+                "SELECT count(*) FROM slots WHERE rule = ? AND target = ? AND taken_at > ?",
+                event.rule,
+                event.target,
+                since,
+            )
+            if taken > RATE[0]:
+                yield f"{taken} runs of {event.rule} on {event.target} within {RATE[1]} s"
+        if event.rule == "slow-restart":
+            since = commit.now - TARGETS[1] * _SECOND
+            taken = history.one(
+                "SELECT count(DISTINCT target) FROM slots WHERE rule = ? AND taken_at > ?", event.rule, since
+            )
+            if taken > TARGETS[0]:
+                yield f"{taken} targets of {event.rule} within {TARGETS[1]} s"
+
+
+@after_commit
+def law_7_no_intent_in_a_freeze(history: History, commit: Commit) -> Problems:
+    freeze = history.limits.freeze
+    for event in _first_intents(history, commit):
+        name = str(event.target).rpartition("/")[2]
+        if freeze and freeze[0] <= commit.now < freeze[1] and name in FROZEN:
+            yield f"{event.run} means to act on {event.target}, which may not be changed now"
+
+
+@after_commit
+def law_7_no_intent_unapproved(history: History, commit: Commit) -> Problems:
+    for event in _first_intents(history, commit):
+        latest = "SELECT settled FROM approvals WHERE run = ? ORDER BY number DESC LIMIT 1"
+        if event.rule == "stuck-asks" and history.one(latest, event.run) != "granted":
+            yield f"{event.run} means to act, and nobody has approved it"
+
+
+@after_commit
+def law_7_who_waits_for_a_person_takes_no_slot(history: History, commit: Commit) -> Problems:
+    for event in _of(commit, "run.asked"):
+        if history.one("SELECT count(*) FROM slots WHERE run = ?", event.run):
+            yield f"{event.run} asks a person and has a slot"
 
 
 @after_commit
@@ -468,6 +535,7 @@ _PROOFS = {
     "slow-restart": {"kubernetes.rolled_out": 0.0, "alert.resolved": 0.0},
     "full-scale": {"kubernetes.pods_ready": 0.0},
     COUNTING: {"kubernetes.rolled_out": 0.0},
+    "stuck-asks": {"kubernetes.rolled_out": 0.0},
 }
 
 
@@ -484,11 +552,7 @@ def law_11_only_what_is_live_acts(history: History, write: Write) -> Problems:
 
 @at_end
 def law_11_each_run_is_reported(history: History) -> Problems:
-    told = {
-        envelope.thread.partition(":")[2]
-        for _, envelope in history.delivered
-        if envelope.thread.startswith("run:") and envelope.notice.final
-    }
+    told = {envelope.notice.run for _, envelope in history.delivered if envelope.notice.final}
     for run, state in history.rows("SELECT id, state FROM runs WHERE final = 1"):
         if run not in told:
             yield f"{run} ended as {state}, and nobody was told"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 
@@ -41,7 +42,7 @@ rules:
     summary: Restart a slow service, and give it room
     when: {{matchers: ['alertname="Slow"'], firing_for: 2s}}
     target: deployment/{{{{ labels.namespace }}}}/{{{{ labels.job }}}}
-    limits: {{cooldown: {cooldown}s}}
+    limits: {{cooldown: {cooldown}s, targets: {targets}}}
     deadline: 60s
     steps:
       - {{id: restart, action: kubernetes.rollout_restart, timeout: 12s, retry: 2}}
@@ -56,7 +57,7 @@ rules:
     summary: Give a full service more replicas
     when: {{matchers: ['alertname="Full"']}}
     target: deployment/{{{{ labels.namespace }}}}/{{{{ labels.job }}}}
-    limits: {{cooldown: {cooldown}s}}
+    limits: {{cooldown: {cooldown}s, rate: [{rate}]}}
     deadline: 60s
     steps: [{{id: more, action: kubernetes.scale, with: {{replicas: 3}}, timeout: 12s}}]
     verify: {{within: 15s, checks: [{{check: kubernetes.pods_ready}}]}}
@@ -85,6 +86,18 @@ rules:
     report: ["{channel}"]
     mode: live
 
+  - name: stuck-asks
+    summary: Restart what is stuck, if a person says so
+    when: {{matchers: ['alertname="Stuck"']}}
+    target: deployment/{{{{ labels.namespace }}}}/{{{{ labels.job }}}}
+    limits: {{cooldown: {cooldown}s}}
+    approval: {{within: 20s, otherwise: escalate}}
+    deadline: 60s
+    steps: [{{id: restart, action: kubernetes.rollout_restart, timeout: 12s}}]
+    verify: {{within: 15s, checks: [{{check: kubernetes.rolled_out}}]}}
+    report: ["{channel}"]
+    mode: live
+
   - name: few-page
     summary: A person has to look at the one instance
     when: {{matchers: ['alertname="Many"']}}
@@ -101,11 +114,16 @@ rules:
 
 defaults: {{report: ["{channel}"]}}
 brake: {{parallel: {parallel}, targets: 100/10m, failures: 100/1h{share}}}
+freezes: [{freeze}]
 scope: {{namespaces: [{scope}]}}
 protect: [{{names: [{protected}]}}, {{labels: {{guard: held}}}}]
 """
 
 _SOURCE = FileRules(Path("rules"))
+#: Runs of `full-scale` on one target, and targets of `slow-restart`: no more than so many in so many seconds.
+RATE, TARGETS = (1, 60), (1, 20)
+#: What a freeze covers.
+FROZEN = ("cart", "auth")
 
 
 def space_of(name: str) -> str:
@@ -113,8 +131,14 @@ def space_of(name: str) -> str:
     return name if name in (PROTECTED, OUT_OF_SCOPE) else SHOP
 
 
-def rule_files(*, parallel: int, cooldown: int, share: bool) -> RuleFiles:
-    """The files, with the brake's limits, of which one is rare, and the cooldown of every rule in seconds."""
+def rule_files(
+    *, parallel: int, cooldown: int, share: bool, freeze: tuple[datetime, datetime] | None
+) -> RuleFiles:
+    """The files, with the brake's limits, of which one is rare, and the cooldown of every rule in seconds.
+
+    ``freeze`` is from when to when some services may not be changed.
+    """
+    frozen = "" if freeze is None else _freeze(*freeze)
     scope = ", ".join(sorted({space_of(name) for name in SERVICES} - {OUT_OF_SCOPE}))
     text = _RULES.format(
         channel=CHANNEL,
@@ -125,9 +149,17 @@ def rule_files(*, parallel: int, cooldown: int, share: bool) -> RuleFiles:
         at_least=AT_LEAST,
         within=WITHIN,
         share=_SHARE if share else "",
+        freeze=frozen,
+        rate="{}/{}s".format(*RATE),
+        targets="{}/{}s".format(*TARGETS),
     )
     texts = {"rules.yaml": text}
     return RuleFiles(texts, rulebook_hash(texts))
+
+
+def _freeze(begins: datetime, ends: datetime) -> str:
+    time = f"from: {begins:%Y-%m-%d %H:%M}, to: {ends:%Y-%m-%d %H:%M}"
+    return f"{{summary: a launch, {time}, names: [{', '.join(FROZEN)}]}}"
 
 
 @cache

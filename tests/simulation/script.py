@@ -12,12 +12,14 @@ from tests.simulation.clockwork import Clockwork, Node
 from tests.simulation.diary import Diary
 from tests.simulation.rulebook import HELD, SERVICES, WITHIN, space_of
 
-_KINDS, _HOW_OFTEN = ("bad release", "bad for good", "slow", "full", "odd", "blip"), (30, 10, 25, 20, 5, 10)
+_KINDS = ("bad release", "bad for good", "slow", "full", "stuck", "odd", "blip")
+_HOW_OFTEN = (30, 10, 25, 20, 12, 5, 10)
 _ALERTS = {
     "bad release": "Down",
     "bad for good": "Down",
     "slow": "Slow",
     "full": "Full",
+    "stuck": "Stuck",
     "odd": "Odd",
     "blip": "Slow",
 }

@@ -82,14 +82,16 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The loosest that any rulebook of this simulation allows (cooldown in microseconds).
+    """The loosest that any rulebook of this simulation allows (times in microseconds).
 
-    ``share`` is on how many distinct targets of the shop runs may begin within the share's window.
+    ``share`` is on how many distinct targets of the shop runs may begin within the share's window; ``freeze``
+    from when to when some services may not be changed.
     """
 
     cooldown: int
     parallel: int
     share: int | None = None
+    freeze: tuple[int, int] | None = None
 
 
 @dataclass(slots=True)

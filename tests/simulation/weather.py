@@ -57,6 +57,8 @@ class Weather:
     """Between two times at which somebody labels a service so that it is protected, for a while."""
     share: bool = False
     """Whether the brake has a budget for a share of a namespace's Deployments."""
+    frozen_minute: int | None = None
+    """The minute in which some services may not be changed."""
 
 
 class Fate(NamedTuple):
@@ -104,6 +106,7 @@ def forecast(random: Random) -> Weather:
         meddling_every=sometimes(0.2, 15, 50),
         share=random.random() < 0.3,
         holding_every=sometimes(0.3, 2, 8),
+        frozen_minute=random.choice((None, None, None, 0, 1)),
     )
 
 

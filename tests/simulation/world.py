@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -20,7 +21,7 @@ from remediator.store.sqlite.transaction import Work
 from tests.simulation import laws
 from tests.simulation.alerting import Peer, SimulatedAlertmanagers
 from tests.simulation.chaos import Chaos
-from tests.simulation.clockwork import Clockwork, Node, StuckError
+from tests.simulation.clockwork import EPOCH, Clockwork, Node, StuckError
 from tests.simulation.cluster import Cluster, SimulatedClient, attempt_of, token_after
 from tests.simulation.counting import count_commit
 from tests.simulation.diary import Diary
@@ -30,7 +31,7 @@ from tests.simulation.replica import Replica, SimulatedChannel, Surroundings
 from tests.simulation.rulebook import SHARED, SharedRules, rule_files
 from tests.simulation.script import Script
 from tests.simulation.seen import Commit, History, Limits, Look, Write
-from tests.simulation.weather import CALM, Sky, forecast
+from tests.simulation.weather import CALM, Sky, Weather, forecast
 
 #: Within this time after the faults are over everything must have come to an end (seconds).
 _PATIENCE = 400.0
@@ -64,11 +65,16 @@ class World:
         self.ledger = SharedLedger(self.clockwork, self.random, self.diary)
         self.cluster = Cluster(self.clockwork, self.diary)
         self.network = Network(self.outside, self.sky, self.diary)
-        weather = self.weather
+        weather, freeze = self.weather, _freeze(self.weather)
         self.rules = SharedRules(
-            rule_files(parallel=weather.parallel, cooldown=_COOLDOWN, share=weather.share)
+            rule_files(parallel=weather.parallel, cooldown=_COOLDOWN, share=weather.share, freeze=freeze)
         )
-        limits = Limits(_COOLDOWN * 1_000_000, weather.parallel, SHARED if weather.share else None)
+        limits = Limits(
+            _COOLDOWN * 1_000_000,
+            weather.parallel,
+            SHARED if weather.share else None,
+            freeze and (micros(freeze[0]), micros(freeze[1])),
+        )
         self.history = History(self.ledger.sql, self.clockwork, limits)
         self.ledger.seen = self._on_commit
         self.cluster.written = self._on_write
@@ -143,6 +149,9 @@ class World:
     def _on_commit(self, who: str, work: Work[Any]) -> None:
         commit = self.history.commit(who, work, _micros(self))
         self._note_commit(commit)
+        for event in commit.events:
+            if event.kind == "run.asked" and event.run is not None:
+                self.chaos.asked(event.run)
         count_commit(self.diary, commit)
         for law in laws.AFTER_COMMIT:
             for what in law(self.history, commit):
@@ -271,3 +280,10 @@ class World:
 
 def _micros(world: World) -> int:
     return micros(world.ledger.clock.now)
+
+
+def _freeze(weather: Weather) -> tuple[datetime, datetime] | None:
+    if weather.frozen_minute is None:
+        return None
+    begins = EPOCH + timedelta(minutes=weather.frozen_minute)
+    return begins, begins + timedelta(minutes=1)
