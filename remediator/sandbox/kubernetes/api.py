@@ -10,6 +10,7 @@ from typing import Any
 from remediator.sandbox.kubernetes import patches, status, strategy
 from remediator.sandbox.kubernetes.audit import AuditEntry, AuditLog, summary
 from remediator.sandbox.kubernetes.decoding import decoded, misfit, pruned
+from remediator.sandbox.kubernetes.replicasets import owners
 from remediator.sandbox.kubernetes.resources import ALL, Resource
 from remediator.sandbox.kubernetes.selectors import SelectorError, field_selector, label_selector
 from remediator.sandbox.kubernetes.store import Object, Store
@@ -105,8 +106,11 @@ class ApiServer:
         resource = request.resource
         found = [
             {key: value for key, value in each.items() if key not in ("apiVersion", "kind")}
-            for each in self._store.list(resource, request.namespace)
-            if labelled(each["metadata"].get("labels", {})) and wanted(each)
+            for each in self._store.list(
+                resource,
+                request.namespace,
+                lambda each: labelled(each["metadata"].get("labels", {})) and wanted(each),
+            )
         ]
         return {
             "kind": f"{resource.kind}List",
@@ -216,12 +220,10 @@ class ApiServer:
     def _orphan(self, uid: str) -> None:
         """Let go of what this object owns, so that nothing collects it."""
         for resource in ALL:
-            for each in self._store.list(resource):
-                owners = each["metadata"].get("ownerReferences", [])
-                kept = [owner for owner in owners if owner["uid"] != uid]
-                if kept != owners:
-                    each["metadata"]["ownerReferences"] = kept
-                    self._store.update(resource, each)
+            for each in self._store.list(resource, wanted=lambda found: uid in owners(found)):
+                held = each["metadata"]["ownerReferences"]
+                each["metadata"]["ownerReferences"] = [owner for owner in held if owner["uid"] != uid]
+                self._store.update(resource, each)
 
     def _view(self, request: ApiRequest, found: Object) -> Object:
         return _scale_of(found) if request.subresource == "scale" else found

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from remediator.sandbox.kubernetes.deployments import DeploymentController
 from remediator.sandbox.kubernetes.kubelet import Kubelet
-from remediator.sandbox.kubernetes.replicasets import ReplicaSetController
+from remediator.sandbox.kubernetes.replicasets import ReplicaSetController, owners
 from remediator.sandbox.kubernetes.resources import ALL, DEPLOYMENTS, NAMESPACES, PODS, REPLICA_SETS
 from remediator.sandbox.kubernetes.store import Change, Object, Store
 
@@ -134,18 +134,14 @@ class Controllers:
         removed = change.object["metadata"]
         self.kubelet.forget(removed["uid"])
         for resource in ALL:
-            for each in self._store.list(resource):
-                if _depends(each, change):
-                    metadata = each["metadata"]
-                    if (
-                        self._store.find(resource, metadata.get("namespace", ""), metadata["name"])
-                        is not None
-                    ):
-                        self._store.delete(resource, metadata.get("namespace", ""), metadata["name"])
+            for each in self._store.list(resource, wanted=partial(_depends, change)):
+                namespace, name = each["metadata"].get("namespace", ""), each["metadata"]["name"]
+                if self._store.find(resource, namespace, name) is not None:
+                    self._store.delete(resource, namespace, name)
 
 
-def _depends(found: Object, change: Change) -> bool:
-    removed, metadata = change.object["metadata"], found["metadata"]
+def _depends(change: Change, found: Object) -> bool:
+    removed = change.object["metadata"]
     if change.resource is NAMESPACES:
-        return bool(metadata.get("namespace") == removed["name"])
-    return removed["uid"] in {owner["uid"] for owner in metadata.get("ownerReferences", ())}
+        return bool(found["metadata"].get("namespace") == removed["name"])
+    return removed["uid"] in owners(found)

@@ -45,8 +45,8 @@ class DeploymentController:
     def _owned(self, deployment: Object) -> list[Object]:
         """The Deployment's ReplicaSets, oldest first."""
         uid = deployment["metadata"]["uid"]
-        held = self._store.list(REPLICA_SETS, deployment["metadata"]["namespace"])
-        mine = [each for each in held if _owner(each) == uid]
+        namespace = deployment["metadata"]["namespace"]
+        mine = self._store.list(REPLICA_SETS, namespace, lambda each: _owner(each) == uid)
         return sorted(mine, key=lambda each: (each["metadata"]["creationTimestamp"], rollout.revision(each)))
 
     def _note_pause(self, deployment: Object, *, paused: bool) -> Object:

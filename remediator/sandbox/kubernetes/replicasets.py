@@ -31,10 +31,7 @@ class ReplicaSetController:
 
     def _pods(self, found: Object) -> list[Object]:
         uid, namespace = found["metadata"]["uid"], found["metadata"]["namespace"]
-        held = self._store.list(PODS, namespace)
-        return [
-            pod for pod in held if uid in {ref["uid"] for ref in pod["metadata"].get("ownerReferences", ())}
-        ]
+        return self._store.list(PODS, namespace, lambda pod: uid in owners(pod))
 
     def _write_status(self, found: Object, pods: list[Object]) -> None:
         ready = [pod for pod in pods if is_ready(pod)]
@@ -57,6 +54,11 @@ class ReplicaSetController:
         if left > 0:
             self._later(found["metadata"]["namespace"], found["metadata"]["name"], left)
         return left <= 0
+
+
+def owners(found: Object) -> set[str]:
+    """The uids of those that own an object."""
+    return {owner["uid"] for owner in found["metadata"].get("ownerReferences", ())}
 
 
 def is_ready(pod: Object) -> bool:

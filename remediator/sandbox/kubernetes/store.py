@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, Literal
 
 from remediator.sandbox.kubernetes import status, strategy
@@ -55,10 +56,16 @@ class Store:
             raise status.not_found(resource, name)
         return found
 
-    def list(self, resource: Resource, namespace: str = "") -> list[Object]:
-        """All of a kind, in one namespace or in every one, ordered by namespace and name."""
-        held = sorted(self._kind(resource).items())
-        return [copied(found) for (where, _), found in held if not namespace or where == namespace]
+    def list(
+        self, resource: Resource, namespace: str = "", wanted: Callable[[Object], bool] = lambda _: True
+    ) -> list[Object]:
+        """Those of a kind that are ``wanted``, in one namespace or in every one, by namespace and name.
+
+        ``wanted`` is shown what is held, and must leave it as it is: copying all is what takes time.
+        """
+        held = self._kind(resource).items()
+        found = [each for each in held if (not namespace or each[0][0] == namespace) and wanted(each[1])]
+        return [copied(each) for _, each in sorted(found, key=itemgetter(0))]
 
     def create(self, resource: Resource, namespace: str, body: Object, *, dry_run: bool = False) -> Object:
         created = copied(body)
