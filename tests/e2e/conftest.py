@@ -13,7 +13,7 @@ from tests.support.control_plane import ControlPlane, assets_from_environment, r
 
 ASSETS = assets_from_environment()
 
-collect_ignore = [] if ASSETS else ["test_main_job.py", "test_crash.py", "test_readme.py"]
+collect_ignore = [] if ASSETS else ["test_main_job.py", "test_crash.py", "test_faults.py", "test_readme.py"]
 
 
 @pytest.fixture(scope="session")

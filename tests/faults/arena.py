@@ -231,7 +231,7 @@ class Arena:
     def _check_reports(self, run: Story, told: Sequence[Message]) -> None:
         heads = [each for each in told if "PAGE" not in each.text]
         assert any("⏳" not in each.text for each in heads), (run, [each.text for each in told])
-        if run["outcome"] in _PAGED:
+        if run["outcome"] in _PAGED and run["reason"] != "denied":
             assert len(heads) < len(told), (run, "nobody was paged")
 
     def _messages(self) -> dict[str, list[Message]]:

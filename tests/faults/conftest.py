@@ -9,9 +9,9 @@ import pytest
 import pytest_asyncio
 
 from tests.faults.arena import Arena, an_arena
-from tests.faults.boundaries import BOUNDARIES, Boundary, Fault
+from tests.faults.boundaries import BOUNDARIES
+from tests.faults.tally import Tally, table
 
-Tally = Counter[tuple[Boundary, Fault]]
 _TALLY = pytest.StashKey[Tally]()
 
 
@@ -37,9 +37,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if not tally:
         return
     terminalreporter.section("strikes: boundary, and how often each fault hit there")
-    width = max(len(each.where) for each, _ in tally) + 10
-    terminalreporter.write_line(" " * width + "".join(f"{fault.value:>12}" for fault in Fault))
-    others = sorted({each for each, _ in tally} - set(BOUNDARIES), key=str)
-    for boundary in (*BOUNDARIES, *others):
-        hits = "".join(f"{tally[boundary, fault]:>12}" for fault in Fault)
-        terminalreporter.write_line(f"{boundary.where}, {boundary.side.value}".ljust(width) + hits)
+    for line in table(tally, BOUNDARIES):
+        terminalreporter.write_line(line)

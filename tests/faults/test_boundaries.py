@@ -13,9 +13,9 @@ import pytest
 
 from tests.faults.arena import Arena
 from tests.faults.boundaries import BOUNDARIES, PLACES, Boundary, Fault
-from tests.faults.conftest import Tally
 from tests.faults.scenarios import SCENARIOS, UNREACHED, Scenario
 from tests.faults.strikes import Strike
+from tests.faults.tally import Tally
 
 Case = tuple[Boundary, Fault]
 
