@@ -19,9 +19,9 @@ from remediator.core.notices import Envelope
 from remediator.core.ports.channels import Delivery
 from remediator.core.ports.store import Fold, Judge, Store, StoreUnavailableError
 from remediator.notify.slack import SlackNotifier
-from remediator.store import store_from_url
 from remediator.store.postgres import PostgresStore
 from remediator.store.postgres.transaction import Lock, Work
+from remediator.store.sqlite import SqliteStore
 from tests.faults.boundaries import Exchange, Fault, Side
 from tests.faults.moves import taken
 from tests.faults.strikes import LostReply, Strikes, commit, service_in
@@ -89,10 +89,10 @@ class StrikingStore(PostgresStore):
 
 
 def striking_store_from_url(url: str, *, jump_wait: timedelta, strikes: Strikes) -> Store:
-    """The ledger that a URL names; the one in a file, which one replica alone may have, is not struck."""
+    """The ledger that a URL names; of the one in a file, which one replica alone may have, the clock is."""
     if url.startswith("postgresql:"):
         return StrikingStore(url, strikes)
-    return store_from_url(url, jump_wait=jump_wait)
+    return SqliteStore(Path(url.removeprefix("sqlite:///")), jump_wait=jump_wait, clock=strikes.wall)
 
 
 class StrikingClient(KubernetesClient):

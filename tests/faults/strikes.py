@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tests.faults.boundaries import Boundary, Fault, Side
@@ -51,6 +52,7 @@ class Strikes:
         self._planned = folder / "planned"
         self._struck = folder / "struck"
         self._notes = folder / "notes"
+        self._clock = folder / "clock"
         self._sending: dict[str | None, float] = {}
         for each in (self._planned, self._struck, self._notes):
             each.mkdir(parents=True, exist_ok=True)
@@ -68,7 +70,18 @@ class Strikes:
         """Those that were committed so far."""
         return (Strike.read(file) for file in self._struck.iterdir())
 
+    def shift_clock(self, by: timedelta) -> None:
+        """Let the wall clock of all replicas jump."""
+        draft = self._clock.with_suffix(".draft")
+        draft.write_text(str(by.total_seconds()))
+        draft.rename(self._clock)
+
     # In the replica.
+
+    def wall(self) -> datetime:
+        """What the wall clock says."""
+        now = datetime.now(UTC)
+        return now + timedelta(seconds=float(self._clock.read_text())) if self._clock.exists() else now
 
     def meet(self, where: str, side: Side, service: str | None) -> None:
         """Commit the strike that is planned here for this service, if any.
