@@ -12,6 +12,7 @@ from remediator.core.durations import format_duration
 from remediator.core.freezes import Freeze
 from remediator.core.retention import Retention
 from remediator.core.rules import (
+    AlertTrigger,
     Brake,
     Budget,
     Database,
@@ -158,8 +159,14 @@ class Policy:
         return Retention(written.bodies, written.events, needed)
 
     def _looks_back(self, rules: Iterable[Rule]) -> timedelta:
-        limits = [*(rule.limits for rule in rules), *filter(None, [self.per_target])]
-        return max([self.brake.longest_window, *(each.looks_back for each in limits)])
+        lengths = [self.brake.longest_window]
+        for rule in rules:
+            lengths.append(rule.limits.looks_back)
+            if isinstance(rule.trigger, AlertTrigger) and rule.trigger.count is not None:
+                lengths.append(rule.trigger.count.within)
+        if self.per_target is not None:
+            lengths.append(self.per_target.looks_back)
+        return max(lengths)
 
     @property
     def brake(self) -> Brake:

