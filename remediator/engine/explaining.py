@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from typing import Final
 
@@ -27,7 +28,7 @@ from remediator.core.matchers import Matcher, MatcherError, Operator, parse_sele
 from remediator.core.ports.store import Store
 from remediator.core.rules import Mode, Rule, Rulebook
 from remediator.core.runs import Run
-from remediator.core.targets import Target, parse_target
+from remediator.core.targets import Target, TargetError, parse_target
 from remediator.engine.rulebooks import Rulebooks
 
 _RUN: Final = re.compile(r"[A-Za-z0-9-]{1,40}")
@@ -164,7 +165,7 @@ class Explainer:
         if rule is None and not decisions:
             return None
         pauses = await self._store.pauses()
-        targets = list(dict.fromkeys(parse_target(row.target) for row in decisions if row.target))[:_TARGETS]
+        targets = list(dict.fromkeys(_targets(decisions)))[:_TARGETS]
         questions = [] if rule is None else [self._question(rule, book, target) for target in targets]
         places = frozenset(place for each in questions for place in each.places)
         now = await self._store.now()
@@ -214,6 +215,13 @@ class Explainer:
                 if accounts or not all(one.kept for one in asked):
                     found.append(NotTaken(episode, accounts[-1] if accounts else None))
         return sorted(found, key=_misses)[:_NOT_TAKEN]
+
+
+def _targets(decisions: Iterable[DecisionRow]) -> Iterator[Target]:
+    """Those that this version can read: a newer one may know further kinds."""
+    for row in decisions:
+        with contextlib.suppress(TargetError):
+            yield parse_target(row.target)
 
 
 def _misses(one: NotTaken) -> int:
