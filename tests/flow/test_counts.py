@@ -217,6 +217,30 @@ async def test_after_the_cooldown_the_count_begins_anew(world: World) -> None:
     assert len(world.applied()) == 2
 
 
+async def test_who_only_observes_counts_as_well(world: World) -> None:
+    await world.start(rules(counting(at_least=2, mode="observe")))
+    await world.break_service()
+    await world.fire(instance(1))
+    await counted(world, "1 of 2")
+    await world.fire(instance(2))
+    assert (await world.run_ended())["outcome"] == "observed"
+    assert not world.applied()
+
+
+async def test_a_guard_is_asked_once_there_are_enough_and_its_no_is_each_ones(world: World) -> None:
+    await world.start(rules(counting(at_least=2)))
+    assert (await world.cli("pause", "--rule", "rollback", "--why", "a release"))[0] == 0
+    await world.fire(instance(1))
+    await counted(world, "1 of 2")
+    await world.idle()
+    assert reasons(await world.get("/decisions?limit=100")) == [("defer", "count")]
+    await world.fire(instance(2))
+    await world.decided("paused")
+    await world.idle()
+    assert reasons(await world.get("/decisions?limit=100")).count(("skip", "paused")) == 2
+    assert await world.runs() == []
+
+
 async def test_a_person_waits_for_nobody(world: World) -> None:
     await world.start(rules(counting()))
     await world.break_service()

@@ -23,8 +23,9 @@ _ALERTS = {
     "odd": "Odd",
     "blip": "Slow",
 }
-#: How often instances of one service get into trouble one after the other, and how many there are.
-_TRICKLES, _INSTANCES, _FLAPS = 0.25, 3, 0.5
+#: How often instances of one service get into trouble one after the other; how many there are, how often it
+#: is another than before, and how often it is for a short while.
+_TRICKLES, _INSTANCES, _OTHERS, _SHORT = 0.25, 3, 0.6, 0.7
 _LOOK_EVERY = 1.5
 #: The release that every service has at first; there is one before it.
 FIRST_RELEASE = 2
@@ -115,13 +116,15 @@ class Script:
 
     async def _trickle(self, name: str, at: float) -> None:
         """Instances of a service get into trouble, some of them again, in time to count together or not."""
-        random = self._trickling
+        random, instance = self._trickling, 0
         await asyncio.sleep(at)
         for _ in range(random.randint(1, 4)):
+            if random.random() < _OTHERS:
+                instance = random.randrange(_INSTANCES)
             lasts = (
-                random.uniform(1, 4) if random.random() < _FLAPS else random.choice((15, 40, float("inf")))
+                random.uniform(1, 4) if random.random() < _SHORT else random.choice((15, 40, float("inf")))
             )
-            self._outside.begin(self._one(name, random.randrange(_INSTANCES), lasts))
+            self._outside.begin(self._one(name, instance, lasts))
             await asyncio.sleep(random.uniform(0, 1.5 * WITHIN))
 
     async def _one(self, name: str, instance: int, lasts: float) -> None:
