@@ -23,7 +23,7 @@ from remediator.core.decide import (
 from remediator.core.durations import format_duration
 from remediator.core.episodes import Episode
 from remediator.core.events import Event, EventKind
-from remediator.core.guards import NO_LOOKBACK, GuardView, Question
+from remediator.core.guards import NO_LOOKBACK, GuardView, Question, stopped_everywhere
 from remediator.core.ids import EpisodeId, RunId
 from remediator.core.manual import override_of, request_of
 from remediator.core.paging import Audience
@@ -102,14 +102,14 @@ class DispatcherLoop(Loop):
         """
         book = self._parts.rulebooks.active
         now = await self.store.now()
+        counts = await self._counts(book)
         quick: list[tuple[EpisodeWork, list[_Candidate]]] = []
         late: list[EpisodeId] = []
         for work in works:
             try:
                 rules = _rules_for(work.episode, book)
-                counts = book.rulebook.brake.counts_deployments
                 if not (counts or any(rule.only_if for rule in rules)):
-                    quick.append((work, await self._candidates(work, rules, book, now)))
+                    quick.append((work, await self._candidates(work, rules, book, now, counts=False)))
                 elif put_off and (self.lookers.behind or not self.lookers.room):
                     late.append(work.episode.id)
                 elif not self.lookers.looks_at(work.episode.id):
@@ -120,6 +120,10 @@ class DispatcherLoop(Loop):
             self.lookers.behind = True
             await self.store.wait_for_facts(late)
         await self._decide_each(book, quick)
+
+    async def _counts(self, book: Book) -> bool:
+        """Whether Deployments have to be counted for what may begin; in an outage nothing may."""
+        return book.rulebook.brake.counts_deployments and not stopped_everywhere(await self.store.pauses())
 
     async def _decide_each(self, book: Book, works: Sequence[tuple[EpisodeWork, list[_Candidate]]]) -> None:
         """Decide them together, or one by one if that fails: one bad episode never stops the others."""
@@ -149,7 +153,7 @@ class DispatcherLoop(Loop):
     ) -> None:
         try:
             try:
-                candidates = await self._candidates(work, rules, book, now)
+                candidates = await self._candidates(work, rules, book, now, counts=True)
             finally:
                 # Before it is decided: a deferral may be handed out again before this task has ended.
                 self.lookers.looked(work.episode.id)
@@ -161,7 +165,7 @@ class DispatcherLoop(Loop):
             self._set_aside(work, error)
 
     async def _candidates(
-        self, work: EpisodeWork, rules: Sequence[Rule], book: Book, now: datetime
+        self, work: EpisodeWork, rules: Sequence[Rule], book: Book, now: datetime, *, counts: bool
     ) -> list[_Candidate]:
         """The rules that take this episode: the first that holds, and those after it while it says so."""
         taken: list[_Candidate] = []
@@ -170,7 +174,7 @@ class DispatcherLoop(Loop):
             if not rule.names.isdisjoint(work.passed):
                 continue
             if rule.names.isdisjoint(work.decided):
-                candidate = await self._candidate(rule, work.episode, book, now)
+                candidate = await self._candidate(rule, work.episode, book, now, counts=counts)
                 if isinstance(candidate, PassedOver):
                     passed.append(candidate)
                     continue
@@ -187,7 +191,7 @@ class DispatcherLoop(Loop):
         return taken
 
     async def _candidate(
-        self, rule: Rule, episode: Episode, book: Book, now: datetime
+        self, rule: Rule, episode: Episode, book: Book, now: datetime, *, counts: bool
     ) -> _Candidate | PassedOver:
         values = in_scope(rule, episode)
         try:
@@ -198,7 +202,7 @@ class DispatcherLoop(Loop):
         place = place_of(episode, rule)
         question = Question(rule, target, mode, (book.rulebook,), override=override, place=place)
         begins = False
-        if rule.only_if or question.uncounted:
+        if rule.only_if or (counts and question.uncounted):
             unasked = _Candidate(question, rule, target, unasked=Reason.FIRING_FOR)
             if not episode.is_open or too_early(episode, rule, now) is not None:
                 return unasked

@@ -62,12 +62,15 @@ async def resume(world: World, *arguments: str) -> None:
     assert (code, "1 lifted" in said) == (0, True), errors
 
 
-async def test_a_storm_is_stopped_within_the_budget_and_told_once(world: World) -> None:
+@pytest.mark.parametrize("budgets", [{}, {"share": "50%"}], ids=["targets", "and a share"])
+async def test_a_storm_is_stopped_within_the_budget_and_told_once(
+    world: World, budgets: dict[str, Any]
+) -> None:
     """5,000 alerts on 500 targets, ten instances each, on any of which Remediator could act."""
     names = [f"service-{number:03}" for number in range(500)]
     deploy(world, *names)
     await world.cluster.settled(60)
-    await world.start(rules(scaling()))
+    await world.start(rules(scaling(), brake=budgets))
     alerts = [alert(name, instance=f"10.0.{n}.1:80") for n in range(10) for name in names]
     for first in range(0, len(alerts), 500):
         code, said = await world.post(json.dumps(webhook(alerts[first : first + 500])).encode())
