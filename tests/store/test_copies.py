@@ -87,14 +87,25 @@ async def test_closing_ends_a_copy_that_is_under_way(tmp_path: Path) -> None:
     await store.close()
     with pytest.raises(StoreUnavailableError, match="could not be copied"):
         await copying
-    assert not [name for name in names(tmp_path) if "-copy-" in name]
+    assert names(tmp_path) == ["ledger.db", "ledger.db-seen"]
 
 
-async def test_what_a_killed_copy_left_is_removed_at_the_next_start(tmp_path: Path) -> None:
-    (tmp_path / "ledger.db-copy-abc").touch()
+async def test_what_a_killed_copy_left_is_removed_at_the_next_start_and_nobodys_own_copy(
+    tmp_path: Path,
+) -> None:
+    kept = ["ledger.db-copy-2026-01-31", "ledger.db.before"]
+    for name in (".ledger.db-copying-abc", ".ledger.db-copying-abc-journal", *kept):
+        (tmp_path / name).touch()
     store = SqliteStore(tmp_path / "ledger.db")
     await store.open()
-    assert not [name for name in names(tmp_path) if "-copy-" in name]
+    await store.close()
+    assert names(tmp_path) == sorted(["ledger.db", "ledger.db-seen", *kept])
+
+
+async def test_a_copy_under_way_is_called_what_the_next_start_removes(tmp_path: Path) -> None:
+    store = await filled(tmp_path / "ledger.db")
+    async with store.copy() as file:
+        assert Path(file.name).name.startswith(".ledger.db-copying-")
     await store.close()
 
 

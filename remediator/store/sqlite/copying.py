@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from glob import escape
 from pathlib import Path
 
 from remediator.store.sqlite.restoring import COPY
@@ -14,13 +15,13 @@ _PAGES = 64
 
 
 def prefix(ledger: Path) -> str:
-    """How the names of copies begin that are being made beside the ledger."""
-    return f"{ledger.name}-copy-"
+    """How the names of copies begin that are being made beside the ledger: as nobody calls a copy to keep."""
+    return f".{ledger.name}-copying-"
 
 
 def remove_copies(ledger: Path) -> None:
     """Remove what is left of copies by one who was killed."""
-    for left in ledger.parent.glob(f"{prefix(ledger)}*"):
+    for left in ledger.parent.glob(f"{escape(prefix(ledger))}*"):
         left.unlink(missing_ok=True)
 
 
