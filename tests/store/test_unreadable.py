@@ -291,6 +291,19 @@ async def test_what_takes_the_place_of_a_notice_that_can_not_be_read_is_written_
     assert item.envelope.notice.title == "new"
 
 
+async def test_a_page_of_a_newer_version_stays_the_one_of_its_thread(store: Store, backend: Backend) -> None:
+    """Who calls people for the same thing meanwhile is not held up by it, nor calls them for another."""
+    call = replace(an_envelope("page", thread="page:x"), call=Call(RunId("r-1")))
+    await store.post([call])
+    await backend.execute(store, "UPDATE pages SET notice = replace(notice, '\"good\"', '\"smug\"')")
+    await store.post([call, replace(an_envelope("page", thread="page:y"), call=Call(RunId("r-2")))])
+    assert [page.thread for page in await store.open_pages()] == ["page:y"]
+    assert [newer for _, _, newer in await met(store)] == [True]
+    assert await aside(store) == []
+    await backend.execute(store, "UPDATE pages SET notice = replace(notice, '\"smug\"', '\"good\"')")
+    assert [page.thread for page in await store.open_pages()] == ["page:x", "page:y"]
+
+
 async def test_a_page_that_can_not_be_read_is_over_and_another_takes_its_place(
     store: Store, backend: Backend
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from remediator.core.changes import Unreadable
 from remediator.core.ids import PageId
 from remediator.core.notices import Envelope, Signal
 from remediator.core.paging import Page, opened
@@ -70,11 +71,16 @@ async def _call(transaction: Transaction, calls: Mapping[str, Sequence[Envelope]
 
 
 async def _widened(transaction: Transaction, calls: Mapping[str, Sequence[Envelope]]) -> dict[str, PageId]:
-    """The open pages of these threads, now told in their envelopes' channels too."""
-    pages = {page.thread: page for page in await _of_threads(transaction, calls)}
-    rows = [_changed(_told(page, calls[thread])) for thread, page in pages.items()]
-    await transaction.run_for_each(_UPDATE, rows)
-    return {thread: page.id for thread, page in pages.items()}
+    """The open pages of these threads, now told in their envelopes' channels too.
+
+    Those of a newer version are left as they are.
+    """
+    rows = await transaction.rows(_OF_THREADS, list(calls))
+    pages, unreadable = await _sifted(transaction, rows)
+    changed = [_changed(_told(page, calls[page.thread])) for page in pages]
+    await transaction.run_for_each(_UPDATE, changed)
+    over = {each.id for each in unreadable if not each.newer}
+    return {thread: PageId(id_) for id_, thread, *_ in rows if str(id_) not in over}
 
 
 async def _opened(transaction: Transaction, calls: Mapping[str, Sequence[Envelope]]) -> dict[str, PageId]:
@@ -100,26 +106,23 @@ def _told(page: Page, envelopes: Iterable[Envelope]) -> Page:
 
 
 async def _end(transaction: Transaction, envelope: Envelope) -> None:
-    for page in await _of_threads(transaction, [envelope.thread]):
+    pages, _ = await _sifted(transaction, await transaction.rows(_OF_THREADS, [envelope.thread]))
+    for page in pages:
         ended, event = ended_by(page, envelope, transaction.now)
         await write(transaction, ended)
         transaction.append_events([event])
 
 
-async def _of_threads(transaction: Transaction, threads: Iterable[str]) -> list[Page]:
-    return await _read(transaction, await transaction.rows(_OF_THREADS, list(threads)))
-
-
 async def read_page(transaction: Transaction, row: Row) -> Page | None:
     """The page, unless it can't be read: then it is over, and makes way for another."""
-    pages = await _read(transaction, [row])
+    pages, _ = await _sifted(transaction, [row])
     return pages[0] if pages else None
 
 
-async def _read(transaction: Transaction, rows: list[Row]) -> list[Page]:
+async def _sifted(transaction: Transaction, rows: list[Row]) -> tuple[list[Page], list[Unreadable]]:
     pages, unreadable = sift(transaction, "pages", rows, page_from)
     await put_aside(transaction, unreadable)
-    return pages
+    return pages, unreadable
 
 
 async def write(transaction: Transaction, page: Page) -> None:

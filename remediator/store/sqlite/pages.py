@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from remediator.core.changes import Unreadable
 from remediator.core.ids import PageId
 from remediator.core.notices import Envelope, Signal
 from remediator.core.paging import Page, opened
@@ -42,11 +43,15 @@ def keep(transaction: Transaction, envelope: Envelope) -> None:
 
 
 def _opened(transaction: Transaction, envelope: Envelope) -> PageId:
-    """The thread's open page, now told in the envelope's channel too."""
-    page = _of_thread(transaction, envelope.thread)
-    if page is not None:
+    """The thread's open page, now told in the envelope's channel too; a newer version's stays as it is."""
+    rows = transaction.sql.execute(_OF_THREAD, (envelope.thread,)).fetchall()
+    pages, unreadable = _sifted(transaction, rows)
+    for page in pages:
         write(transaction, told_also(page, [envelope.channel]))
         return page.id
+    for each in unreadable:
+        if each.newer:
+            return PageId(int(each.id))
     new = opened(PageId(0), envelope, transaction.now)
     id_ = transaction.sql.execute(_INSERT, inserted_row(new)).lastrowid or 0
     append_events(transaction, [opening(replace(new, id=PageId(id_)))])
@@ -68,9 +73,14 @@ def _of_thread(transaction: Transaction, thread: str) -> Page | None:
 
 def read_page(transaction: Transaction, row: Row) -> Page | None:
     """The page, unless it can't be read: then it is over, and makes way for another."""
-    pages, unreadable = sift(transaction, "pages", [row], page_from)
-    put_aside(transaction, unreadable)
+    pages, _ = _sifted(transaction, [row])
     return pages[0] if pages else None
+
+
+def _sifted(transaction: Transaction, rows: list[Row]) -> tuple[list[Page], list[Unreadable]]:
+    pages, unreadable = sift(transaction, "pages", rows, page_from)
+    put_aside(transaction, unreadable)
+    return pages, unreadable
 
 
 def write(transaction: Transaction, page: Page) -> None:
