@@ -88,6 +88,19 @@ async def test_a_body_goes_at_its_age_and_not_before(store: Store, clock: FakeCl
     assert await pruned(store, Shelf.BODIES) == 1
 
 
+@pytest.mark.parametrize(
+    ("shelf", "kind"), [(Shelf.EVENTS, EventKind.RUN_LEASED), (Shelf.AUDIT, EventKind.ATTEMPT_INTENDED)]
+)
+async def test_an_event_goes_at_its_age_and_not_before(
+    store: Store, clock: FakeClock, shelf: Shelf, kind: EventKind
+) -> None:
+    await store.record([Event(kind, await store.now())])
+    clock.advance(DAY.total_seconds())
+    assert await pruned(store, shelf) == 0
+    clock.advance(STEP.total_seconds())
+    assert await pruned(store, shelf) == 1
+
+
 async def test_a_webhook_that_is_not_taken_apart_stays(store: Store, clock: FakeClock) -> None:
     await store.save_webhook("default", b"{}")
     clock.advance(1e9)
