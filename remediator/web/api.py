@@ -18,7 +18,7 @@ from remediator.core.ports.channels import RulebookError
 from remediator.core.ports.store import NotCopiedError
 from remediator.core.targets import Target, TargetError, parse_target
 from remediator.engine.commands import CommandError
-from remediator.web import explained, models, views
+from remediator.web import explained, models, requests, views
 from remediator.web.approvals import approvals, approve, deny
 from remediator.web.endpoints import Access, Answer, Call, Download, Endpoint, ProblemError
 from remediator.web.explaining import explain
@@ -50,7 +50,7 @@ async def _ready(call: Call[None, None]) -> models.ReadyView | Answer:
     return Answer(HTTPStatus.SERVICE_UNAVAILABLE, models.ReadyView(status="unready", detail=detail))
 
 
-async def _runs(call: Call[models.RunsQuery, None]) -> list[models.RunView]:
+async def _runs(call: Call[requests.RunsQuery, None]) -> list[models.RunView]:
     asked = call.query
     target = _given(asked.target)
     before = _given(asked.before)
@@ -68,7 +68,7 @@ async def _run(call: Call[None, None]) -> models.RunStory:
     return views.story(await run_by_prefix(call.deps.store, call.path["run"]))
 
 
-async def _decisions(call: Call[models.DecisionsQuery, None]) -> list[models.DecisionView]:
+async def _decisions(call: Call[requests.DecisionsQuery, None]) -> list[models.DecisionView]:
     rule, on = _given(call.query.rule), _given(call.query.episode)
     wanted = DecisionFilter(
         None if on is None else EpisodeId(on), None if rule is None else frozenset({rule})
@@ -77,7 +77,7 @@ async def _decisions(call: Call[models.DecisionsQuery, None]) -> list[models.Dec
     return [views.decision(row) for row in rows]
 
 
-async def _events(call: Call[models.EventsQuery, None]) -> list[models.EventView]:
+async def _events(call: Call[requests.EventsQuery, None]) -> list[models.EventView]:
     return [views.event(each) for each in await call.deps.store.events(call.query.after, call.query.limit)]
 
 
@@ -114,7 +114,7 @@ async def _copy(call: Call[None, None]) -> Download:
     return Download(copy, "remediator.db")
 
 
-async def _pause(call: Call[None, models.PauseRequest]) -> Answer:
+async def _pause(call: Call[None, requests.PauseRequest]) -> Answer:
     asked = call.body
     length = None if asked.length is None else _length(asked.length)
     value = _scope_value(call, asked.scope, asked.value)
@@ -127,7 +127,7 @@ async def _pause(call: Call[None, models.PauseRequest]) -> Answer:
     return Answer(HTTPStatus.CREATED, views.pause(made))
 
 
-async def _resume(call: Call[None, models.ResumeRequest]) -> models.Resumed:
+async def _resume(call: Call[None, requests.ResumeRequest]) -> models.Resumed:
     asked = call.body
     if not isinstance(asked.id, msgspec.UnsetType):
         return await _lift(call, asked.id)
@@ -142,7 +142,7 @@ async def _resume(call: Call[None, models.ResumeRequest]) -> models.Resumed:
     return models.Resumed(lifted=lifted)
 
 
-async def _lift(call: Call[None, models.ResumeRequest], id_: int) -> models.Resumed:
+async def _lift(call: Call[None, requests.ResumeRequest], id_: int) -> models.Resumed:
     asked = call.body
     if asked.value or asked.scope is not PauseScope.ALL:
         raise ProblemError(
@@ -160,7 +160,7 @@ async def _lift(call: Call[None, models.ResumeRequest], id_: int) -> models.Resu
     return models.Resumed(lifted=1)
 
 
-async def _clear(call: Call[None, models.ClearRequest]) -> models.Cleared:
+async def _clear(call: Call[None, requests.ClearRequest]) -> models.Cleared:
     target = _own_target(call, call.body.target)
     if not await call.deps.commands.clear(target, call.body.why, call.who.name):
         raise ProblemError(
@@ -171,7 +171,7 @@ async def _clear(call: Call[None, models.ClearRequest]) -> models.Cleared:
     return models.Cleared(target=str(target))
 
 
-async def _acknowledge(call: Call[None, models.AckRequest]) -> models.PageView:
+async def _acknowledge(call: Call[None, requests.AckRequest]) -> models.PageView:
     commands, asked = call.deps.commands, call.body
     page = await commands.open_page(asked.page)
     if page.call.target:
@@ -189,7 +189,7 @@ async def _acknowledge(call: Call[None, models.AckRequest]) -> models.PageView:
     return views.page(taken)
 
 
-async def _request_run(call: Call[None, models.RunRequest]) -> Answer:
+async def _request_run(call: Call[None, requests.RunRequest]) -> Answer:
     asked, commands = call.body, call.deps.commands
     overridden = _overridden(call)
     id_ = _given(asked.request) or uuid4().hex
@@ -206,7 +206,7 @@ async def _request_run(call: Call[None, models.RunRequest]) -> Answer:
     return Answer(HTTPStatus.ACCEPTED, models.Requested(id_, str(target), decision))
 
 
-def _overridden(call: Call[None, models.RunRequest]) -> frozenset[Guard]:
+def _overridden(call: Call[None, requests.RunRequest]) -> frozenset[Guard]:
     asked = frozenset(call.body.override)
     if asked:
         call.require_person()
@@ -316,7 +316,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Endpoint(
         "GET", f"{_V1}/runs", "listRuns", "Runs, newest first.",
-        Access.VIEWER, _runs, {200: list[models.RunView]}, query=models.RunsQuery, problems=(422,),
+        Access.VIEWER, _runs, {200: list[models.RunView]}, query=requests.RunsQuery, problems=(422,),
     ),
     Endpoint(
         "GET", f"{_V1}/runs/{{run}}", "getRun", "A run with its alerts, decisions, attempts and events.",
@@ -325,7 +325,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "GET", f"{_V1}/decisions", "listDecisions", "Decisions with their facts and guards, newest first.",
         Access.VIEWER, _decisions, {200: list[models.DecisionView]},
-        query=models.DecisionsQuery, problems=(422,),
+        query=requests.DecisionsQuery, problems=(422,),
     ),
     Endpoint(
         "GET", f"{_V1}/explain", "explain", "Why a run, an episode, a rule or an alert went as it did.",
@@ -334,21 +334,21 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Endpoint(
         "GET", f"{_V1}/events", "listEvents", "Events after an id, oldest first.",
-        Access.VIEWER, _events, {200: list[models.EventView]}, query=models.EventsQuery, problems=(422,),
+        Access.VIEWER, _events, {200: list[models.EventView]}, query=requests.EventsQuery, problems=(422,),
     ),
     Endpoint(
         "POST", f"{_V1}/runs", "requestRun", "Run a rule by hand, past every guard that is not overridden.",
-        Access.OPERATOR, _request_run, {202: models.Requested}, body=models.RunRequest,
+        Access.OPERATOR, _request_run, {202: models.Requested}, body=requests.RunRequest,
         problems=(400, 403, 413, 415, 422),
     ),
     Endpoint(
         "POST", f"{_V1}/pauses", "pause", "Pause everything, a rule or a target.",
-        Access.OPERATOR, _pause, {201: models.PauseView}, body=models.PauseRequest,
+        Access.OPERATOR, _pause, {201: models.PauseView}, body=requests.PauseRequest,
         problems=(400, 403, 413, 415, 422),
     ),
     Endpoint(
         "POST", f"{_V1}/resume", "resume", "Lift the pauses of a scope, or one by its id.",
-        Access.OPERATOR, _resume, {200: models.Resumed}, body=models.ResumeRequest,
+        Access.OPERATOR, _resume, {200: models.Resumed}, body=requests.ResumeRequest,
         problems=(400, 403, 404, 413, 415, 422),
     ),
     Endpoint(
@@ -357,12 +357,12 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Endpoint(
         "POST", f"{_V1}/clear", "clear", "Lift a target's quarantine; needs a person's own token.",
-        Access.PERSON, _clear, {200: models.Cleared}, body=models.ClearRequest,
+        Access.PERSON, _clear, {200: models.Cleared}, body=requests.ClearRequest,
         problems=(400, 403, 404, 413, 415, 422),
     ),
     Endpoint(
         "POST", f"{_V1}/ack", "acknowledge", "Take a page on: nobody else is called for it.",
-        Access.OPERATOR, _acknowledge, {200: models.PageView}, body=models.AckRequest,
+        Access.OPERATOR, _acknowledge, {200: models.PageView}, body=requests.AckRequest,
         problems=(400, 403, 409, 413, 415, 422),
     ),
     Endpoint(
@@ -371,12 +371,12 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Endpoint(
         "POST", f"{_V1}/runs/{{run}}/approve", "approve", "Approve what a run asks for; needs a person.",
-        Access.PERSON, approve, {200: models.ApprovalView}, body=models.AnswerRequest,
+        Access.PERSON, approve, {200: models.ApprovalView}, body=requests.AnswerRequest,
         problems=(400, 403, 404, 409, 413, 415, 422), parameters=_ID,
     ),
     Endpoint(
         "POST", f"{_V1}/runs/{{run}}/deny", "deny", "Deny it, which ends the run; needs a person.",
-        Access.PERSON, deny, {200: models.ApprovalView}, body=models.AnswerRequest,
+        Access.PERSON, deny, {200: models.ApprovalView}, body=requests.AnswerRequest,
         problems=(400, 403, 404, 409, 413, 415, 422), parameters=_ID,
     ),
     Endpoint(

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from remediator.core.approvals import Answer, Approval, How, Objection, Obstacle
 from remediator.core.changes import RunRow
 from remediator.core.ids import PlanDigest
-from remediator.web import models, views
+from remediator.web import models, requests, views
 from remediator.web.auth import Principal
 from remediator.web.endpoints import Call, ProblemError
 from remediator.web.finding import outside, run_by_prefix
@@ -25,17 +25,17 @@ async def approvals(call: Call[None, None]) -> list[models.ApprovalView]:
     return [views.approval(each.approval) for each in await call.deps.store.asking()]
 
 
-async def approve(call: Call[None, models.AnswerRequest]) -> models.ApprovalView:
+async def approve(call: Call[None, requests.AnswerRequest]) -> models.ApprovalView:
     """Approve the plan that a run shows."""
     return await _answered(call, granted=True)
 
 
-async def deny(call: Call[None, models.AnswerRequest]) -> models.ApprovalView:
+async def deny(call: Call[None, requests.AnswerRequest]) -> models.ApprovalView:
     """Deny it, which ends the run."""
     return await _answered(call, granted=False)
 
 
-async def _answered(call: Call[None, models.AnswerRequest], *, granted: bool) -> models.ApprovalView:
+async def _answered(call: Call[None, requests.AnswerRequest], *, granted: bool) -> models.ApprovalView:
     why = call.body.why.strip()
     if not why:
         remedy = "say why: people read it later"

@@ -10,7 +10,6 @@ from remediator.core.decide import DecisionKind
 from remediator.core.explaining import Standing
 from remediator.core.reasons import Reason
 from remediator.web.models import (
-    Asked,
     DecisionView,
     EpisodeView,
     FactView,
@@ -24,6 +23,7 @@ from remediator.web.models import (
     TargetText,
     View,
 )
+from remediator.web.requests import Asked
 
 
 class MatcherView(View, frozen=True):
