@@ -34,7 +34,7 @@ ATTEMPT = "remediator.dev/attempt"
 #: How a report says whose it is; other runs it may mention.
 _OF_RUN = re.compile(r"remediator explain (r-[0-9a-z]{10})\b")
 _PAGED = frozenset({"failed", "unknown", "refused", "expired"})
-_PATIENCE = 120.0
+_PATIENCE = 240.0
 _FRESH = 0.2
 
 

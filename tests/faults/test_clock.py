@@ -20,7 +20,7 @@ from tests.faults.scenarios import REPAIR, ROLLED_OUT
 from tests.faults.test_servers import goes_on, unharmed
 from tests.support.processes import eventually
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(400)
 TTL = timedelta(seconds=3)
 HOUR = timedelta(hours=1)
 #: Nothing of it is over when an hour has passed at once.
