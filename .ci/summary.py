@@ -13,6 +13,7 @@ SUITES = {
     "test": ("unit", "store", "kubernetes", "flow", "simulation"),
     "simulate": ("simulation",),
     "teeth": ("simulation",),
+    "faults": ("faults",),
     "cluster": ("kubernetes",),
     "e2e": ("e2e",),
 }

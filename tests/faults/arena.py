@@ -33,6 +33,8 @@ NO_BRAKE = {"targets": "100000/10m", "parallel": 64, "failures": "100000/1h"}
 ATTEMPT = "remediator.dev/attempt"
 #: How a report says whose it is; other runs it may mention.
 _OF_RUN = re.compile(r"remediator explain (r-[0-9a-z]{10})\b")
+#: What only a request for approval shows: a message of its own, which is no report.
+_REQUEST = re.compile(r"May approve|\*Answer\*")
 _PAGED = frozenset({"failed", "unknown", "refused", "expired"})
 _PATIENCE = 240.0
 _FRESH = 0.2
@@ -243,13 +245,15 @@ class Arena:
         return found
 
     def duplicate_reports(self) -> list[str]:
-        """The messages beyond the first head and the first page of a run."""
+        """The messages beyond a run's first report and first page, and beyond the first of each request."""
         spare: list[str] = []
         for told in self._messages().values():
             pages = [each.text for each in told if "PAGE" in each.text]
             # What is said in the thread below is no report, but what came of it later.
-            heads = [each.text for each in told if "PAGE" not in each.text and each.thread_ts is None]
-            spare += pages[1:] + heads[1:]
+            heads = [each for each in told if "PAGE" not in each.text and each.thread_ts is None]
+            requests = [each.text for each in heads if _REQUEST.search(written(each))]
+            reports = [each.text for each in heads if not _REQUEST.search(written(each))]
+            spare += pages[1:] + reports[1:] + list((Counter(requests) - Counter(set(requests))).elements())
         return spare
 
 
