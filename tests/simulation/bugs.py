@@ -437,6 +437,9 @@ _ALL = (
             "law_4_unknown_quarantines",
             "law_7_no_intent_while_paused",
             "law_7_cooldown",
+            "law_7_rates",
+            "law_7_no_intent_in_a_freeze",
+            "law_7_no_intent_unapproved",
             "law_8_no_more_than_so_many_in_parallel",
         ),
         {
