@@ -254,6 +254,47 @@ async def test_a_failover_that_lost_what_was_written_stops_everything(
     backend.close()
 
 
+@pytest.mark.parametrize("vouched", [True, False], ids=["after another vouched", "first"])
+async def test_a_failover_that_lost_a_commit_stops_everything_though_later_checks_are_there(
+    clock: FakeClock, tmp_path: Path, *, vouched: bool
+) -> None:
+    """All replicas count checks together, every few seconds: a step that is lost lies between two."""
+    backend = PostgresBackend(tmp_path, clock)
+    store, other = backend.make(), backend.make()
+    for each in (store, other):
+        await each.open()
+        await each.check()
+    await store.pause(PauseScope.RULE, "r", "why", "ann", timedelta(hours=9))
+    lost = "DELETE FROM ledger_commits WHERE at = (SELECT max(at) FROM ledger_commits)"
+    grown = "UPDATE meta SET value = value + 1 WHERE key = 'is.timeline'"
+    await backend.execute(store, lost, "DELETE FROM pauses", grown)
+    if vouched:
+        await other.check()
+        assert not await restored(store)
+    await asyncio.gather(store.check(), store.check(), store.check())
+    assert await restored(store)
+    await store.check()
+    (pause,) = await store.pauses()
+    assert pause.who == "remediator"
+    for each in (store, other):
+        await each.close()
+    backend.close()
+
+
+async def test_commits_that_the_ledger_forgot_are_not_missed(clock: FakeClock, tmp_path: Path) -> None:
+    backend = PostgresBackend(tmp_path, clock)
+    store = backend.make()
+    await store.open()
+    await store.pause(PauseScope.RULE, "r", "why", "ann", None)
+    await store.check()
+    clock.advance(3601)
+    await backend.execute(store, "DELETE FROM ledger_commits WHERE at < remediator_now() - 3600000000")
+    await store.check()
+    assert not await restored(store)
+    await store.close()
+    backend.close()
+
+
 def _run(program: str, *arguments: str) -> None:
     subprocess.run([PROGRAMS / program, *arguments], check=True, capture_output=True, timeout=60)
 

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -87,10 +88,14 @@ WRITES = Kind()
 
 @dataclass(slots=True)
 class _Commit:
-    """A transaction's id, and once its COMMIT is out, what it answers if that was done."""
+    """A transaction's id, and once its COMMIT is out, what it answers if that was done.
+
+    ``at`` is its time if it wrote an event, and so surely left its id.
+    """
 
     id: UUID
     sent: bool = False
+    at: datetime | None = None
     result: Any = None
     topics: set[Topic] = field(default_factory=set)
 
@@ -110,6 +115,8 @@ class Database:
         self._deadline = deadline.total_seconds()
         self._pool: Pool[Any] | None = None
         self._queueing = asyncio.Semaphore(_QUEUEING)
+        #: The latest commits that were answered, and when they were: as many as may be under way at once.
+        self.kept: deque[tuple[UUID, datetime]] = deque(maxlen=_CONNECTIONS)
 
     async def open(self) -> None:
         """Begin to take work; a connection is made when it is needed."""
@@ -252,6 +259,8 @@ class Database:
             unknown = commit.sent and not surely_rolled_back(error)
             if not unknown or not await self._happened(pool, commit.id):
                 raise
+        if commit.at is not None:
+            self.kept.append((commit.id, commit.at))
         self._committed(commit.topics)
         result: T = commit.result
         return result
@@ -263,6 +272,7 @@ class Database:
             self.clock.hear(now)
             transaction = Transaction(connection, now, self.claimer, commit.topics, unread=self._unread)
             commit.result = await work(transaction)
+            commit.at = now if transaction.events else None
             await transaction.write_events()
             if kind.writes:
                 commit.sent = True

@@ -1,14 +1,17 @@
 """Notices that the database is not the one last written to, and stops everything until a person resumes it.
 
-Which one it is, is told by what a dump, a copy of files and a point in time brought back each change: the
+Which one it is, is told by what a dump, another server and a point in time brought back each change: the
 system's identifier, the database's and the table's numbers, and the timeline. That grows with a failover too,
-so a replica that lived through one, and finds what it wrote last, vouches for the new timeline.
+so a replica that lived through one, and finds what it wrote last, vouches for the new timeline. Each looks
+for the latest commits of its own besides: what others wrote may be there, and a step of its runs missing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
 
 import asyncpg
 
@@ -50,6 +53,9 @@ _WORDS = {
     "table": "its tables were made anew",
     "timeline": "its server has gone back in time, or failed over while nobody watched",
 }
+#: How long commits are looked for: a part of the hour for which the ledger keeps their ids.
+_LOOKED_FOR = timedelta(minutes=30)
+_THERE = "SELECT count(*) FROM ledger_commits WHERE happened AND id = ANY($1::uuid[])"
 _LOST = "what was last written to it is not there"
 _KNOWN = "SELECT key, value FROM meta WHERE key LIKE 'is.%'"
 _KEEP = "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
@@ -59,18 +65,25 @@ _TELL = "UPDATE pauses SET told = $1 WHERE id = $2 AND restored AND told IS DIST
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """That a write was kept: how many such writes there had been, and whether the ledger has moved."""
+    """That a write was kept: how many such writes there had been, and whether the ledger has moved.
+
+    ``whole`` says that all is there that was to be.
+    """
 
     before: int
     moved: bool
+    whole: bool
 
 
-async def prove_durable(transaction: Transaction) -> Proof:
+async def prove_durable(transaction: Transaction, kept: Sequence[tuple[UUID, datetime]]) -> Proof:
+    """Write, and look for the commits that are ``kept``, with their times, as far as who asks knows."""
     written = await transaction.value(
         "INSERT INTO meta (key, value) VALUES ('checks', 1)"
         " ON CONFLICT (key) DO UPDATE SET value = meta.value + 1 RETURNING value"
     )
-    return Proof(written - 1, await _has_moved(transaction))
+    commits = [commit for commit, at in kept if at >= transaction.now - _LOOKED_FOR]
+    whole = await transaction.value(_THERE, commits) == len(commits)
+    return Proof(written - 1, await _has_moved(transaction), whole)
 
 
 async def look(transaction: Transaction, *, has_last: bool | None = None) -> None:

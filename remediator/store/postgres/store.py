@@ -122,6 +122,7 @@ class PostgresStore:
         self._wakers = Wakers()
         self._db = Database(url, self._committed, deadline, ToldTime(fresh))
         self._checks = 0
+        self._looking = asyncio.Lock()
         self._webhooks = WebhookGroups(self._save_webhooks)
         self._wire = Wire(self._db.claimer, self._db.connect, self._wakers.wake)
 
@@ -157,11 +158,17 @@ class PostgresStore:
         return await self._db.read(_now) if told is None else told
 
     async def check(self) -> None:
-        last, proof = self._checks, await self._db.write(restoring.prove_durable)
+        last, kept = self._checks, tuple(self._db.kept)
+        proof = await self._db.write(partial(restoring.prove_durable, kept=kept))
         self._checks = proof.before + 1
-        if proof.moved or proof.before < last:
-            has_last = proof.before >= last if last else None
-            await self._db.write(partial(restoring.look, has_last=has_last), Lock.GUARDS)
+        has_last = proof.whole and proof.before >= last if last or not proof.whole else None
+        if proof.moved or has_last is False:
+            async with self._looking:
+                # What is missing is told of once, however many ask at a time.
+                if proof.whole or kept[0] in self._db.kept:
+                    await self._db.write(partial(restoring.look, has_last=has_last), Lock.GUARDS)
+                if has_last is False:
+                    self._db.kept.clear()
 
     def copy(self) -> AbstractAsyncContextManager[BinaryIO]:
         message = f"the ledger {self._db.shown} is PostgreSQL's to copy: use pg_dump, or its base backups"
