@@ -32,6 +32,8 @@ from remediator.core.targets import Target, TargetError, parse_target
 from remediator.engine.rulebooks import Rulebooks
 
 _RUN: Final = re.compile(r"[A-Za-z0-9-]{1,40}")
+#: A shorter number is an episode's, and a shorter word may begin anything.
+_LEAST_OF_FINGERPRINT = 6
 #: Episodes, decisions and targets that an explanation tells of, and alerts that a rule is held against.
 _EPISODES, _DECISIONS, _TARGETS, _ALERTS, _NOT_TAKEN = 3, 10, 5, 100, 10
 #: Decisions on one episode: one that waits is decided on every few seconds.
@@ -108,6 +110,8 @@ class Explainer:
         return await self._story(found[0]) if found else None
 
     async def _by_fingerprint(self, of: str) -> AlertExplained | None:
+        if len(of) < _LEAST_OF_FINGERPRINT:
+            return None
         return await self._alert(of, await self._store.episodes(EpisodeFilter(_EPISODES, fingerprint=of)))
 
     async def _by_labels(self, of: str) -> AlertExplained | None:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from remediator.core.ports.store import Topic
+from remediator.core.ports.store import StoreError, StoreUnavailableError, Topic
 from remediator.core.retention import Retention, Shelf
 from remediator.engine.loops import Loop
 from remediator.engine.parts import EngineParts
@@ -35,11 +35,21 @@ class RetentionLoop(Loop):
         if await self.store.take_turn(_TURN, self._pace):
             over_at = asyncio.get_running_loop().time() + self._pace.total_seconds()
             for shelf in Shelf:
-                await self._tidy(shelf, over_at)
+                await self._tidy_safely(shelf, over_at)
         return False
 
     async def rest(self) -> None:
         await asyncio.sleep(self._pace.total_seconds())
+
+    async def _tidy_safely(self, shelf: Shelf, over_at: float) -> None:
+        try:
+            await self._tidy(shelf, over_at)
+        except StoreUnavailableError:
+            raise
+        except StoreError as error:
+            # What one shelf is refused must not fill the disk with what lies on the others.
+            _log.error("old rows could not be dropped", shelf=shelf.value, error=str(error))
+            self.metrics.store_failed()
 
     async def _tidy(self, shelf: Shelf, over_at: float) -> None:
         """Go along a shelf to its end, or until the turn is over: the next round begins anew."""

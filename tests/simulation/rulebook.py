@@ -121,7 +121,7 @@ protect: [{{names: [{protected}]}}, {{labels: {{guard: held}}}}]
 
 _SOURCE = FileRules(Path("rules"))
 #: Runs of `full-scale` on one target, and targets of `slow-restart`: no more than so many in so many seconds.
-RATE, TARGETS = (1, 60), (1, 20)
+RATE, TARGETS = (1, 150), (1, 20)
 #: What a freeze covers.
 FROZEN = ("cart", "auth")
 

@@ -159,7 +159,7 @@ class PostgresBackend:
 
     def make(self) -> PostgresStore:
         # The test's time moves between two calls.
-        return PostgresStore(self.url, fresh=timedelta(0))
+        return PostgresStore(self.url, fresh=timedelta(0), vouching=timedelta(seconds=1))
 
     def bytes(self, digits: str) -> str:
         return f"'\\x{digits}'::bytea"

@@ -102,6 +102,25 @@ async def test_what_a_killed_copy_left_is_removed_at_the_next_start_and_nobodys_
     assert names(tmp_path) == sorted(["ledger.db", "ledger.db-seen", *kept])
 
 
+async def test_one_at_a_time_is_kept_beside_the_ledger(tmp_path: Path) -> None:
+    store = await filled(tmp_path / "ledger.db", rows=10)
+    made = asyncio.Event()
+
+    async def copy() -> None:
+        async with store.copy():
+            made.set()
+
+    async with store.copy():
+        copying = asyncio.create_task(copy())
+        # Whatever the second does with the ledger is done before this.
+        await store.check()
+        await store.check()
+        assert len([name for name in names(tmp_path) if "copying" in name]) == 1
+        assert not made.is_set()
+    await copying
+    await store.close()
+
+
 async def test_a_copy_under_way_is_called_what_the_next_start_removes(tmp_path: Path) -> None:
     store = await filled(tmp_path / "ledger.db")
     async with store.copy() as file:

@@ -194,6 +194,36 @@ async def test_a_file_whose_witness_is_gone_is_taken_as_it_is(tmp_path: Path, cl
     await store.close()
 
 
+async def test_a_file_without_what_its_log_held_is_noticed(tmp_path: Path, clock: FakeClock) -> None:
+    """What somebody gets who copies the file alone while all of it is still in the log."""
+    backend = SqliteBackend(tmp_path, clock)
+    store = backend.make()
+    await store.open()
+    await begin(store, "r-lost")
+    await store.check()
+    shutil.copy(backend.path, tmp_path / "bare")
+    await store.close()
+    shutil.copy(tmp_path / "bare", backend.path)
+    store = backend.make()
+    await store.open()
+    assert await restored(store)
+    assert len(await store.pauses()) == 1
+    await store.close()
+
+
+async def test_a_ledger_that_was_taken_away_is_begun_anew(tmp_path: Path, clock: FakeClock) -> None:
+    backend = SqliteBackend(tmp_path, clock)
+    store = backend.make()
+    await store.open()
+    await store.check()
+    await store.close()
+    backend.path.unlink()
+    store = backend.make()
+    await store.open()
+    assert not await restored(store)
+    await store.close()
+
+
 async def test_a_witness_that_can_not_be_read_or_written_stops_nothing(
     tmp_path: Path, clock: FakeClock
 ) -> None:
@@ -234,6 +264,26 @@ async def test_a_failover_that_lost_nothing_is_vouched_for_by_who_lived_through_
     assert await store.pauses() == ()
     await store.check()
     assert len(await store.events(0, 100)) == 1
+    await store.close()
+    backend.close()
+
+
+async def test_who_starts_after_a_failover_waits_for_one_that_lived_through_it(
+    clock: FakeClock, tmp_path: Path
+) -> None:
+    backend = PostgresBackend(tmp_path, clock)
+    store = backend.make()
+    await store.open()
+    await backend.execute(store, "UPDATE meta SET value = value + 1 WHERE key = 'is.timeline'")
+    late = backend.make()
+    starting = asyncio.create_task(late.open())
+    await asyncio.sleep(0)
+    await store.check()
+    await starting
+    kinds = [event.kind for event in await store.events(0, 100)]
+    assert kinds == [EventKind.LEDGER_FAILED_OVER]
+    assert await late.pauses() == ()
+    await late.close()
     await store.close()
     backend.close()
 

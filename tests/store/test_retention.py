@@ -257,8 +257,14 @@ async def test_a_pause_in_force_stays_and_one_that_is_over_goes(store: Store, cl
     clock.advance((1.5 * DAY).total_seconds())
     assert await pruned(store, Shelf.PAUSES) == 1, "b was lifted a day and a half ago"
     clock.advance(DAY.total_seconds())
+    assert await pruned(store, Shelf.PAUSES) == 0, "c is the latest: its number is nobody else's yet"
+    latest = await store.pause(PauseScope.RULE, "d", "noise", "ann", None)
     assert await pruned(store, Shelf.PAUSES) == 1, "c was over a day and a half ago"
-    assert [pause.value for pause in await store.pauses()] == ["a"]
+    assert [pause.value for pause in await store.pauses()] == ["a", "d"]
+    await store.resume(PauseScope.RULE, "d", "over", "ann")
+    clock.advance((1.5 * DAY).total_seconds())
+    assert await pruned(store, Shelf.PAUSES) == 0
+    assert (await store.pause(PauseScope.RULE, "e", "noise", "ann", None)).id > latest.id
 
 
 async def test_a_slice_reads_no_more_than_it_is_told_to(store: Store, clock: FakeClock) -> None:

@@ -114,12 +114,14 @@ PLANS: Mapping[Shelf, Plan] = {
         " OR EXISTS (SELECT 1 FROM page_episodes j JOIN pages p ON p.id = j.page"
         " WHERE j.episode = e.id AND p.over_at IS NULL)",
     ),
+    # The latest stays: a number that people may still type must not become another pause's.
     Shelf.PAUSES: _plan(
         "pauses",
         "id",
         "at",
         "p.lifted_at >= :before OR (p.lifted_at IS NULL AND (p.until IS NULL OR p.until >= :before))"
-        " OR (p.brake IS NOT NULL AND (p.told IS NULL OR p.told <> -1))",
+        " OR (p.brake IS NOT NULL AND (p.told IS NULL OR p.told <> -1))"
+        " OR p.id = (SELECT max(id) FROM pauses)",
         "DELETE FROM braked WHERE pause = :key",
     ),
     Shelf.DEMANDS: _plan("demands", "at", "at", "d.at >= :before", key="target"),

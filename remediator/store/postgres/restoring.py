@@ -86,19 +86,23 @@ async def prove_durable(transaction: Transaction, kept: Sequence[tuple[UUID, dat
     return Proof(written - 1, await _has_moved(transaction), whole)
 
 
-async def look(transaction: Transaction, *, has_last: bool | None = None) -> None:
-    """Compare where the ledger stands with where it stood.
+async def look(transaction: Transaction, *, has_last: bool | None = None, waits: bool = False) -> bool:
+    """Compare where the ledger stands with where it stood; ``False`` if that is for another to say.
 
-    ``has_last`` says whether what was last written by who asks is there, ``None`` that it wrote nothing yet.
+    ``has_last`` says whether what was last written by who asks is there, ``None`` that it wrote nothing yet:
+    then it ``waits``, for a while, for one that lived through what may be a failover.
     """
     known, here = await _known(transaction), await _here(transaction)
     moved = [part for part, value in here.items() if known.get(part, value) != value]
+    if moved == ["timeline"] and has_last is None and waits:
+        return False
     if moved == ["timeline"] and has_last:
         data = {"from": known["timeline"], "to": here["timeline"]}
         transaction.append_events([Event(EventKind.LEDGER_FAILED_OVER, transaction.now, data)])
     elif moved or has_last is False:
         await _stop(transaction, _WORDS[moved[0]] if moved else _LOST)
     await transaction.run_for_each(_KEEP, [(f"is.{part}", value) for part, value in here.items()])
+    return True
 
 
 async def _has_moved(transaction: Transaction) -> bool:

@@ -99,6 +99,8 @@ from remediator.store.postgres.wire import Wire
 
 #: How long a ledger that is closed waits for a database that does not answer (seconds).
 _PATIENCE = 3.0
+#: From one look whether another replica has vouched for a failover to the next (seconds).
+_LOOK_AGAIN = 0.5
 _RELEASE = (
     "UPDATE episodes SET claimed_until = NULL, claimed_by = NULL WHERE claimed_by = $1",
     "UPDATE outbox SET claimed_until = NULL, claimed_by = NULL WHERE claimed_by = $1",
@@ -112,15 +114,25 @@ class PostgresStore:
     ``url`` is a ``postgresql://`` URI as asyncpg reads it. A call that got no answer within ``deadline``
     raises :class:`StoreUnavailableError`; broken connections, restarts and failovers that end before are
     not noticed by callers. For as long as ``fresh`` after the database told its time, :meth:`now` counts on
-    from there instead of asking again; what is compared with the ledger's time never is.
+    from there instead of asking again; what is compared with the ledger's time never is. Who opens a ledger
+    that may have failed over waits for ``vouching`` for a replica that lived through it, which looks at every
+    :meth:`check`; without one it was restored.
 
     Raises:
         StoreError: the URI can't be read.
     """
 
-    def __init__(self, url: str, *, deadline: timedelta = DEADLINE, fresh: timedelta = FRESH) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        deadline: timedelta = DEADLINE,
+        fresh: timedelta = FRESH,
+        vouching: timedelta = timedelta(seconds=10),
+    ) -> None:
         self._wakers = Wakers()
         self._db = Database(url, self._committed, deadline, ToldTime(fresh))
+        self._vouching = vouching.total_seconds()
         self._checks = 0
         self._looking = asyncio.Lock()
         self._webhooks = WebhookGroups(self._save_webhooks)
@@ -131,8 +143,18 @@ class PostgresStore:
     async def open(self) -> None:
         await self._db.prepare(migrate)
         await self._db.open()
-        await self._db.write(restoring.look, Lock.GUARDS)
+        await self._recognise()
+        # From here on this replica can tell a failover from a restore too.
+        await self.check()
         self._wire.open()
+
+    async def _recognise(self) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._vouching
+        settled = False
+        while not settled:
+            settled = await self._db.write(partial(restoring.look, waits=loop.time() < until), Lock.GUARDS)
+            await asyncio.sleep(0 if settled else _LOOK_AGAIN)
 
     async def close(self) -> None:
         with suppress(TimeoutError):

@@ -41,8 +41,10 @@ def _how(transaction: Transaction, seen: int | None) -> str | None:
     if copied is not None:
         return f"it is a copy of {moment(copied[0]):%Y-%m-%d %H:%M:%S} UTC"
     known = transaction.sql.execute(_META, ("time",)).fetchone()
-    if seen is None or known is None or known[0] >= seen:
+    if seen is None or (known is not None and known[0] >= seen):
         return None
+    if known is None:
+        return f"it holds nothing, and went on until {moment(seen):%Y-%m-%d %H:%M:%S} UTC"
     return f"it ends at {moment(known[0]):%Y-%m-%d %H:%M:%S} UTC, and went on until {moment(seen):%H:%M:%S}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -109,6 +110,7 @@ class SqliteStore:
         executor: Callable[[Path, StoreClock, Wake], Executor] = Writer,
     ) -> None:
         self._wakers = Wakers()
+        self._copying = asyncio.Lock()
         self._clock = StoreClock(clock, monotonic, jump_wait)
         self._path = Path(path)
         self._writer = executor(self._path, self._clock, self._wakers.wake)
@@ -136,9 +138,11 @@ class SqliteStore:
 
     @asynccontextmanager
     async def copy(self) -> AsyncIterator[BinaryIO]:
-        with tempfile.NamedTemporaryFile(dir=self._path.parent, prefix=prefix(self._path)) as file:
-            await self._writer.copy(Path(file.name))
-            yield file  # type: ignore[misc]  # typeshed knows it as a wrapper
+        # One at a time: each takes as much of the disk as the ledger does.
+        async with self._copying:
+            with tempfile.NamedTemporaryFile(dir=self._path.parent, prefix=prefix(self._path)) as file:
+                await self._writer.copy(Path(file.name))
+                yield file  # type: ignore[misc]  # typeshed knows it as a wrapper
 
     async def record(self, events_: Sequence[Event]) -> None:
         await self._writer.submit(partial(events.append_events, events=events_))

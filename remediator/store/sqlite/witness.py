@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -24,6 +25,11 @@ class Witness:
             return int(self._path.read_text(encoding="ascii"))
         except (OSError, ValueError):
             return None
+
+    def forget(self) -> None:
+        """Forget what was seen: the ledger is a new one."""
+        with suppress(OSError):
+            self._path.unlink()
 
     def saw(self, micros: int) -> None:
         """Note a time that is durable in the ledger."""

@@ -169,6 +169,8 @@ class Writer:
 
     def _main(self, opened: asyncio.Future[None]) -> None:
         try:
+            if _is_new(self._path):
+                self._witness.forget()
             sql, mark = connect(self._path)
             remove_copies(self._path)
         except Exception as error:  # noqa: BLE001 - whatever it is, the one who opens must hear of it
@@ -240,6 +242,14 @@ class Writer:
     def _deliver(self, outcomes: list[Outcome], topics: set[Topic], freed: int) -> None:
         self._bytes -= freed
         deliver(outcomes, topics, self._wake)
+
+
+def _is_new(path: Path) -> bool:
+    """Whether no ledger is there yet; one that was taken away on purpose is begun anew."""
+    try:
+        return path.stat().st_size == 0
+    except OSError:
+        return True
 
 
 def _first(jobs: deque[Job], count: int) -> list[Job]:

@@ -118,7 +118,7 @@ def law_7_who_waits_for_a_person_takes_no_slot(history: History, commit: Commit)
 
 
 @after_commit
-def law_7_slots_arefirst_intents(history: History, commit: Commit) -> Problems:
+def law_7_slots_are_first_intents(history: History, commit: Commit) -> Problems:
     if any(of(commit, "attempt.intended")):
         slots = history.rows("SELECT run FROM slots ORDER BY run")
         begun = history.rows("SELECT id FROM runs WHERE started_at IS NOT NULL ORDER BY id")
