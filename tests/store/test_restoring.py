@@ -304,6 +304,21 @@ async def test_a_failover_that_lost_what_was_written_stops_everything(
     backend.close()
 
 
+async def test_several_that_miss_something_stop_everything_once(clock: FakeClock, tmp_path: Path) -> None:
+    backend = PostgresBackend(tmp_path, clock)
+    stores = [backend.make() for _ in range(3)]
+    for store in stores:
+        await store.open()
+        await store.check()
+    await backend.execute(stores[0], "UPDATE meta SET value = value - 9 WHERE key = 'checks'")
+    for store in stores:
+        await store.check()
+    assert len(await stores[0].pauses()) == 1
+    for store in stores:
+        await store.close()
+    backend.close()
+
+
 @pytest.mark.parametrize("vouched", [True, False], ids=["after another vouched", "first"])
 async def test_a_failover_that_lost_a_commit_stops_everything_though_later_checks_are_there(
     clock: FakeClock, tmp_path: Path, *, vouched: bool
