@@ -14,6 +14,7 @@ GUARDS = [
     "scope",
     "protection",
     "quarantine",
+    "minimum_healthy",
     "freeze",
     "approval",
     "cooldown",

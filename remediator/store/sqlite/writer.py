@@ -100,7 +100,7 @@ class Writer:
         Raises:
             StoreError: the ledger can't be opened.
         """
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._ends = asyncio.get_running_loop(), False
         opened: asyncio.Future[None] = self._loop.create_future()
         thread = threading.Thread(target=self._main, args=(opened,), name="ledger", daemon=True)
         thread.start()
