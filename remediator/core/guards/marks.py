@@ -33,6 +33,12 @@ class Marks:
         for mark in marks:
             self.add(mark)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Marks) and self._latest == other._latest
+
+    # It grows.
+    __hash__ = None  # type: ignore[assignment]  # as a list's
+
     def __iter__(self) -> Iterator[Mark]:
         return (Mark(target, at) for target, at in self._latest.items())
 
