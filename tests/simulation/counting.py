@@ -32,7 +32,7 @@ _BY_REASON = {
     "count": "waits for further alerts",
     "rate": "rates",
     "targets": "targets",
-    "freeze": "freezes",
+    "frozen": "freezes",
     "fact_error": "facts in error",
     "paused": "stopped by a pause of a person",
 }

@@ -48,7 +48,6 @@ MUST_HAPPEN = (
     "unknown",
     "cancelled",
     "observed",
-    "expired",
     "refused",
     "quarantines lifted by proof",
     "quarantines lifted by a person",
