@@ -17,7 +17,7 @@ from typing import Protocol
 from remediator.clients.alertmanager import AlertmanagerClient
 from remediator.core.alerts import fingerprint
 from remediator.core.answers import Answer, Heard, Listed, Silent, Standing
-from tests.simulation.clockwork import EPOCH, Clockwork, Node
+from remediator.rehearse.clockwork import EPOCH, Clockwork, Node
 from tests.simulation.diary import Diary
 from tests.simulation.network import Awaited, Network, RefusedError, ResetError
 from tests.simulation.weather import LinkWeather

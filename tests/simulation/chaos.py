@@ -11,7 +11,7 @@ from remediator.core.approvals import Answer, How
 from remediator.core.guards import PauseScope
 from remediator.core.ids import RunId
 from remediator.engine.commands import Commands
-from tests.simulation.clockwork import Clockwork, Node
+from remediator.rehearse.clockwork import Clockwork, Node
 from tests.simulation.diary import Diary
 from tests.simulation.replica import Replica
 from tests.simulation.rulebook import SERVICES, space_of

@@ -19,12 +19,12 @@ from remediator.actions.kubernetes.objects import ATTEMPT, TOKEN
 from remediator.clients.kubernetes import ApiError, KubernetesClient, Problem
 from remediator.clients.kubernetes.client import JSON_PATCH, Json
 from remediator.clients.kubernetes.errors import problem_of
+from remediator.rehearse.clockwork import Clockwork, Node
 from remediator.sandbox.kubernetes import StandIn
 from remediator.sandbox.kubernetes.api import ApiReply, ApiRequest
 from remediator.sandbox.kubernetes.audit import AuditEntry
 from remediator.sandbox.kubernetes.resources import BY_PLURAL
 from remediator.sandbox.kubernetes.store import Object
-from tests.simulation.clockwork import Clockwork, Node
 from tests.simulation.diary import Diary
 from tests.simulation.network import Awaited, Network, RefusedError, ResetError
 from tests.simulation.patching import SeededUuid, replacing

@@ -17,6 +17,7 @@ from random import Random
 from typing import Any, TypeVar
 
 from remediator.core.ports.store import StoreUnavailableError, Topic
+from remediator.rehearse.clockwork import Clockwork, Node
 from remediator.store.sqlite import SqliteStore
 from remediator.store.sqlite.claims import Claims
 from remediator.store.sqlite.clock import StoreClock
@@ -24,7 +25,6 @@ from remediator.store.sqlite.commits import Commits, Job, Outcome, deliver
 from remediator.store.sqlite.connection import _migrate
 from remediator.store.sqlite.transaction import Transaction, Work
 from remediator.store.sqlite.writer import Wake
-from tests.simulation.clockwork import Clockwork, Node
 from tests.simulation.diary import Diary
 from tests.simulation.weather import Fate, Sky, Weather
 

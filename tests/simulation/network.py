@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-from tests.simulation.clockwork import Node
+from remediator.rehearse.clockwork import Node
 from tests.simulation.diary import Diary
 from tests.simulation.weather import LinkWeather, Sky
 

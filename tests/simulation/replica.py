@@ -26,12 +26,12 @@ from remediator.engine.engine import Engine
 from remediator.engine.lifeline import Lifeline
 from remediator.engine.parts import EngineParts
 from remediator.engine.rulebooks import Rulebooks
+from remediator.rehearse.clockwork import Node
 from remediator.settings import Credentials
 from remediator.store.sqlite import SqliteStore
 from remediator.telemetry import Metrics
 from remediator.web.ports import WebDeps
 from remediator.web.webhook import webhook_handler
-from tests.simulation.clockwork import Node
 from tests.simulation.network import Awaited, Network, RefusedError, ResetError
 from tests.simulation.weather import LinkWeather
 

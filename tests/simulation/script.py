@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable, Iterable
 from random import Random
 
+from remediator.rehearse.clockwork import Clockwork, Node
 from remediator.sandbox.kubernetes import StandIn
 from tests.simulation.alerting import Alert, Group, Peer
-from tests.simulation.clockwork import Clockwork, Node
 from tests.simulation.diary import Diary
 from tests.simulation.rulebook import HELD, SERVICES, WITHIN, space_of
 

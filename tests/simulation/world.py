@@ -15,13 +15,13 @@ from typing import Any
 from remediator.core.notices import Envelope
 from remediator.core.ports.channels import Notifier
 from remediator.core.ports.store import Topic
+from remediator.rehearse.clockwork import EPOCH, Clockwork, Node, StuckError
 from remediator.sandbox.kubernetes.audit import AuditEntry
 from remediator.store.common.codecs import micros
 from remediator.store.sqlite.transaction import Work
 from tests.simulation import laws
 from tests.simulation.alerting import Peer, SimulatedAlertmanagers
 from tests.simulation.chaos import Chaos
-from tests.simulation.clockwork import EPOCH, Clockwork, Node, StuckError
 from tests.simulation.cluster import Cluster, SimulatedClient, attempt_of, token_after
 from tests.simulation.counting import count_commit
 from tests.simulation.diary import Diary

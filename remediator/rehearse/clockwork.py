@@ -2,7 +2,7 @@
 
 Nothing waits: when nothing is ready, time jumps to the next timer. A process that is frozen keeps what became
 due until it is thawed, as a stopped process finds its sockets full and its timers overdue; what was due in
-one that is dead never happens. All choices are the seed's, so that the same seed gives the same history.
+one that is dead never happens. Nothing is left to chance: the same calls give the same history.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, TypeVar, TypeVarTuple, Unpack
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-#: When every simulation begins.
+#: When time begins, unless something else is said.
 EPOCH = datetime(2025, 3, 1, 12, 0, tzinfo=UTC)
 #: More than this at one instant is a loop that never waits.
 _MOST_AT_ONCE = 20_000
@@ -155,9 +155,10 @@ class Node(asyncio.AbstractEventLoop):
 
 
 class Clockwork:
-    """What happens next, and when."""
+    """What happens next, and when: ``now`` are seconds since ``began``."""
 
-    def __init__(self) -> None:
+    def __init__(self, began: datetime = EPOCH) -> None:
+        self.began = began
         self.now = 0.0
         self._ready: deque[tuple[Node, asyncio.Handle]] = deque()
         self._timers: list[tuple[float, int, Node, asyncio.TimerHandle]] = []
@@ -175,7 +176,7 @@ class Clockwork:
     @property
     def wall(self) -> datetime:
         """The time that clocks on walls show."""
-        return EPOCH + timedelta(seconds=self.now)
+        return self.began + timedelta(seconds=self.now)
 
     def soon(self, node: Node, handle: asyncio.Handle) -> None:
         self._ready.append((node, handle))
