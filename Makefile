@@ -34,7 +34,7 @@ test: setup ## every test that needs nothing but Python
 simulate: setup ## play SEEDS random histories of replicas that crash, on all cores; the laws have to hold in each
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(if $(REPORTS),--junit $(REPORTS)/simulate.xml)
 
-teeth: setup ## plant bugs in the simulation, one after the other: each has to break a law
+teeth: setup ## plant bugs in the simulation, one on each core at a time: each has to break a law
 	$(PYTEST) tests/simulation/test_teeth.py $(call report,teeth)
 
 lint: setup ## formatting, lint, types, and the arrows between the rooms

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import get_context
+
 import pytest
 
-from tests.simulation.bugs import BUGS, WITHIN, play
+from tests.simulation.bugs import BUGS, WITHIN, hunt
+from tests.simulation.simulation import Result
 
 pytestmark = pytest.mark.timeout(900)
 
 
+@pytest.fixture(scope="module")
+def hunts(request: pytest.FixtureRequest) -> Iterator[Mapping[str, Future[Result | None]]]:
+    """The hunts for all bugs that are asked for, one on each core at a time."""
+    asked = [item.callspec.params["bug"] for item in request.session.items if hasattr(item, "callspec")]
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
+        yield {bug: pool.submit(hunt, bug) for bug in asked}
+        pool.shutdown(cancel_futures=True)
+
+
 @pytest.mark.parametrize("bug", BUGS)
-def test_a_planted_bug_is_caught(bug: str) -> None:
-    """The simulation has teeth: without any one of these laws in the code, a few seeds notice."""
-    for seed in range(WITHIN):
-        broken = play(seed, bug).broken
-        if broken is not None:
-            assert broken.law in BUGS[bug].laws, f"seed {seed} broke {broken.law}: {broken.what}"
-            return
-    pytest.fail(f"{BUGS[bug].what}, and {WITHIN} seeds did not notice")
+def test_a_planted_bug_is_caught(
+    bug: str, hunts: Mapping[str, Future[Result | None]], record_property: Callable[[str, object], None]
+) -> None:
+    """Without any one of these laws in the code, a few seeds notice."""
+    caught = hunts[bug].result()
+    if caught is None or caught.broken is None:
+        pytest.fail(f"{BUGS[bug].what}, and {WITHIN} seeds did not notice")
+    record_property("caught by seed", caught.seed)
+    assert caught.broken.law in BUGS[bug].laws, f"seed {caught.seed} broke {caught.broken}"
