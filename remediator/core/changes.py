@@ -183,6 +183,22 @@ class EpisodeFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class PastEpisode:
+    """An episode with the final decisions on it, oldest first."""
+
+    episode: Episode
+    decisions: tuple[DecisionRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A page of what was, newest first; the next one begins at ``before``, ``None`` if this is the last."""
+
+    episodes: tuple[PastEpisode, ...]
+    before: EpisodeId | None
+
+
+@dataclass(frozen=True, slots=True)
 class ReasonCount:
     """How often a rule decided so for this reason, and when last."""
 

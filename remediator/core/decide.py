@@ -42,10 +42,14 @@ class DecisionKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
-    """A rule whose matchers held but whose facts did not, so that the next one was asked; and those facts."""
+    """A rule whose matchers held but whose facts did not, so that the next one was asked; and those facts.
+
+    ``target`` is what the facts were asked about; empty where it was not kept.
+    """
 
     rule: str
     facts: tuple[Fact, ...]
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -225,7 +225,7 @@ class DispatcherLoop(Loop):
         if facts[-1].answer.said is Said.ERROR:
             obstacle = Obstacle(Reason.FACT_ERROR, f"{facts[-1].check}: {facts[-1].answer.detail}")
             return _Candidate(obstacle, rule, target, facts)
-        return PassedOver(rule.name, facts)
+        return PassedOver(rule.name, facts, str(target))
 
     async def _decide(self, book: Book, works: Sequence[tuple[EpisodeWork, list[_Candidate]]]) -> None:
         questions: dict[RunId, _Candidate] = {}

@@ -77,6 +77,12 @@ async def _decisions(call: Call[requests.DecisionsQuery, None]) -> list[models.D
     return [views.decision(row) for row in rows]
 
 
+async def _episodes(call: Call[requests.EpisodesQuery, None]) -> models.PastView:
+    asked, before = call.query, _given(call.query.before)
+    from_ = None if before is None else EpisodeId(before)
+    return views.past(await call.deps.store.past_episodes(_given(asked.since), from_, asked.limit))
+
+
 async def _events(call: Call[requests.EventsQuery, None]) -> list[models.EventView]:
     return [views.event(each) for each in await call.deps.store.events(call.query.after, call.query.limit)]
 
@@ -326,6 +332,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "GET", f"{_V1}/decisions", "listDecisions", "Decisions with their facts and guards, newest first.",
         Access.VIEWER, _decisions, {200: list[models.DecisionView]},
         query=requests.DecisionsQuery, problems=(422,),
+    ),
+    Endpoint(
+        "GET", f"{_V1}/episodes", "listEpisodes", "Episodes with the decisions on them, newest first.",
+        Access.VIEWER, _episodes, {200: models.PastView}, query=requests.EpisodesQuery, problems=(422,),
     ),
     Endpoint(
         "GET", f"{_V1}/explain", "explain", "Why a run, an episode, a rule or an alert went as it did.",

@@ -69,6 +69,7 @@ class EpisodeView(View, frozen=True):
     alertname: str
     labels: dict[str, str]
     annotations: dict[str, str]
+    group: dict[str, str]
     starts_at: Instant
     ended_at: Instant | None
     first_seen: Instant
@@ -89,6 +90,14 @@ class FactView(View, frozen=True):
     detail: str
     evidence: dict[str, Any]
     at: Instant
+
+
+class PassedOverView(View, frozen=True):
+    """A rule whose matchers held and whose facts did not. `target` is empty where it was not kept."""
+
+    rule: str
+    target: str
+    facts: list[FactView]
 
 
 class GuardView(View, frozen=True):
@@ -119,6 +128,20 @@ class DecisionView(View, frozen=True):
     rulebook: Hash
     facts: list[FactView]
     guards: list[GuardView]
+    passed: Annotated[list[PassedOverView], Meta(description="Rules before it that did not take the alert.")]
+
+
+class PastEpisodeView(EpisodeView, frozen=True):
+    """An episode with the final decisions on it, oldest first."""
+
+    decisions: list[DecisionView]
+
+
+class PastView(View, frozen=True):
+    """Episodes, newest first; `before` asks for the next page, null on the last."""
+
+    episodes: list[PastEpisodeView]
+    before: int | None
 
 
 class AttemptView(View, frozen=True):

@@ -37,6 +37,14 @@ class DecisionsQuery(Asked, frozen=True):
     episode: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
 
 
+class EpisodesQuery(Asked, frozen=True):
+    """Which episodes; newest first."""
+
+    limit: Limit = 200
+    since: Annotated[datetime, Meta(tz=True, description="First seen then or later.")] | UnsetType = UNSET
+    before: Annotated[int, Meta(ge=1, description="The `before` of the last page.")] | UnsetType = UNSET
+
+
 class EventsQuery(Asked, frozen=True):
     """Which events; oldest first."""
 

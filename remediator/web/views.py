@@ -7,7 +7,16 @@ from datetime import datetime
 from typing import Any
 
 from remediator.core.approvals import Approval, PlannedStep
-from remediator.core.changes import Asking, Backlog, BrakeRow, DecisionRow, RulebookRow, RunRow, Unreadable
+from remediator.core.changes import (
+    Asking,
+    Backlog,
+    BrakeRow,
+    DecisionRow,
+    Past,
+    RulebookRow,
+    RunRow,
+    Unreadable,
+)
 from remediator.core.checks import Fact
 from remediator.core.episodes import Episode
 from remediator.core.events import Event
@@ -81,6 +90,7 @@ def episode_fields(it: Episode) -> Mapping[str, Any]:
         "alertname": it.alertname,
         "labels": dict(it.labels),
         "annotations": dict(it.annotations),
+        "group": dict(it.group),
         "starts_at": models.instant(it.starts_at),
         "ended_at": _maybe(it.ended_at),
         "first_seen": models.instant(it.first_seen),
@@ -111,6 +121,23 @@ def decision(row: DecisionRow) -> models.DecisionView:
         rulebook=row.rulebook,
         facts=[fact(each) for each in row.facts],
         guards=[guard(each) for each in it.answers],
+        passed=[
+            models.PassedOverView(each.rule, each.target, [fact(known) for known in each.facts])
+            for each in it.passed
+        ],
+    )
+
+
+def past(it: Past) -> models.PastView:
+    """A page of episodes with the decisions on them."""
+    return models.PastView(
+        episodes=[
+            models.PastEpisodeView(
+                **episode_fields(each.episode), decisions=[decision(row) for row in each.decisions]
+            )
+            for each in it.episodes
+        ],
+        before=it.before,
     )
 
 

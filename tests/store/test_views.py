@@ -181,7 +181,8 @@ async def test_a_decision_keeps_the_facts_of_the_rules_that_were_passed_over(
     store: Store, clock: FakeClock
 ) -> None:
     answer = CheckAnswer(Said.NO, "it is 2 h old", {"age": 7200})
-    passed = (PassedOver("first", (Fact("a.check", {"window": "1h"}, Expect.YES, answer, clock.wall()),)),)
+    fact = Fact("a.check", {"window": "1h"}, Expect.YES, answer, clock.wall())
+    passed = (PassedOver("first", (fact,), str(CART)),)
     made = Decision(DecisionKind.SKIP, Reason.NO_RULE, passed=passed)
     await store.decide([a_request(await an_episode(store))], lambda _r, _v: Decided(made))
     (row,) = await store.decisions(1)
@@ -208,6 +209,33 @@ async def test_episodes_are_found_by_id_fingerprint_and_labels_newest_first(stor
     assert await found(labels={"alertname": 'a "b"'}) == ["c%1"]
     assert await found(2, labels={"job": "cart", "alertname": "ServiceDown"}) == ["b_1", "aa2"]
     assert await found(labels={"job": "car"}) == []
+
+
+async def test_the_past_is_read_page_by_page_newest_first_with_its_decisions(
+    store: Store, clock: FakeClock
+) -> None:
+    answer = CheckAnswer(Said.YES, "it is", {"replicas": 2})
+    fact = Fact("a.check", {"window": "1h"}, Expect.YES, answer, clock.wall())
+    begun = await store.now()
+    episodes = []
+    for number in range(3):
+        episodes.append(await an_episode(store, f"f{number}"))
+        clock.advance(60)
+    await store.decide([replace(a_request(episodes[1], "one"), facts=(fact,), last=False)], skipping)
+    await store.decide([a_request(episodes[1], "two")], skipping)
+    later = deferring(await store.now() + SOON)
+    await store.decide([a_request(episodes[0], "late")], lambda _r, _v: Decided(later))
+
+    newest = await store.past_episodes(None, None, 2)
+    assert [each.episode for each in newest.episodes] == [episodes[2], episodes[1]]
+    assert [(row.rule, row.facts) for row in newest.episodes[1].decisions] == [("one", (fact,)), ("two", ())]
+    oldest = await store.past_episodes(None, newest.before, 2)
+    assert [(each.episode, each.decisions) for each in oldest.episodes] == [(episodes[0], ())]
+    assert oldest.before is None
+    # The first that is too old ends it, whatever lies before.
+    lately = await store.past_episodes(begun + timedelta(seconds=50), None, 3)
+    assert [each.episode.id for each in lately.episodes] == [episodes[2].id, episodes[1].id]
+    assert lately.before is None
 
 
 async def test_events_are_kept_whole_and_read_oldest_first(store: Store, clock: FakeClock) -> None:

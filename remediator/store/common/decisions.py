@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from remediator.core.changes import Decided, DecisionRequest, DecisionRow, EpisodeWork, ReasonCount
+from remediator.core.changes import (
+    Decided,
+    DecisionRequest,
+    DecisionRow,
+    EpisodeWork,
+    Past,
+    PastEpisode,
+    ReasonCount,
+)
 from remediator.core.checks import Fact
 from remediator.core.decide import Decision, DecisionKind
 from remediator.core.episodes import Episode
@@ -21,7 +29,7 @@ from remediator.core.runs import Run
 from remediator.core.targets import Target
 from remediator.store.common.codecs import Row, as_json, decision, fact, micros, moment
 from remediator.store.common.counts import Counting
-from remediator.store.common.episodes import closed_words
+from remediator.store.common.episodes import closed_words, episode_from
 from remediator.store.common.surroundings import Surroundings, pause_of
 from remediator.store.common.unread import Reading, readable
 
@@ -47,6 +55,31 @@ def rules_by_episode(rows: Iterable[Row]) -> dict[EpisodeId, set[str]]:
     for episode, rule in rows:
         found.setdefault(EpisodeId(episode), set()).add(rule)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class PastPage:
+    """One page of the past; its rows are in the order of time, so that the first that is too old ends it."""
+
+    episodes: tuple[Episode, ...]
+    before: EpisodeId | None
+
+    @classmethod
+    def of(cls, reading: Reading, rows: Sequence[Row], since: datetime | None, limit: int) -> PastPage:
+        """The page that rows of :data:`~remediator.store.common.episodes.COLUMNS` make, newest first."""
+        found = readable(reading, "episodes", rows, episode_from)
+        young = tuple(each for each in found if since is None or each.first_seen >= since)
+        more = len(rows) == limit and len(young) == len(found)
+        return cls(young, EpisodeId(rows[-1][0]) if more else None)
+
+    def with_decisions(self, decisions: Iterable[DecisionRow]) -> Past:
+        """The page, with the decisions on each."""
+        on: dict[EpisodeId, list[DecisionRow]] = {}
+        for row in decisions:
+            on.setdefault(row.episode, []).append(row)
+        return Past(
+            tuple(PastEpisode(each, tuple(on.get(each.id, ()))) for each in self.episodes), self.before
+        )
 
 
 def works(episodes: Iterable[Episode], final: Iterable[Row], passed: Iterable[Row]) -> list[EpisodeWork]:

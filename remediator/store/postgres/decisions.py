@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from remediator.core.alerts import AlertKey
 from remediator.core.changes import (
@@ -14,6 +14,7 @@ from remediator.core.changes import (
     DecisionRequest,
     DecisionRow,
     EpisodeWork,
+    Past,
     ReasonCount,
 )
 from remediator.core.episodes import Episode
@@ -29,6 +30,7 @@ from remediator.store.common.decisions import (
     INSERTED,
     MOST_WAITING,
     Judging,
+    PastPage,
     count_from,
     decision_rows_from,
     moved_on,
@@ -87,6 +89,8 @@ _BEFORE = (
     f"SELECT {COLUMNS} FROM decisions WHERE id < $1 AND ($2::bigint IS NULL OR episode = $2)"
     " AND ($3::text[] IS NULL OR rule = ANY($3)) ORDER BY id DESC LIMIT $4"
 )
+_PAST = f"SELECT {EPISODE_COLUMNS} FROM episodes e WHERE e.id < $1 ORDER BY e.id DESC LIMIT $2"
+_FINALLY_ON = f"SELECT {COLUMNS} FROM decisions WHERE final AND episode = ANY($1::bigint[]) ORDER BY id"
 _COUNTS = (
     f"SELECT {COUNTED} FROM (SELECT kind, reason, at FROM decisions WHERE rule = ANY($1::text[])"
     " ORDER BY id DESC LIMIT $2) AS latest GROUP BY kind, reason ORDER BY times DESC, kind, reason"
@@ -181,6 +185,15 @@ async def decisions_before(
 
 async def decision_counts(transaction: Transaction, rules: Collection[str]) -> list[ReasonCount]:
     return [count_from(row) for row in await transaction.rows(_COUNTS, sorted(rules), MOST_SEARCHED)]
+
+
+async def past_episodes(
+    transaction: Transaction, since: datetime | None, before: EpisodeId | None, limit: int
+) -> Past:
+    rows = await transaction.rows(_PAST, 2**63 - 1 if before is None else before, limit)
+    page = PastPage.of(transaction, rows, since, limit)
+    made = await transaction.rows(_FINALLY_ON, [episode.id for episode in page.episodes])
+    return page.with_decisions(await _with_facts(transaction, made))
 
 
 async def decisions_on(transaction: Transaction, key: AlertKey) -> list[DecisionRow]:

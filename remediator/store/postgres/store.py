@@ -28,6 +28,7 @@ from remediator.core.changes import (
     IntentRequest,
     Observed,
     OutboxItem,
+    Past,
     Proposal,
     RawWebhook,
     ReasonCount,
@@ -435,6 +436,10 @@ class PostgresStore:
 
     async def episodes(self, wanted: EpisodeFilter) -> list[Episode]:
         return await self._db.read(partial(episodes.episodes, wanted=wanted))
+
+    async def past_episodes(self, since: datetime | None, before: EpisodeId | None, limit: int) -> Past:
+        find = partial(decisions.past_episodes, since=since, before=before, limit=limit)
+        return await self._db.read(find)
 
     async def decisions_on(self, key: AlertKey) -> list[DecisionRow]:
         return await self._db.read(partial(decisions.decisions_on, key=key))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 
 from remediator.core.alerts import AlertKey
@@ -15,6 +15,7 @@ from remediator.core.changes import (
     DecisionRequest,
     DecisionRow,
     EpisodeWork,
+    Past,
     ReasonCount,
 )
 from remediator.core.episodes import Episode
@@ -30,6 +31,7 @@ from remediator.store.common.decisions import (
     INSERTED,
     MOST_WAITING,
     Judging,
+    PastPage,
     count_from,
     decision_rows_from,
     moved_on,
@@ -62,6 +64,11 @@ _AS_NOW = (
 _ON = (
     f"SELECT {COLUMNS} FROM decisions WHERE episode = (SELECT max(id) FROM episodes"
     " WHERE source = ? AND fingerprint = ?) ORDER BY id"
+)
+_PAST = f"SELECT {EPISODE_COLUMNS} FROM episodes e WHERE e.id < ? ORDER BY e.id DESC LIMIT ?"
+_FINALLY_ON = (
+    f"SELECT {COLUMNS} FROM decisions WHERE final = 1 AND episode IN (SELECT value FROM json_each(?))"
+    " ORDER BY id"
 )
 _COUNTS = (
     f"SELECT {COUNTED} FROM (SELECT kind, reason, at FROM decisions"
@@ -173,6 +180,16 @@ def decisions_before(
 def decision_counts(transaction: Transaction, rules: Collection[str]) -> list[ReasonCount]:
     counted = transaction.sql.execute(_COUNTS, (as_json(sorted(rules)), MOST_SEARCHED))
     return [count_from(row) for row in counted]
+
+
+def past_episodes(
+    transaction: Transaction, since: datetime | None, before: EpisodeId | None, limit: int
+) -> Past:
+    rows = transaction.sql.execute(_PAST, (2**63 - 1 if before is None else before, limit)).fetchall()
+    page = PastPage.of(transaction, rows, since, limit)
+    ids = as_json([episode.id for episode in page.episodes])
+    made = transaction.sql.execute(_FINALLY_ON, (ids,)).fetchall()
+    return page.with_decisions(_with_facts(transaction, made))
 
 
 def decisions_on(transaction: Transaction, key: AlertKey) -> list[DecisionRow]:

@@ -31,6 +31,7 @@ from remediator.core.changes import (
     IntentRequest,
     Observed,
     OutboxItem,
+    Past,
     Proposal,
     RawWebhook,
     ReasonCount,
@@ -369,6 +370,10 @@ class SqliteStore:
 
     async def episodes(self, wanted: EpisodeFilter) -> list[Episode]:
         return await self._writer.submit(partial(episodes.episodes, wanted=wanted))
+
+    async def past_episodes(self, since: datetime | None, before: EpisodeId | None, limit: int) -> Past:
+        find = partial(decisions.past_episodes, since=since, before=before, limit=limit)
+        return await self._writer.submit(find)
 
     async def decisions_on(self, key: AlertKey) -> list[DecisionRow]:
         return await self._writer.submit(partial(decisions.decisions_on, key=key))

@@ -147,6 +147,21 @@ async def test_decisions_show_facts_and_the_reason_in_words(web: Web) -> None:
     assert decision["id"] not in [each["id"] for each in (await web.ask("GET", before, bearer="look"))[1]]
 
 
+async def test_the_past_is_told_page_by_page_with_what_rests_on_it(web: Web) -> None:
+    _, newest, _ = await web.ask("GET", "/api/v1/episodes?limit=1", bearer="look")
+    (episode,) = newest["episodes"]
+    (decision,) = episode["decisions"]
+    assert (episode["fingerprint"], episode["group"]) == ("f-x", {"alertname": "ServiceDown"})
+    assert [fact["check"] for fact in decision["facts"]] == ["kubernetes.rolled_out"]
+    assert decision["passed"] == []
+    path = f"/api/v1/episodes?before={newest['before']}"
+    _, rest, _ = await web.ask("GET", path, bearer="look")
+    assert episode["id"] not in [each["id"] for each in rest["episodes"]]
+    assert rest["before"] is None
+    _, none, _ = await web.ask("GET", "/api/v1/episodes?since=2999-01-01T00:00:00Z", bearer="look")
+    assert none == {"episodes": [], "before": None}
+
+
 async def test_events_are_paged_by_id(web: Web) -> None:
     _, every, _ = await web.ask("GET", "/api/v1/events", bearer="look")
     ids = [event["id"] for event in every]
@@ -247,6 +262,8 @@ CLEAR = {"why": "looked", "target": "deployment/shop/cart"}
         ("look", "GET", "status", None, 200),
         ("act", "GET", "status", None, 200),
         ("vics", "GET", "status", None, 200),
+        (None, "GET", "episodes", None, 401),
+        ("look", "GET", "episodes", None, 200),
         ("look", "POST", "pauses", PAUSE, 403),
         ("vics", "POST", "pauses", PAUSE, 403),
         ("act", "POST", "pauses", PAUSE, 201),

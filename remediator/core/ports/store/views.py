@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Protocol
 
 from remediator.core.alerts import AlertKey
@@ -11,6 +12,7 @@ from remediator.core.changes import (
     DecisionFilter,
     DecisionRow,
     EpisodeFilter,
+    Past,
     ReasonCount,
     RunFilter,
     RunRow,
@@ -18,6 +20,7 @@ from remediator.core.changes import (
 )
 from remediator.core.episodes import Episode
 from remediator.core.events import Event
+from remediator.core.ids import EpisodeId
 from remediator.core.runs import Run
 
 
@@ -45,6 +48,14 @@ class Views(Protocol):
 
     async def episodes(self, wanted: EpisodeFilter) -> list[Episode]:
         """Episodes, newest first."""
+        ...
+
+    async def past_episodes(self, since: datetime | None, before: EpisodeId | None, limit: int) -> Past:
+        """Episodes with the final decisions on them, newest first, at most ``limit`` a page.
+
+        None that was first seen before ``since``, nor with an id of ``before`` or greater. One that can't be
+        read is passed over.
+        """
         ...
 
     async def decisions_on(self, key: AlertKey) -> list[DecisionRow]:
