@@ -83,7 +83,7 @@ async def decide(
     seen: list[GuardView] = []
 
     def judge(_request: DecisionRequest, view: GuardView) -> Decided:
-        seen.append(replace(view, demanded=Marks(view.demanded)))
+        seen.append(replace(view, demanded=Marks.of(view.demanded)))
         return Decided(decision if len(seen) == 1 else replace(decision, tripped=()))
 
     before = len(await store.decisions(1000))

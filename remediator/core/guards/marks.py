@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
-from remediator.core.targets import Target
+from remediator.core.targets import Target, parse_target
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,19 +22,30 @@ class Mark:
 
 
 class Marks:
-    """The latest mark of each target: in a storm hundreds are counted for each of hundreds who ask.
+    """The latest mark of each target, as (target as it is written, microseconds since 1970).
 
-    It grows while a transaction decides one request after the other: what is read of it holds for now.
+    A window may hold thousands and is read for every intent, of which few are ever looked at: they stay as a
+    ledger has them, ``read`` gives the target of one, and a place's are put in order when it is asked about.
+    They grow while a transaction decides one request after the other: what is read of them holds for now.
     """
 
-    __slots__ = ("_latest", "_times")
+    __slots__ = ("_latest", "_read", "_times")
 
-    def __init__(self, marks: Iterable[Mark] = ()) -> None:
-        self._latest: dict[Target, datetime] = {}
+    def __init__(
+        self, latest: Iterable[tuple[str, int]] = (), read: Callable[[str], Target] = parse_target
+    ) -> None:
+        self._latest = dict(latest)
+        self._read = read
         #: When, in order: by namespace, and of everything for ``None``.
-        self._times: dict[Target | None, list[datetime]] = {}
+        self._times: dict[Target | None, list[int]] = {}
+
+    @classmethod
+    def of(cls, marks: Iterable[Mark]) -> Marks:
+        """Those of some marks, in any order."""
+        made = cls()
         for mark in marks:
-            self.add(mark)
+            made.add(mark)
+        return made
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Marks) and self._latest == other._latest
@@ -40,23 +54,35 @@ class Marks:
     __hash__ = None  # type: ignore[assignment]  # as a list's
 
     def __iter__(self) -> Iterator[Mark]:
-        return (Mark(target, at) for target, at in self._latest.items())
+        return (Mark(self._read(text), _EPOCH + at * _MICROSECOND) for text, at in self._latest.items())
 
     def add(self, mark: Mark) -> None:
         """Note what happened; of a target the latest counts."""
-        before = self._latest.get(mark.target)
-        if before is not None and before >= mark.at:
+        key, at = str(mark.target), _micros(mark.at)
+        before = self._latest.get(key)
+        if before is not None and before >= at:
             return
-        for place in {None, mark.target.space}:
-            times = self._times.setdefault(place, [])
+        for place in {None, mark.target.space} & self._times.keys():
+            times = self._times[place]
             if before is not None:
                 del times[bisect_left(times, before)]
-            insort(times, mark.at)
-        self._latest[mark.target] = mark.at
+            insort(times, at)
+        self._latest[key] = at
 
     def others(self, than: Target, place: Target | None, after: datetime) -> int:
         """How many other targets in a place, or anywhere for ``None``, were marked after that moment."""
-        times = self._times.get(place, [])
-        own = self._latest.get(than)
-        among = own is not None and own > after and place in (None, than.space)
-        return len(times) - bisect_right(times, after) - among
+        since, times = _micros(after), self._times.get(place)
+        if times is None:
+            times = self._times[place] = self._sorted(place)
+        own = self._latest.get(str(than))
+        among = own is not None and own > since and place in (None, than.space)
+        return len(times) - bisect_right(times, since) - among
+
+    def _sorted(self, place: Target | None) -> list[int]:
+        if place is None:
+            return sorted(self._latest.values())
+        return sorted(at for text, at in self._latest.items() if self._read(text).space == place)
+
+
+def _micros(at: datetime) -> int:
+    return (at - _EPOCH) // _MICROSECOND

@@ -24,7 +24,7 @@ from remediator.store.common.brakes import (
     space_of,
 )
 from remediator.store.common.codecs import micros, moment
-from remediator.store.common.surroundings import Surroundings, mark_from, pause_of
+from remediator.store.common.surroundings import Surroundings, counted_target, mark_from, pause_of
 from remediator.store.common.unread import readable
 from remediator.store.postgres.outbox import post
 from remediator.store.postgres.transaction import Transaction, places
@@ -66,7 +66,7 @@ async def read(transaction: Transaction, around: Surroundings, lookback: timedel
     if stopped_everywhere(around.pauses):
         return
     since = micros(transaction.now - lookback)
-    around.demanded = Marks(map(mark_from, await transaction.rows(_DEMANDED, since)))
+    around.demanded = Marks(await transaction.rows(_DEMANDED, since), counted_target)
     around.failed = tuple(map(mark_from, await transaction.rows(_FAILED, since)))
     released = await transaction.rows(_RELEASED, transaction.micros)
     around.released = {value: moment(at) for value, at in released}

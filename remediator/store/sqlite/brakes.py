@@ -24,7 +24,7 @@ from remediator.store.common.brakes import (
     space_of,
 )
 from remediator.store.common.codecs import Row, micros, moment
-from remediator.store.common.surroundings import Surroundings, mark_from, pause_of
+from remediator.store.common.surroundings import Surroundings, counted_target, mark_from, pause_of
 from remediator.store.common.unread import readable
 from remediator.store.sqlite.events import append_events
 from remediator.store.sqlite.outbox import post
@@ -62,7 +62,7 @@ def read(transaction: Transaction, around: Surroundings, lookback: timedelta) ->
     if stopped_everywhere(around.pauses):
         return
     since = micros(transaction.now - lookback)
-    around.demanded = Marks(map(mark_from, sql.execute(_DEMANDED, (since,))))
+    around.demanded = Marks(sql.execute(_DEMANDED, (since,)), counted_target)
     around.failed = tuple(map(mark_from, sql.execute(_FAILED, (since,))))
     released = sql.execute(_RELEASED, (transaction.micros,))
     around.released = {value: moment(at) for value, at in released}

@@ -101,7 +101,7 @@ TARGETS: dict[str, tuple[tuple[Mark, ...], bool]] = {
 def test_so_many_targets_may_be_demanded_and_the_next_stops_everything(name: str) -> None:
     demanded, allowed = TARGETS[name]
     for ask in ALL_ASK:
-        verdict = ask(asking(), replace(VIEW, demanded=Marks(demanded)))
+        verdict = ask(asking(), replace(VIEW, demanded=Marks.of(demanded)))
         assert (verdict.allows, verdict.demanded) == (allowed, True)
         if not allowed:
             detail = "6 targets, the budget is 5/10m"
@@ -132,13 +132,13 @@ def test_so_many_runs_may_fail_and_the_next_demand_stops_everything(name: str) -
 
 SHOPS = Brake(namespaces={"shop": Budget(targets=Rate(2, WINDOW), failures=Rate(1, WINDOW))})
 IN_SHOP: dict[str, tuple[GuardView, list[tuple[str, BudgetKey]]]] = {
-    "one less": (replace(VIEW, demanded=Marks((at("a"),))), []),
-    "as many": (replace(VIEW, demanded=Marks((at("a"), at("b")))), [(SHOP, BudgetKey.TARGETS)]),
-    "one elsewhere": (replace(VIEW, demanded=Marks((at("a"), at("b", namespace="bank")))), []),
-    "one of another cluster": (replace(VIEW, demanded=Marks((at("a"), at("b", cluster="west")))), []),
+    "one less": (replace(VIEW, demanded=Marks.of((at("a"),))), []),
+    "as many": (replace(VIEW, demanded=Marks.of((at("a"), at("b")))), [(SHOP, BudgetKey.TARGETS)]),
+    "one elsewhere": (replace(VIEW, demanded=Marks.of((at("a"), at("b", namespace="bank")))), []),
+    "one of another cluster": (replace(VIEW, demanded=Marks.of((at("a"), at("b", cluster="west")))), []),
     "a failure": (replace(VIEW, failed=(at("a"),)), [(SHOP, BudgetKey.FAILURES)]),
     "a failure elsewhere": (replace(VIEW, failed=(at("a", namespace="bank"),)), []),
-    "of both": (replace(VIEW, demanded=Marks(OTHERS)), [("", BudgetKey.TARGETS), (SHOP, BudgetKey.TARGETS)]),
+    "of both": (replace(VIEW, demanded=Marks.of(OTHERS)), [("", BudgetKey.TARGETS), (SHOP, BudgetKey.TARGETS)]),
 }
 
 
@@ -154,20 +154,20 @@ def test_a_namespace_has_a_budget_of_its_own_where_one_is_written(name: str) -> 
 
 def test_what_lies_in_no_namespace_has_the_budget_of_everything_alone() -> None:
     node = Question(rule(), Target("default", "node", "", "shop"), Mode.LIVE, asking(SHOPS).books)
-    assert ask_at_decision(node, replace(VIEW, demanded=Marks((at("a"), at("b"))))).allows
+    assert ask_at_decision(node, replace(VIEW, demanded=Marks.of((at("a"), at("b"))))).allows
     space = Question(rule(), Target("default", "namespace", "", "shop"), Mode.LIVE, asking(SHOPS).books)
-    assert not ask_at_decision(space, replace(VIEW, demanded=Marks((at("a"), at("b"))))).allows
+    assert not ask_at_decision(space, replace(VIEW, demanded=Marks.of((at("a"), at("b"))))).allows
 
 
 @pytest.mark.parametrize(("released", "allowed"), [(-1, True), (-0.9, True), (-1.1, False)])
 def test_after_a_release_only_what_came_later_counts(released: float, *, allowed: bool) -> None:
-    view = replace(VIEW, demanded=Marks(OTHERS), failed=tuple(OTHERS), released={"": after(released)})
+    view = replace(VIEW, demanded=Marks.of(OTHERS), failed=tuple(OTHERS), released={"": after(released)})
     assert ask_at_decision(asking(), view).allows is allowed
     assert (not list(failures_spent(asking().books, view))) is allowed
 
 
 def test_a_release_of_one_place_is_none_of_another() -> None:
-    view = replace(VIEW, demanded=Marks(OTHERS), released={SHOP: NOW})
+    view = replace(VIEW, demanded=Marks.of(OTHERS), released={SHOP: NOW})
     assert [each.value for each in ask_at_decision(asking(SHOPS), view).tripped] == [""]
 
 
@@ -212,13 +212,13 @@ def test_a_brake_lets_go_at_its_very_end() -> None:
 def test_a_brake_that_is_engaged_is_not_engaged_again_but_others_may_be() -> None:
     """A namespace's storm counts for everything too, whether or not its own brake lets it."""
     shop = pause(PauseScope.TARGET, SHOP, by=BudgetKey.TARGETS)
-    view = replace(VIEW, demanded=Marks(OTHERS), pauses=(shop,))
+    view = replace(VIEW, demanded=Marks.of(OTHERS), pauses=(shop,))
     assert [each.value for each in ask_at_decision(asking(SHOPS), view).tripped] == [""]
     view = replace(view, pauses=(shop, pause(by=BudgetKey.TARGETS)))
     assert ask_at_decision(asking(SHOPS), view).tripped == ()
 
 
-PAST = replace(VIEW, demanded=Marks(OTHERS))
+PAST = replace(VIEW, demanded=Marks.of(OTHERS))
 FORBIDDING: dict[str, tuple[Question, GuardView]] = {
     "a person's pause": (asking(), replace(PAST, pauses=(pause(),))),
     "cooldown": (asking(of=rule()), replace(PAST, last_acted=past())),
@@ -265,7 +265,7 @@ def test_of_the_pinned_and_the_active_budgets_the_stricter_holds(
 ) -> None:
     strict, easy = Brake(Budget(Rate(1, WINDOW), 1, Rate(1, WINDOW))), Brake(Budget(Rate(99, WINDOW), 99))
     views = (
-        replace(VIEW, demanded=Marks((at("a"),))),
+        replace(VIEW, demanded=Marks.of((at("a"),))),
         replace(VIEW, failed=(at("a"),)),
         replace(VIEW, busy=(CART,)),
     )
@@ -355,7 +355,7 @@ def test_so_large_a_share_may_be_demanded_and_the_next_stops_the_namespace(name:
     demanded, deployments, allowed = SHARES[name]
     asked = replace(asking(Brake(Budget(share=THIRD))), deployments=deployments)
     for ask in ALL_ASK:
-        verdict = ask(asked, replace(VIEW, demanded=Marks(demanded)))
+        verdict = ask(asked, replace(VIEW, demanded=Marks.of(demanded)))
         assert (verdict.allows, verdict.demanded) == (allowed, True)
         stopped = [(each.scope, each.value, each.budget) for each in verdict.tripped]
         assert stopped == [(PauseScope.TARGET, SHOP, BudgetKey.SHARE)] * (not allowed)
@@ -364,8 +364,8 @@ def test_so_large_a_share_may_be_demanded_and_the_next_stops_the_namespace(name:
 def test_a_share_tells_what_it_counted() -> None:
     asked = replace(asking(Brake(Budget(share=THIRD))), deployments=12)
     for count, view in (
-        (2, replace(VIEW, demanded=Marks((OTHERS[0],)))),
-        (4, replace(VIEW, demanded=Marks(FOUR[:3]))),
+        (2, replace(VIEW, demanded=Marks.of((OTHERS[0],)))),
+        (4, replace(VIEW, demanded=Marks.of(FOUR[:3]))),
     ):
         details = [each.detail for each in ask_at_decision(asked, view).answers if each.guard is Guard.BRAKE]
         assert f"{count} of 12 Deployments of shop, budget 3 (30%/10m)" in details
@@ -373,11 +373,11 @@ def test_a_share_tells_what_it_counted() -> None:
 
 def test_what_is_said_of_a_namespace_takes_the_place_of_what_is_said_of_all() -> None:
     brake = Brake(Budget(share=THIRD, minimum_healthy=1), {"shop": Budget(share=Share(50, WINDOW))})
-    view = replace(VIEW, demanded=Marks(FOUR))
+    view = replace(VIEW, demanded=Marks.of(FOUR))
     assert ask_at_decision(replace(asking(brake), deployments=12), view).allows
     assert brake.minimum_healthy(CART.space) == 1
     bank = Target("default", "deployment", "bank", "x")
-    elsewhere = replace(view, demanded=Marks(at(f"t{n}", namespace="bank") for n in range(4)))
+    elsewhere = replace(view, demanded=Marks.of(at(f"t{n}", namespace="bank") for n in range(4)))
     assert not ask_at_decision(replace(asking(brake), target=bank, deployments=12), elsewhere).allows
 
 
@@ -408,14 +408,14 @@ def test_nothing_begins_before_the_deployments_are_counted() -> None:
 )
 def test_where_no_share_is_asked_for_nothing_is_counted(asked: Question) -> None:
     assert not asked.uncounted
-    assert ask_at_first_intent(asked, replace(VIEW, demanded=Marks((OTHERS[0],)))).tripped == ()
+    assert ask_at_first_intent(asked, replace(VIEW, demanded=Marks.of((OTHERS[0],)))).tripped == ()
 
 
 def test_the_stricter_of_two_shares_holds_and_the_longest_window_is_looked_at() -> None:
     long = Share(50, 2 * WINDOW)
     for brakes in ((THIRD, long), (long, THIRD)):
         asked = replace(asking(*(Brake(Budget(share=each)) for each in brakes)), deployments=12)
-        assert not ask_at_first_intent(asked, replace(VIEW, demanded=Marks(FOUR[:3]))).allows
+        assert not ask_at_first_intent(asked, replace(VIEW, demanded=Marks.of(FOUR[:3]))).allows
         assert asked.lookback.brake == 2 * WINDOW
 
 

@@ -32,5 +32,5 @@ def test_as_many_others_as_have_their_latest_mark_there_and_later(
         for target, at in latest.items()
         if target != than and at > after and (place is None or target.space == place)
     ]
-    assert Marks(marks).others(than, place, after) == len(others)
-    assert set(Marks(marks)) == {Mark(target, at) for target, at in latest.items()}
+    assert Marks.of(marks).others(than, place, after) == len(others)
+    assert set(Marks.of(marks)) == {Mark(target, at) for target, at in latest.items()}
