@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 DEFAULT_CLUSTER = "default"
 
@@ -36,13 +37,18 @@ class Target:
         """The namespace that it lies in, or that it is; ``None`` for what lies in none."""
         if self.kind == "namespace":
             return self
-        return Target(self.cluster, "namespace", "", self.namespace) if self.namespace else None
+        return _namespace(self.cluster, self.namespace) if self.namespace else None
 
     def __str__(self) -> str:
         parts = [self.kind, self.namespace, self.name] if self.namespace else [self.kind, self.name]
         if self.cluster != DEFAULT_CLUSTER:
             parts.insert(0, self.cluster)
         return "/".join(parts)
+
+
+@lru_cache(maxsize=4096)
+def _namespace(cluster: str, name: str) -> Target:
+    return Target(cluster, "namespace", "", name)
 
 
 def target_of(segments: list[str]) -> Target:

@@ -35,7 +35,7 @@ def parallel(question: Question, view: GuardView) -> GuardAnswer:
     for space in dict.fromkeys((None, question.target.space)):
         limits = [each.parallel for each in _budgets(question.books, space) if each.parallel is not None]
         if limits:
-            count = sum(space in (None, each.space) for each in view.busy)
+            count = view.parallel if space is None else sum(each.space == space for each in view.busy)
             seen.append(f"{count} of {min(limits)} in parallel{_in(space)}")
             if count >= min(limits):
                 return wait(Guard.BRAKE, Reason.PARALLEL, seen[-1])
