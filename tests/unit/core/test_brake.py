@@ -138,7 +138,10 @@ IN_SHOP: dict[str, tuple[GuardView, list[tuple[str, BudgetKey]]]] = {
     "one of another cluster": (replace(VIEW, demanded=Marks.of((at("a"), at("b", cluster="west")))), []),
     "a failure": (replace(VIEW, failed=(at("a"),)), [(SHOP, BudgetKey.FAILURES)]),
     "a failure elsewhere": (replace(VIEW, failed=(at("a", namespace="bank"),)), []),
-    "of both": (replace(VIEW, demanded=Marks.of(OTHERS)), [("", BudgetKey.TARGETS), (SHOP, BudgetKey.TARGETS)]),
+    "of both": (
+        replace(VIEW, demanded=Marks.of(OTHERS)),
+        [("", BudgetKey.TARGETS), (SHOP, BudgetKey.TARGETS)],
+    ),
 }
 
 
