@@ -51,30 +51,53 @@ class Matcher:
         return f"{name}{self.operator.value}{_quoted(self.value)}"
 
 
-# A quoted name may be any UTF-8 (Alertmanager 0.27 and later); a bare one is a Prometheus label name.
-_TEXT = re.compile(
-    r"""\s*(?:(?P<bare>[a-zA-Z_:][a-zA-Z0-9_:]*)|"(?P<quoted>(?:[^"\\]|\\.)*)")\s*"""
-    r"""(?P<operator>=~|!~|!=|=)\s*(?:"(?P<value>(?:[^"\\]|\\.)*)"|(?P<raw>[^"\s,{}]*))\s*""",
+# Alertmanager reads a matcher by its classic grammar; what that refuses, by the one for UTF-8 (since 0.27).
+_BARE = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_CLASSIC_SPACE = "\t\n\f\r "
+_CLASSIC = re.compile(
+    rf"[{_CLASSIC_SPACE}]*(?P<name>{_BARE.pattern})[{_CLASSIC_SPACE}]*(?P<operator>=~|=|!=|!~)(?P<value>.*)",
     re.DOTALL,
 )
-_BETWEEN_COMMAS = re.compile(r"""(?:[^,"]|"(?:[^"\\]|\\.)*")+""", re.DOTALL)
-_BARE = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_UNQUOTED = re.compile(r'(?:[^"\\]|\\.)*\\?', re.DOTALL)
 _ESCAPES = {"n": "\n", '"': '"', "\\": "\\"}
+
+_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_TOKEN = rf'"(?:[^"\\]|\\.)*"|[^{{}}!=~,\\"\'`{_SPACE}]+'
+_UTF8 = re.compile(
+    rf"[{_SPACE}]*(?P<name>{_TOKEN})[{_SPACE}]*(?P<operator>=~|=|!=|!~)[{_SPACE}]*(?P<value>{_TOKEN})[{_SPACE}]*",
+    re.DOTALL,
+)
+# What Go's strconv.Unquote takes between double quotes.
+_GO_PART = re.compile(
+    r"""(?P<plain>[^"\\\n]+)|\\(?:(?P<letter>[abfnrtv\\"])|(?P<octal>[0-3][0-7]{2})|x(?P<hex>[0-9a-fA-F]{2})"""
+    r"""|u(?P<short>[0-9a-fA-F]{4})|U(?P<long>[0-9a-fA-F]{8}))"""
+)
+_GO_LETTERS = dict(zip('abfnrtv\\"', '\a\b\f\n\r\t\v\\"', strict=True))
+
+_PARTS_OF_PATTERN = re.compile(r"\\Q.*?(?:\\E|\Z)|\\.", re.DOTALL)
+
+_BETWEEN_COMMAS = re.compile(r"""(?:[^,"]|"(?:[^"\\]|\\.)*"|")+""", re.DOTALL)
 
 
 def parse_matcher(text: str) -> Matcher:
-    """Read one matcher such as ``job=~"auth|profile"``.
+    """Read one matcher such as ``job=~"auth|profile"``, as Alertmanager does in its configuration.
+
+    Stricter in one thing: where it would take commas and braces for several matchers, they have to be quoted.
 
     Raises:
         MatcherError: it is no matcher, or its regular expression is not RE2's.
     """
-    found = _TEXT.fullmatch(text)
-    if found is None:
+    readings = [found for read in (_read_classic, _read_utf8) if (found := read(text)) is not None]
+    if not readings:
         message = f'{text!r} is no matcher: write label="value", with one of = != =~ !~'
         raise MatcherError(message)
-    name = found["bare"] if found["bare"] is not None else _unescape(found["quoted"])
-    value = _unescape(found["value"]) if found["value"] is not None else found["raw"]
-    return matcher(name, Operator(found["operator"]), value)
+    try:
+        return matcher(*readings[0])
+    except MatcherError:
+        if len(readings) == 1:
+            raise
+    return matcher(*readings[1])
 
 
 def parse_selection(text: str) -> tuple[Matcher, ...]:
@@ -85,6 +108,61 @@ def parse_selection(text: str) -> tuple[Matcher, ...]:
     """
     inner = text.strip().removeprefix("{").removesuffix("}")
     return tuple(parse_matcher(each) for each in _BETWEEN_COMMAS.findall(inner) if each.strip())
+
+
+def _read_classic(text: str) -> tuple[str, Operator, str] | None:
+    found = _CLASSIC.fullmatch(text)
+    if found is None:
+        return None
+    written = found["value"].strip(_CLASSIC_SPACE)
+    quoted = _QUOTED.fullmatch(written)
+    if quoted is None and (_UNQUOTED.fullmatch(written) is None or not {*",{}"}.isdisjoint(written)):
+        return None
+    return found["name"], Operator(found["operator"]), _unescaped(quoted[1] if quoted else written)
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[0]), text, flags=re.DOTALL)
+
+
+def _read_utf8(text: str) -> tuple[str, Operator, str] | None:
+    found = _UTF8.fullmatch(text)
+    if found is None:
+        return None
+    name, value = _token(found["name"]), _token(found["value"])
+    return None if name is None or value is None else (name, Operator(found["operator"]), value)
+
+
+def _token(written: str) -> str | None:
+    """What a token stands for; ``None`` if Go can't unquote it."""
+    if not written.startswith('"'):
+        return written
+    content, inner, at = bytearray(), written[1:-1], 0
+    while at < len(inner):
+        part = _GO_PART.match(inner, at)
+        if part is None:
+            return None
+        at = part.end()
+        try:
+            content += _bytes_of(part)
+        except (UnicodeEncodeError, ValueError, OverflowError):  # a surrogate, or beyond Unicode
+            return None
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _bytes_of(part: re.Match[str]) -> bytes:
+    if part["plain"]:
+        return part["plain"].encode()
+    if part["letter"]:
+        return _GO_LETTERS[part["letter"]].encode()
+    if part["octal"]:
+        return bytes([int(part["octal"], 8)])
+    if part["hex"]:
+        return bytes([int(part["hex"], 16)])
+    return chr(int(part["short"] or part["long"], 16)).encode()
 
 
 def matcher(name: str, operator: Operator, value: str) -> Matcher:
@@ -98,6 +176,9 @@ def matcher(name: str, operator: Operator, value: str) -> Matcher:
         raise MatcherError(message)
     if operator in (Operator.EQUAL, Operator.NOT_EQUAL):
         return Matcher(name, operator, value)
+    if r"\C" in _PARTS_OF_PATTERN.findall(value):  # half a character: RE2 in C++ knows it, in Go it doesn't
+        message = f"{value!r} is no RE2 regular expression: invalid escape sequence: \\C"
+        raise MatcherError(message)
     try:
         pattern = re2.compile(value, _QUIET)
     except re2.error as error:
@@ -109,10 +190,6 @@ def matcher(name: str, operator: Operator, value: str) -> Matcher:
 def _reason(error: Exception) -> str:
     first = error.args[0] if error.args else error
     return first.decode(errors="replace") if isinstance(first, bytes) else str(first)
-
-
-def _unescape(text: str) -> str:
-    return re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[0]), text, flags=re.DOTALL)
 
 
 def _quoted(text: str) -> str:
