@@ -30,7 +30,7 @@ from remediator.clients.slack import SlackBot, SlackSignature, SlackWebhook
 from remediator.core.answers import Silent
 from remediator.core.ids import Owner
 from remediator.core.matchers import Matcher, Operator
-from remediator.core.ports.channels import Notifier, RulebookError
+from remediator.core.ports.channels import Notifier, RulebookError, RuleWatch
 from remediator.core.ports.store import Store, StoreError
 from remediator.core.rules import Rulebook
 from remediator.engine.alarms import Alarms
@@ -45,6 +45,7 @@ from remediator.notify.log import LogNotifier
 from remediator.notify.pagerduty import PagerDutyNotifier
 from remediator.notify.slack import SlackNotifier
 from remediator.rulebook.source import FileRules
+from remediator.rulebook.watching import FileWatch
 from remediator.settings import Settings
 from remediator.settings.home import home
 from remediator.store import store_from_url
@@ -96,7 +97,8 @@ async def running(settings: Settings, *, kubeconfig: str | None) -> AsyncIterato
         OSError: it can't listen.
     """
     store = store_from_url(settings.store, jump_wait=settings.lease_ttl)
-    rulebooks = Rulebooks(store, FileRules(settings.rules, home()))
+    source = FileRules(settings.rules, home())
+    rulebooks, watch = Rulebooks(store, source), FileWatch(source)
     notifiers = _notifiers(settings)
     lifeline = _lifeline(settings, rulebooks, notifiers)
     await _opened(store, lifeline)
@@ -104,7 +106,7 @@ async def running(settings: Settings, *, kubeconfig: str | None) -> AsyncIterato
     try:
         await rulebooks.boot()
         speaking = partial(Engine, notifiers=notifiers, lifeline=lifeline)
-        async with _serving(settings, store, clients, rulebooks, speaking) as daemon:
+        async with _serving(settings, store, clients, rulebooks, watch, speaking) as daemon:
             yield daemon
     finally:
         await clients.close()
@@ -113,7 +115,12 @@ async def running(settings: Settings, *, kubeconfig: str | None) -> AsyncIterato
 
 @asynccontextmanager
 async def _serving(
-    settings: Settings, store: Store, clients: Clients, rulebooks: Rulebooks, speaking: partial[Engine]
+    settings: Settings,
+    store: Store,
+    clients: Clients,
+    rulebooks: Rulebooks,
+    watch: RuleWatch,
+    speaking: partial[Engine],
 ) -> AsyncIterator[Daemon]:
     metrics = Metrics(__version__)
     actions = build_actions(clients.kubernetes)
@@ -133,6 +140,7 @@ async def _serving(
         pager="" in settings.pagerduty_keys,
         sources=settings.credentials.sources,
         heartbeat=clients.heartbeat,
+        rule_watch=watch,
     )
     acted_on = frozenset(kind for action in actions.values() for kind in action.spec.kinds)
     commands = Commands(store, rulebooks, Answers(store, rulebooks, parts.audience), acted_on, settings.mode)

@@ -25,6 +25,7 @@ from remediator.engine.quiet import QuietLoop
 from remediator.engine.recovery import RecoveryLoop
 from remediator.engine.restored import RestoredLoop
 from remediator.engine.retention import RetentionLoop
+from remediator.engine.rule_files import RuleFilesLoop
 from remediator.engine.runner import RunnerLoop
 from remediator.engine.watch import WatchLoop
 from remediator.engine.watchdog import WatchdogLoop
@@ -55,6 +56,7 @@ class Engine:
             *(OutboxLoop(parts.store, parts.metrics, notifiers, alarms, lane, parts.claim) for lane in Lane),
             PagesLoop(parts.store, parts.metrics),
             WatchLoop(parts, alarms),
+            *([RuleFilesLoop(parts, parts.rule_watch)] if parts.rule_watch is not None else ()),
             RetentionLoop(parts),
             LifelineLoop(parts.store, parts.metrics, lifeline),
             alarms,

@@ -10,6 +10,7 @@ from remediator.core.ids import Owner
 from remediator.core.paging import Audience
 from remediator.core.ports.actions import Action, Check
 from remediator.core.ports.alertmanagers import Alertmanagers
+from remediator.core.ports.channels import RuleWatch
 from remediator.core.ports.heartbeat import Heartbeat
 from remediator.core.ports.places import Places
 from remediator.core.ports.store import Store
@@ -25,7 +26,8 @@ class EngineParts:
 
     ``lease_ttl`` bounds how long a dead replica holds a target. ``pager`` says whether PagerDuty is set up.
     ``approvers`` names those who may approve what is done to a target. ``sources`` are those that may still
-    post; ``None`` is any. ``heartbeat`` is there if somebody outside waits for one.
+    post; ``None`` is any. ``heartbeat`` is there if somebody outside waits for one. Without a ``rule_watch``
+    changed rule files are taken up when somebody asks for it.
     """
 
     store: Store
@@ -42,6 +44,7 @@ class EngineParts:
     approvers: Callable[[Target], tuple[str, ...]] = lambda _target: ()
     sources: frozenset[str] | None = None
     heartbeat: Heartbeat | None = None
+    rule_watch: RuleWatch | None = None
 
     @property
     def claim(self) -> timedelta:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from functools import lru_cache
 
 import structlog
 
 from remediator.core.changes import Proposal, RulebookRow
-from remediator.core.events import Event, EventKind
 from remediator.core.ids import RulebookHash
 from remediator.core.ports.channels import RulebookError, RulebookSource, RuleFiles
 from remediator.core.ports.store import Store
 from remediator.core.rule_index import RuleIndex
 from remediator.core.rules import DEFAULT_REPORT, Rulebook
+from remediator.engine.refusals import Refusals
 
 _log = structlog.get_logger(__name__)
 _KEPT_COMPILED = 16
@@ -41,6 +42,8 @@ class Rulebooks:
         self._active: Book | None = None
         self._compiled = lru_cache(_KEPT_COMPILED)(self._compile)
         self._problem: str | None = None
+        self._refusals = Refusals(store)
+        self._proposing = asyncio.Lock()
         #: The hash of this replica's files, as they were last read.
         self._own: RulebookHash | None = None
 
@@ -56,6 +59,11 @@ class Rulebooks:
     def drift(self) -> RulebookHash | None:
         """The hash of this replica's rule files, as last read, while another rulebook is in force."""
         return None if self._own in (None, self.active.rulebook.hash) else self._own
+
+    @property
+    def refused(self) -> bool:
+        """Whether this replica's rule files, as last read, can't be used."""
+        return self._problem is not None
 
     def complaint(self) -> str:
         """Why this replica's rule files are not what is in force, for people; empty while they are."""
@@ -87,10 +95,10 @@ class Rulebooks:
         except RulebookError as error:
             if before is None:
                 raise
+            await self.refresh()
             await self._refuse(error)
         else:
             await self._propose(files, compiled, before, forced=False)
-        await self.refresh()
 
     async def reload(self, who: str) -> Proposal:
         """Propose the files as a person's wish, in the place of the rulebook that is in force now.
@@ -98,16 +106,27 @@ class Rulebooks:
         Raises:
             RulebookError: the files can't be used; the old rulebook stays in force.
         """
-        before = await self._store.active_rulebook()
-        try:
-            files, compiled = self._read()
-        except RulebookError as error:
-            await self._refuse(error)
-            raise
-        _log.info("rulebook proposed", who=who, hash=files.hash)
-        proposal = await self._propose(files, compiled, before, forced=True)
-        await self.refresh()
-        return proposal
+        async with self._proposing:
+            before, files, compiled = await self._read_anew()
+            _log.info("rulebook proposed", who=who, hash=files.hash)
+            return await self._propose(files, compiled, before, forced=True)
+
+    async def follow(self) -> None:
+        """Propose files that have changed, in the place of those before them.
+
+        If those were not in force, another replica's are that may well be newer: then only files that the
+        ledger never saw are put in force, as at a start.
+
+        Raises:
+            RulebookError: the files can't be used; the old rulebook stays in force.
+        """
+        async with self._proposing:
+            before, files, compiled = await self._read_anew()
+            if files.hash == self._own and not (self.refused or self._refusals.standing):
+                return
+            _log.info("rulebook proposed", who="a change of the rule files", hash=files.hash)
+            forced = before is not None and before.hash == self._own
+            await self._propose(files, compiled, before, forced=forced)
 
     async def refresh(self) -> None:
         """Take over what the ledger says is in force, whoever put it there."""
@@ -132,6 +151,15 @@ class Rulebooks:
             _log.error("pinned rulebook unreadable", hash=hash_, problems=error.problems)
             return None
 
+    async def _read_anew(self) -> tuple[RulebookRow | None, RuleFiles, Rulebook]:
+        """What is in force, and the files as they are now; webhooks are kept while they are compiled."""
+        before = await self._store.active_rulebook()
+        try:
+            return before, *await asyncio.to_thread(self._read)
+        except RulebookError as error:
+            await self._refuse(error)
+            raise
+
     def _read(self) -> tuple[RuleFiles, Rulebook]:
         files = self._source.read()
         return files, self._compiled(files.hash, tuple(files.texts.items())).rulebook
@@ -142,6 +170,8 @@ class Rulebooks:
         expected = None if before is None else before.hash
         proposal = await self._store.propose_rulebook(files, expected, forced=forced)
         self._problem, self._own = None, files.hash
+        await self.refresh()
+        await self._refusals.mended(files.hash, self.default_report())
         if proposal in _NOT_IN_FORCE:
             _log.warning(_NOT_IN_FORCE[proposal], hash=files.hash, remedy=_REMEDY)
         for warning in compiled.warnings:
@@ -151,8 +181,8 @@ class Rulebooks:
     async def _refuse(self, error: RulebookError) -> None:
         self._problem = "; ".join(error.problems)
         _log.error("rule files refused, the old rulebook stays in force", problems=error.problems)
-        now = await self._store.now()
-        await self._store.record([Event(EventKind.RULEBOOK_REFUSED, now, {"problems": list(error.problems)})])
+        active = None if self._active is None else self._active.rulebook.hash
+        await self._refusals.refused(error.problems, active, self.default_report())
 
     def _compiled_row(self, row: RulebookRow) -> Book:
         return self._compiled(row.hash, tuple(row.files.items()))

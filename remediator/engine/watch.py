@@ -56,7 +56,8 @@ class WatchLoop(Loop):
         self.metrics.pauses(len(await self.store.pauses()))
         rulebooks = self._parts.rulebooks
         book = rulebooks.active.rulebook
-        self.metrics.rulebook(book.hash, len(book.rules), drift=bool(rulebooks.complaint()))
+        drifts, refused = rulebooks.drift is not None, rulebooks.refused
+        self.metrics.rulebook(book.hash, len(book.rules), drift=drifts, refused=refused)
 
     async def _tell_unreadable(self) -> None:
         """Count the rows that can't be read, and alarm once for each: they stop nothing, and say nothing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from remediator.core.ids import RulebookHash
@@ -19,6 +20,9 @@ SUFFIX = ".yaml"
 _MISNAMED = ".yml"
 _TESTS = "tests"
 _MOST_BYTES = 4 * MOST_CHARACTERS
+
+#: What can be seen of files without reading them, by name.
+Looks = Mapping[str, object]
 
 
 class UnreadableRules(RulebookError):
@@ -40,6 +44,11 @@ class FileRules:
     def __init__(self, path: Path, home: str = DEFAULT_HOME) -> None:
         self._path = path
         self._home = home
+
+    @property
+    def name(self) -> str:
+        """What the file or folder is called where it lies."""
+        return self._path.name
 
     def read(self) -> RuleFiles:
         """Read the files as they are now; paths are relative to the folder, a lone file goes by its name.
@@ -72,6 +81,28 @@ class FileRules:
             raise RulebookError(tuple(map(str, judgement.errors)))
         return judgement.rulebook
 
+    def looks(self) -> Looks:
+        """How the files look from outside: other as soon as one is written, replaced, added or gone.
+
+        What links lead to counts, so that a folder that is swapped as a whole looks other, too.
+        """
+        try:
+            return {name: _look(path) for name, path in self._paths().items()}
+        except UnreadableRules as unreadable:
+            return {"": str(unreadable)}
+
+    def folders(self) -> set[Path]:
+        """Where something happens when the files change: their folders, and those of links to them."""
+        path = self._path.absolute()
+        found = {each.parent for each in (path, *path.parents) if each.is_symlink()}
+        if not path.is_dir():
+            return {*found, path.parent, path.resolve().parent}
+        with suppress(UnreadableRules):
+            for folder, entries in _folders(path, set()):
+                found.add(folder)
+                found |= {Path(entry.path).resolve().parent for entry in entries if entry.is_symlink()}
+        return found or {path}
+
     def misnamed(self) -> list[str]:
         """Files that look like rules but are not read, because their name ends in ``.yml``."""
         return sorted(_walk(self._path, _MISNAMED)) if self._path.is_dir() else []
@@ -98,13 +129,27 @@ def rulebook_hash(texts: Mapping[str, str]) -> RulebookHash:
 
 
 def _walk(folder: Path, suffix: str) -> dict[str, Path]:
-    return {
-        path.relative_to(folder).as_posix(): path for path in _files(folder, set()) if path.suffix == suffix
-    }
+    return {path.relative_to(folder).as_posix(): path for path in _files(folder) if path.suffix == suffix}
 
 
-def _files(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
+def _look(path: Path) -> tuple[int, int, int, int] | str:
+    try:
+        found = path.stat()
+    except OSError as error:
+        return error.strerror or repr(error)
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _files(folder: Path) -> Iterator[Path]:
     """Every file below a folder that may hold rules; a folder that can't be listed raises UnreadableRules."""
+    for _, entries in _folders(folder, set()):
+        for entry in entries:
+            if not entry.is_dir() and (entry.is_file() or entry.is_symlink()):
+                yield Path(entry.path)
+
+
+def _folders(folder: Path, seen: set[tuple[int, int]]) -> Iterator[tuple[Path, list[os.DirEntry[str]]]]:
+    """A folder and those below it that may hold rules, each with what is in it that may matter."""
     try:
         status = folder.stat()
         if (identity := (status.st_dev, status.st_ino)) in seen:
@@ -114,14 +159,11 @@ def _files(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
     except OSError as error:
         message = f"can't be listed: {error.strerror or error}"
         raise UnreadableRules(Problem(Place(str(folder)), message)) from None
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            if entry.name != _TESTS:
-                yield from _files(Path(entry.path), seen)
-        elif entry.is_file() or entry.is_symlink():
-            yield Path(entry.path)
+    heard = [entry for entry in entries if not entry.name.startswith(".")]
+    yield folder, heard
+    for entry in heard:
+        if entry.name != _TESTS and entry.is_dir():
+            yield from _folders(Path(entry.path), seen)
 
 
 def _text(path: Path) -> str:

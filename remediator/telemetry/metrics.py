@@ -125,6 +125,9 @@ class Metrics:
         self._rulebook = gauge("rulebook_info", "The rulebook in force.", "hash")
         self._rules = gauge("rules", "Rules in the rulebook in force.")
         self._drift = gauge("rulebook_drift", "1 while this replica's rule files are not what is in force.")
+        self._reloaded = gauge(
+            "rulebook_last_reload_successful", "0 while this replica's rule files can't be used, else 1."
+        )
         self._pauses = gauge("pauses", "Pauses in force.")
         self._slots = counter("slots", "First intents: places taken among those that limits count.", "rule")
         self._brakes = BrakeGauges(registry)
@@ -227,12 +230,13 @@ class Metrics:
         """Note whether people are told that the store is gone."""
         self._store.lifeline.set(engaged)
 
-    def rulebook(self, hash_: str, rules: int, *, drift: bool) -> None:
-        """Note which rulebook is in force, and whether this replica's own files are another."""
+    def rulebook(self, hash_: str, rules: int, *, drift: bool, refused: bool) -> None:
+        """Note which rulebook is in force, and whether this replica's own files are another or no good."""
         self._rulebook.clear()
         self._rulebook.labels(hash_).set(1)
         self._rules.set(rules)
         self._drift.set(drift)
+        self._reloaded.set(not refused)
 
     def pauses(self, count: int) -> None:
         """Note how many pauses are in force."""

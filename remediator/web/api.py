@@ -45,7 +45,8 @@ async def _health(call: Call[None, None]) -> dict[str, Any]:
 async def _ready(call: Call[None, None]) -> models.ReadyView | Answer:
     store = await call.health.store()
     if store.status is Health.HEALTHY:
-        return models.ReadyView(status="ready", detail="")
+        wrong = call.deps.rule_files()
+        return models.ReadyView(status="ready", detail=f"the rule files: {wrong}" if wrong else "")
     detail = f"the store: {store.detail}"
     return Answer(HTTPStatus.SERVICE_UNAVAILABLE, models.ReadyView(status="unready", detail=detail))
 

@@ -401,7 +401,7 @@ class HealthView(View, frozen=True):
 
 
 class ReadyView(View, frozen=True):
-    """Whether a webhook would be kept now."""
+    """Whether a webhook would be kept now. `detail` is why not, or what is wrong with the rule files."""
 
     status: str
     detail: str

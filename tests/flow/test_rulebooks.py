@@ -15,6 +15,8 @@ from tests.support.processes import eventually
 from tests.support.rulebooks import SERVICE, TARGET, alert, image, page_only, rule, rules, step
 
 GROW = step("kubernetes.scale", with_={"replicas": 7})
+#: What a reload says of files that it puts in force, or that were taken up a moment before.
+PUT_IN_FORCE = ("activated", "unchanged")
 BROKEN = rules({**rule(), "step": []})
 
 
@@ -30,7 +32,7 @@ async def test_a_run_keeps_the_steps_it_began_with(world: World) -> None:
     await held.struck()
     world.write_rules(rules(rule(steps=[GROW])))
     status, said = await reload(world)
-    assert (status, said["proposal"]) == (200, "activated")
+    assert (status, said["proposal"] in PUT_IN_FORCE) == (200, True)
     held.release()
     run = await world.run_ended()
     assert run["outcome"] == "succeeded"
@@ -46,7 +48,7 @@ async def test_the_next_run_has_the_new_steps(world: World) -> None:
     )
     code, said, errors = await world.cli("reload")
     assert code == 0, errors
-    assert said.startswith("activated")
+    assert said.startswith(PUT_IN_FORCE)
     await world.fire(firing)
     run = await world.run_ended()
     assert [attempt["action"] for attempt in run["attempts"]] == ["kubernetes.scale"]
@@ -147,7 +149,7 @@ async def test_files_that_were_replaced_before_are_shown_as_drift_and_not_in_for
     assert await world.events("rulebook.drifted")
     _, said, _ = await world.cli("status")
     assert "drift" in said
-    assert (await reload(world))[1]["proposal"] == "activated"
+    assert (await reload(world))[1]["proposal"] in PUT_IN_FORCE
     status = await world.get("/status")
     assert status["rulebook"] != active
     assert (status["rule_files"], status["drift"]) == ("", None)

@@ -99,8 +99,8 @@ def test_metrics_count_what_they_are_told() -> None:
     metrics.intended(timedelta(milliseconds=4))
     for delivery in (Delivered(), TryAgain("busy"), Rejected("gone")):
         metrics.notice("slack:#incidents", delivery)
-    metrics.rulebook("old", 1, drift=False)
-    metrics.rulebook("new", 2, drift=True)
+    metrics.rulebook("old", 1, drift=False, refused=True)
+    metrics.rulebook("new", 2, drift=True, refused=False)
     told = generate_latest(metrics.registry).decode()
     for line in (
         'remediator_build_info{version="1.2.3"} 1.0',

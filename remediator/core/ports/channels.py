@@ -87,3 +87,14 @@ class RulebookSource(Protocol):
                 named at once.
         """
         ...
+
+
+class RuleWatch(Protocol):
+    """Notices that the rule files changed, however they are replaced."""
+
+    async def changed(self) -> None:
+        """Return once they look other than at the last return, at first than at the start, and keep still.
+
+        What it returns for may turn out to be no change at all. Raises nothing but cancellation.
+        """
+        ...
