@@ -34,10 +34,17 @@ _log = structlog.get_logger(__name__)
 
 
 class Engine:
-    """Intake, dispatcher, runner, recovery and outbox over one store."""
+    """Intake, dispatcher, runner, recovery and outbox over one store.
+
+    Without a ``lifeline`` nobody hears of a ledger that is gone: only where it can't be.
+    """
 
     def __init__(
-        self, parts: EngineParts, notifiers: Mapping[str, Notifier], alarms: Alarms, lifeline: Lifeline
+        self,
+        parts: EngineParts,
+        notifiers: Mapping[str, Notifier],
+        alarms: Alarms,
+        lifeline: Lifeline | None,
     ) -> None:
         self._runner = RunnerLoop(parts)
         dispatcher = DispatcherLoop(parts, alarms)
@@ -58,7 +65,7 @@ class Engine:
             WatchLoop(parts, alarms),
             *([RuleFilesLoop(parts, parts.rule_watch)] if parts.rule_watch is not None else ()),
             RetentionLoop(parts),
-            LifelineLoop(parts.store, parts.metrics, lifeline),
+            *([] if lifeline is None else [LifelineLoop(parts.store, parts.metrics, lifeline)]),
             alarms,
         )
         self._tasks: list[asyncio.Task[None]] = []

@@ -22,7 +22,7 @@ from remediator.store.sqlite import SqliteStore
 from remediator.store.sqlite.claims import Claims
 from remediator.store.sqlite.clock import StoreClock
 from remediator.store.sqlite.commits import Commits, Job, Outcome, deliver
-from remediator.store.sqlite.connection import _migrate
+from remediator.store.sqlite.memory import empty_ledger
 from remediator.store.sqlite.transaction import Transaction, Work
 from remediator.store.sqlite.writer import Wake
 from tests.simulation.diary import Diary
@@ -62,7 +62,7 @@ class _AgainError(Exception):
 def _empty() -> bytes:
     """A ledger in which nothing has happened."""
     sql = sqlite3.connect(":memory:", isolation_level=None)
-    _migrate(sql, Path(":memory:"))
+    sql.deserialize(empty_ledger())
     sql.execute("UPDATE token_sequence SET last = ?", (FIRST_TOKEN,))
     return sql.serialize()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -28,12 +29,16 @@ class Wakers:
             called, self._next[topic] = self._next[topic], asyncio.Event()
             called.set()
 
+    def limit(self, timeout: timedelta) -> AbstractAsyncContextManager[object]:
+        """Raises :class:`TimeoutError` within itself once the time is over."""
+        return asyncio.timeout(timeout.total_seconds())
+
     async def wait(self, topic: Topic, timeout: timedelta) -> None:
         task = asyncio.current_task()
         heard = {} if task is None else self._heard.setdefault(task, {})
         if heard.get(topic, 0) == self._calls[topic]:
             try:
-                async with asyncio.timeout(timeout.total_seconds()):
+                async with self.limit(timeout):
                     await self._next[topic].wait()
             except TimeoutError:
                 return

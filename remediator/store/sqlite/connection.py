@@ -40,7 +40,7 @@ def connect(path: Path) -> tuple[sqlite3.Connection, int | None]:
         for pragma in _PRAGMAS:
             sql.execute(f"PRAGMA {pragma}").fetchall()
         _check_log(sql, path)
-        _migrate(sql, path)
+        migrate(sql, path)
         mark = sql.execute("SELECT value FROM meta WHERE key = 'time'").fetchone()
     except sqlite3.Error as error:
         sql.close()
@@ -90,7 +90,8 @@ def _check_log(sql: sqlite3.Connection, path: Path) -> None:
         raise StoreError(message)
 
 
-def _migrate(sql: sqlite3.Connection, path: Path) -> None:
+def migrate(sql: sqlite3.Connection, path: Path) -> None:
+    """Bring the schema up to date; ``path`` is for errors."""
     scripts = migrations("sqlite")
     version = _checked_version(sql, path, newest=scripts[-1][0])
     for number, script in scripts:

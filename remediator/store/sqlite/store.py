@@ -98,7 +98,8 @@ class SqliteStore:
 
     ``jump_wait`` is how long nothing is begun after the wall clock jumped: a lease's time to live.
     ``clock`` gives aware times, ``monotonic`` seconds; who replaces one replaces both. ``executor`` makes
-    what runs the transactions, of the path, the store's clock and whom to wake of what was committed.
+    what runs the transactions, of the path, the store's clock and whom to wake of what was committed;
+    ``wakers`` decide how long those wait whom nothing wakes.
     """
 
     def __init__(
@@ -109,8 +110,9 @@ class SqliteStore:
         clock: Callable[[], datetime] = _wall,
         monotonic: Callable[[], float] = time.monotonic,
         executor: Callable[[Path, StoreClock, Wake], Executor] = Writer,
+        wakers: Wakers | None = None,
     ) -> None:
-        self._wakers = Wakers()
+        self._wakers = wakers or Wakers()
         self._copying = asyncio.Lock()
         self._clock = StoreClock(clock, monotonic, jump_wait)
         self._path = Path(path)
