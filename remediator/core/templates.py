@@ -216,6 +216,11 @@ class TargetTemplate:
         return target_of([segment.render(values) for segment in self.segments])
 
     @property
+    def is_constant(self) -> bool:
+        """Whether it is one target, whatever the alert."""
+        return all(segment.is_constant for segment in self.segments)
+
+    @property
     def kind(self) -> str | None:
         """The kind when it is written out, else ``None``."""
         for segment in self.segments[:2]:

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import combinations
 from typing import Any
 
-from remediator.core.matchers import Matcher
 from remediator.core.ports.channels import RuleFiles
-from remediator.core.rules import AlertTrigger, Rule, Rulebook
-from remediator.core.selections import DEFAULT_HOME, always_protected
-from remediator.core.targets import CLUSTER_KINDS
+from remediator.core.rules import Rule, Rulebook
+from remediator.core.selections import DEFAULT_HOME
 from remediator.rulebook.document import Document, Path, read
 from remediator.rulebook.models import RuleFile
 from remediator.rulebook.policy import Policy
 from remediator.rulebook.problems import Findings, Place, Problem, Reporter, shown
+from remediator.rulebook.review import review
 from remediator.rulebook.rule import compile_rule
 from remediator.rulebook.rule_models import Rule as RuleModel
 from remediator.rulebook.validation import Validated, validate
-
-_MOST_COMPARED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +78,8 @@ class _Judge:
                 self.rules.append((rule, reporter))
         self._check_names()
         if not self.findings.errors:
-            self._check_scope()
-            self._check_protected()
             self.policy.check_retention([rule for rule, _ in self.rules])
-            self._check_databases()
-            self._check_reach()
+            review(self.rules, self.policy, self.home)
         return self.policy.default_report()
 
     def _check_names(self) -> None:
@@ -106,65 +99,6 @@ class _Judge:
         for model, reporter in sound:
             for index, name in enumerate(model.was):
                 yield name, reporter, ("was", index)
-
-    def _check_scope(self) -> None:
-        acting = [reporter for rule, reporter in self.rules if rule.steps]
-        if acting and "scope" not in self.policy.reporters:
-            message = (
-                "no file has a `scope`: rules may act on all targets but the protected; list namespaces in it"
-            )
-            self.findings.warnings.append(Problem(Place(acting[0].file, 1, 1), message))
-
-    def _check_protected(self) -> None:
-        """Warn of rules that may never act where their target is."""
-        for rule, reporter in self.rules:
-            why = always_protected(_namespace_written(rule), self.home)
-            if rule.steps and why is not None:
-                message = f"{rule.name!r} never acts: its target is protected, since {why}"
-                reporter.warn(("target",), message, key=False)
-
-    def _check_databases(self) -> None:
-        """Warn of rules on databases of which nobody says what they are in Kubernetes."""
-        known = {str(database.target) for database in self.policy.databases}
-        for rule, reporter in self.rules:
-            written = str(rule.target)
-            constant = all(segment.is_constant for segment in rule.target.segments)
-            if rule.target.kind == "database" and constant and written not in known:
-                message = f"{shown(written)} is not in `databases`: list it there with its `objects`"
-                reporter.warn(("target",), message, key=False)
-
-    def _check_reach(self) -> None:
-        """Warn of rules that an earlier one takes every alert from."""
-        greedy: dict[frozenset[Matcher], Rule] = {}
-        watchdog = frozenset(self.policy.watchdog.matchers)
-        for rule, reporter in self.rules:
-            if not isinstance(rule.trigger, AlertTrigger):
-                continue
-            matchers = frozenset(rule.trigger.matchers)
-            if watchdog and watchdog <= matchers:
-                message = f"{rule.name!r} is never asked: its alert is the Watchdog, about which no rule is"
-                reporter.warn(("name",), message, key=False)
-                continue
-            first = next((greedy[each] for each in _subsets(matchers) if each in greedy), None)
-            if first is not None:
-                message = f"{rule.name!r} is never asked: {first.name!r}, before it, takes all its alerts"
-                reporter.warn(("name",), message, key=False)
-            elif not (rule.only_if or rule.goes_on or rule.trigger.count):
-                greedy[matchers] = rule
-
-
-def _namespace_written(rule: Rule) -> str:
-    """The namespace of a rule's target as it is written, be it a template; empty where there is none."""
-    kind, sources = rule.target.kind, [segment.source for segment in rule.target.segments]
-    if kind == "namespace":
-        return sources[-1]
-    return "" if kind in CLUSTER_KINDS else sources[-2]
-
-
-def _subsets(matchers: frozenset[Matcher]) -> Iterator[frozenset[Matcher]]:
-    if len(matchers) <= _MOST_COMPARED:
-        for size in range(len(matchers) + 1):
-            yield from map(frozenset, combinations(matchers, size))
 
 
 def judge(files: RuleFiles, home: str = DEFAULT_HOME) -> Judgement:
