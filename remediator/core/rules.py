@@ -336,13 +336,19 @@ class Rulebook:
     watchdog: WatchdogPolicy = WatchdogPolicy()
     retention: Retention = DEFAULT_RETENTION
     warnings: tuple[str, ...] = ()
+    #: Guards look rules up for every alert, and a rulebook may have thousands.
+    _by_name: Mapping[str, Rule] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        by_name: dict[str, Rule] = {}
+        for rule in self.rules:
+            for name in (rule.name, *rule.was):
+                by_name.setdefault(name, rule)
+        object.__setattr__(self, "_by_name", by_name)
 
     def rule(self, name: str) -> Rule | None:
         """The rule of that name, by its present or an earlier one."""
-        for rule in self.rules:
-            if rule.name == name or name in rule.was:
-                return rule
-        return None
+        return self._by_name.get(name)
 
     def severity_of(self, rule: Rule | None, labels: Mapping[str, str]) -> str:
         """The rule's own severity, else the first of the policy whose matchers hold, else P3."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -297,7 +297,7 @@ class Question:
     @property
     def names(self) -> frozenset[str]:
         """What the rule is and was called in any of its versions."""
-        return frozenset[str]().union(*(rule.names for rule in self.versions))
+        return _names_of(self.versions)
 
     @property
     def approval(self) -> ApprovalTerms | None:
@@ -307,17 +307,22 @@ class Question:
     @property
     def lookback(self) -> Lookback:
         """How far back the store has to look for these guards."""
-        limits = [rule.limits for rule in self.versions]
+        versions = self.versions
+        limits = [rule.limits for rule in versions]
         shared = [book.per_target for book in self.books if book.per_target is not None]
         rates = [rate for one in (*limits, *shared) for rate in (*one.rate, one.targets) if rate is not None]
         lengths = [*(rate.window for rate in rates), *(one.cooldown for one in shared)]
         brakes = [book.brake.longest_window for book in self.books]
         return Lookback(
-            self.names,
+            _names_of(versions),
             max(lengths, default=timedelta(0)),
             max(brakes, default=timedelta(0)),
             self.place,
         )
+
+
+def _names_of(versions: Iterable[Rule]) -> frozenset[str]:
+    return frozenset(name for rule in versions for name in (rule.name, *rule.was))
 
 
 @dataclass(frozen=True, slots=True)
