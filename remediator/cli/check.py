@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -14,6 +15,7 @@ from remediator.rulebook.compile import Judgement, judge
 from remediator.rulebook.problems import Place, Problem
 from remediator.rulebook.schema import json_schema
 from remediator.rulebook.source import FileRules, UnreadableRules
+from remediator.rulebook.upgrades import FORMAT
 from remediator.settings.home import home
 
 
@@ -31,7 +33,10 @@ class _Findings:
 @click.argument("path", envvar="REMEDIATOR_RULES", default="rules", type=click.Path(path_type=Path))
 @click.option("--schema", "wants_schema", is_flag=True, help="Print the JSON Schema of rule files, and stop.")
 @click.option("--json", "wants_json", is_flag=True, help="Print one JSON document.")
-def check(path: Path, *, wants_schema: bool, wants_json: bool) -> None:
+@click.option(
+    "--upgrade", is_flag=True, help="Rewrite files of an older version of the format first, and name them."
+)
+def check(path: Path, *, wants_schema: bool, wants_json: bool, upgrade: bool) -> None:
     """Check rule files, and say everything that is wrong with them at once.
 
     PATH is a file or a folder; left out, REMEDIATOR_RULES, else rules. Exits with 1 if there are errors;
@@ -40,9 +45,21 @@ def check(path: Path, *, wants_schema: bool, wants_json: bool) -> None:
     if wants_schema:
         click.echo(json.dumps(json_schema(), indent=2))
         return
+    if upgrade:
+        _upgrade(path)
     findings = _findings(path)
     click.echo(_document(findings) if wants_json else _lines(findings))
     sys.exit(1 if findings.errors else 0)
+
+
+def _upgrade(path: Path) -> None:
+    """Rewrite old files; those that can't be read are left for the check to report."""
+    with suppress(UnreadableRules):
+        rewritten = FileRules(path).upgrade(FORMAT)
+        for name in rewritten:
+            click.echo(f"{name}: rewritten as version {FORMAT.newest}", err=True)
+        if not rewritten:
+            click.echo(f"nothing is older than version {FORMAT.newest}", err=True)
 
 
 def _findings(path: Path) -> _Findings:

@@ -9,13 +9,15 @@ from typing import Any
 from remediator.core.ports.channels import RuleFiles
 from remediator.core.rules import Rule, Rulebook
 from remediator.core.selections import DEFAULT_HOME
+from remediator.rulebook import secrets
 from remediator.rulebook.document import Document, Path, read
 from remediator.rulebook.models import RuleFile
 from remediator.rulebook.policy import Policy
-from remediator.rulebook.problems import Findings, Place, Problem, Reporter, shown
+from remediator.rulebook.problems import Findings, Place, Problem, Reporter
 from remediator.rulebook.review import review
 from remediator.rulebook.rule import compile_rule
 from remediator.rulebook.rule_models import Rule as RuleModel
+from remediator.rulebook.upgrades import FORMAT, UnknownVersion
 from remediator.rulebook.validation import Validated, validate
 
 
@@ -39,22 +41,26 @@ class _Judge:
     rules: list[tuple[Rule, Reporter]] = field(default_factory=list)
 
     def read(self, file: str, text: str) -> None:
+        found = secrets.find(text)
+        text = secrets.masked(text, found)
         document = read(text)
-        reporter = Reporter(file, document, self.findings)
-        for each in document.complaints:
+        for each in (*secrets.complaints(text, found), *document.complaints):
             self.findings.errors.append(Problem(Place(file, each.line, each.column), each.message))
         if document.data is not None:
-            self._take(document, reporter)
+            self._take(file, text, document)
 
-    def _take(self, document: Document, reporter: Reporter) -> None:
-        data = document.data
+    def _take(self, file: str, text: str, document: Document) -> None:
+        data, reporter = document.data, Reporter(file, document, self.findings)
         if not isinstance(data, dict):
             message = "a rule file is a mapping of keys such as `rules`: put a list of rules below `rules:`"
             reporter.error((), message)
             return
-        if data.get("version", 1) != 1:
-            message = f"format version {shown(data['version'])} is not known to this Remediator: write 1"
-            reporter.error(("version",), message)
+        try:
+            if FORMAT.version(document) < FORMAT.newest:
+                self._take(file, text, read(FORMAT.upgraded(text)))
+                return
+        except UnknownVersion as unknown:
+            reporter.error(("version",), str(unknown))
             return
         rules = data.get("rules")
         rest: dict[str, Any] = {key: value for key, value in data.items() if key != "rules"}

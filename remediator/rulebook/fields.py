@@ -33,6 +33,7 @@ from remediator.core.targets import Target as CoreTarget
 from remediator.core.templates import TargetTemplate
 from remediator.rulebook.problems import nearest, shown
 from remediator.rulebook.templates import explained_target
+from remediator.rulebook.upgrades import FORMAT
 
 #: The channels that a report may go to, by what stands before the colon.
 CHANNEL_SCHEMES = ("slack", "log")
@@ -431,7 +432,7 @@ Label = Annotated[
 Count = Annotated[int, PlainValidator(_whole(1, 10_000)), _json("integer", 3, minimum=1, maximum=10_000)]
 FormatVersion = Annotated[
     int,
-    PlainValidator(_whole(1, 1)),
-    WithJsonSchema({"const": 1}),
+    PlainValidator(_whole(FORMAT.newest, FORMAT.newest)),
+    WithJsonSchema({"const": FORMAT.newest}),
 ]
 Anything = Mapping[str, Any]

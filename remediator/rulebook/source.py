@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ from remediator.core.selections import DEFAULT_HOME
 from remediator.rulebook.compile import judge
 from remediator.rulebook.document import MOST_CHARACTERS
 from remediator.rulebook.problems import Place, Problem
+from remediator.rulebook.upgrades import Format, UnknownVersion
 
 SUFFIX = ".yaml"
 _MISNAMED = ".yml"
@@ -80,6 +82,22 @@ class FileRules:
         if judgement.rulebook is None:
             raise RulebookError(tuple(map(str, judgement.errors)))
         return judgement.rulebook
+
+    def upgrade(self, form: Format) -> list[str]:
+        """Rewrite the files that are of an older version of the format, each whole or not at all.
+
+        Gives their names; those of a version that nobody knows are left alone.
+
+        Raises:
+            RulebookError: they can't be read.
+        """
+        rewritten = []
+        for name, text in self.read().texts.items():
+            with suppress(UnknownVersion):
+                if (new := form.upgraded(text)) != text:
+                    _write(self._paths()[name].resolve(), new)
+                    rewritten.append(name)
+        return rewritten
 
     def looks(self) -> Looks:
         """How the files look from outside: other as soon as one is written, replaced, added or gone.
@@ -172,6 +190,13 @@ def _text(path: Path) -> str:
     if len(content) > _MOST_BYTES:
         raise OSError(f"longer than {_MOST_BYTES} bytes")
     return content.decode("utf-8-sig")
+
+
+def _write(path: Path, text: str) -> None:
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.write_bytes(text.encode())
+    shutil.copymode(path, fresh)
+    fresh.replace(path)
 
 
 def _position(error: UnicodeDecodeError) -> tuple[int, int]:
