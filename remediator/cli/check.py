@@ -4,39 +4,81 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 import click
 
+from remediator.cli.findings import FORMATS, Findings
 from remediator.core.ports.channels import RuleFiles
-from remediator.rulebook.compile import Judgement, judge
+from remediator.rulebook.against_prometheus import without_alert, without_rule
+from remediator.rulebook.compile import judge
 from remediator.rulebook.problems import Place, Problem
+from remediator.rulebook.prometheus import AlertingRule, alerting_rules
 from remediator.rulebook.schema import json_schema
 from remediator.rulebook.source import FileRules, UnreadableRules
 from remediator.rulebook.upgrades import FORMAT
 from remediator.settings.home import home
 
-
-@dataclass(frozen=True, slots=True)
-class _Findings:
-    """What is printed; places are relative to where the command was called."""
-
-    errors: tuple[Problem, ...]
-    warnings: tuple[Problem, ...]
-    rules: int
-    files: int
+_YAML = ("*.yaml", "*.yml")
+_TESTS = "tests"
+_SEVERAL = "--prometheus"
 
 
-@click.command("check")
+class _TakesSeveral(click.Command):
+    """Lets one `--prometheus` name several files, as a shell's pattern does."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, list(_repeated(args)))
+
+
+def _repeated(arguments: Iterable[str]) -> Iterable[str]:
+    """The same arguments with the option before each of its files."""
+    several = first = False
+    for each in arguments:
+        if each.startswith("-"):
+            several = first = each == _SEVERAL
+        elif several and not first:
+            yield _SEVERAL
+        else:
+            first = False
+        yield each
+
+
+@click.command("check", cls=_TakesSeveral)
 @click.argument("path", envvar="REMEDIATOR_RULES", default="rules", type=click.Path(path_type=Path))
 @click.option("--schema", "wants_schema", is_flag=True, help="Print the JSON Schema of rule files, and stop.")
-@click.option("--json", "wants_json", is_flag=True, help="Print one JSON document.")
+@click.option("--json", "wants_json", is_flag=True, help="The same as --format json.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(list(FORMATS)),
+    default="text",
+    help="For people, as one JSON document, or as annotations: GitHub's workflow commands, GitLab's Code "
+    "Quality, SARIF.",
+)
+@click.option(
+    _SEVERAL,
+    "prometheus",
+    multiple=True,
+    metavar="FILES",
+    type=click.Path(path_type=Path, exists=True),
+    help="Alerting rules of Prometheus, plain or as PrometheusRule: which rules no such alert can satisfy, "
+    "and which critical alerts no rule takes.",
+)
 @click.option(
     "--upgrade", is_flag=True, help="Rewrite files of an older version of the format first, and name them."
 )
-def check(path: Path, *, wants_schema: bool, wants_json: bool, upgrade: bool) -> None:
+def check(
+    path: Path,
+    *,
+    wants_schema: bool,
+    wants_json: bool,
+    form: str,
+    prometheus: tuple[Path, ...],
+    upgrade: bool,
+) -> None:
     """Check rule files, and say everything that is wrong with them at once.
 
     PATH is a file or a folder; left out, REMEDIATOR_RULES, else rules. Exits with 1 if there are errors;
@@ -47,8 +89,8 @@ def check(path: Path, *, wants_schema: bool, wants_json: bool, upgrade: bool) ->
         return
     if upgrade:
         _upgrade(path)
-    findings = _findings(path)
-    click.echo(_document(findings) if wants_json else _lines(findings))
+    findings = _findings(path, prometheus)
+    click.echo(FORMATS["json" if wants_json else form](findings))
     sys.exit(1 if findings.errors else 0)
 
 
@@ -62,69 +104,59 @@ def _upgrade(path: Path) -> None:
             click.echo(f"nothing is older than version {FORMAT.newest}", err=True)
 
 
-def _findings(path: Path) -> _Findings:
+def _findings(path: Path, prometheus: Iterable[Path]) -> Findings:
     source = FileRules(path)
     try:
         files = source.read()
     except UnreadableRules as unreadable:
-        return _Findings(unreadable.found, (), 0, 0)
-    return _of(path, files, judge(files, home()), source.misnamed())
-
-
-def _of(path: Path, files: RuleFiles, judgement: Judgement, misnamed: list[str]) -> _Findings:
-    folder = path.parent if path.name in files.texts and not path.is_dir() else path
-    overlooked = [
-        Problem(Place(str(folder / name)), "not read, since its name ends in .yml: rename it to .yaml")
-        for name in misnamed
-    ]
-    return _Findings(
-        tuple(_below(folder, problem) for problem in judgement.errors),
-        (*(_below(folder, problem) for problem in judgement.warnings), *overlooked),
+        return Findings(unreadable.found, (), 0, 0)
+    judgement = judge(files, home())
+    alerts, unreadable_alerts = _alerts(prometheus)
+    folder = _folder(path, files)
+    warnings = [*judgement.warnings, *without_alert(judgement, alerts)]
+    return Findings(
+        (*(_below(folder, each) for each in judgement.errors), *unreadable_alerts),
+        (
+            *(_below(folder, each) for each in sorted(warnings)),
+            *_overlooked(folder, source.misnamed()),
+            *without_rule(judgement, alerts),
+        ),
         judgement.rules,
         judgement.files,
     )
 
 
+def _alerts(paths: Iterable[Path]) -> tuple[list[AlertingRule], list[Problem]]:
+    """The alerting rules of all these files, a folder's YAML files too, and what is wrong with them."""
+    alerts: list[AlertingRule] = []
+    problems: list[Problem] = []
+    for path in paths:
+        for file in _yaml_in(path) if path.is_dir() else [path]:
+            try:
+                text = file.read_text(encoding="utf-8-sig")
+            except (OSError, UnicodeDecodeError) as error:
+                problems.append(Problem(Place(str(file)), f"can't be read: {error}"))
+                continue
+            found, wrong = alerting_rules(str(file), text, named=file == path)
+            alerts += found
+            problems += wrong
+    return alerts, problems
+
+
+def _yaml_in(folder: Path) -> list[Path]:
+    files = (file for form in _YAML for file in folder.rglob(form))
+    return sorted(file for file in files if _TESTS not in file.relative_to(folder).parts)
+
+
+def _folder(path: Path, files: RuleFiles) -> PurePath:
+    return path.parent if path.name in files.texts and not path.is_dir() else path
+
+
+def _overlooked(folder: PurePath, misnamed: Iterable[str]) -> list[Problem]:
+    message = "not read, since its name ends in .yml: rename it to .yaml"
+    return [Problem(Place(str(folder / name)), message) for name in misnamed]
+
+
 def _below(folder: PurePath, problem: Problem) -> Problem:
     place = problem.place
     return Problem(Place(str(folder / place.file), place.line, place.column), problem.message)
-
-
-def _lines(findings: _Findings) -> str:
-    lines = [f"{_location(each)} {click.style(each.message, fg='red')}" for each in findings.errors]
-    lines += [
-        f"{_location(each)} {click.style('warning:', fg='yellow')} {each.message}"
-        for each in findings.warnings
-    ]
-    return "\n".join([*lines, _summary(findings)])
-
-
-def _location(problem: Problem) -> str:
-    return click.style(f"{problem.place}:", bold=True)
-
-
-def _summary(findings: _Findings) -> str:
-    rules, files = _counted(findings.rules, "rule"), _counted(findings.files, "file")
-    errors, warnings = _counted(len(findings.errors), "error"), _counted(len(findings.warnings), "warning")
-    colour = "red" if findings.errors else "yellow" if findings.warnings else "green"
-    return click.style(f"{rules} in {files}: {errors}, {warnings}", fg=colour)
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _document(findings: _Findings) -> str:
-    document = {
-        "ok": not findings.errors,
-        "rules": findings.rules,
-        "files": findings.files,
-        "errors": [_entry(each) for each in findings.errors],
-        "warnings": [_entry(each) for each in findings.warnings],
-    }
-    return json.dumps(document, indent=2)
-
-
-def _entry(problem: Problem) -> dict[str, object]:
-    place = problem.place
-    return {"file": place.file, "line": place.line, "column": place.column, "message": problem.message}

@@ -23,13 +23,17 @@ from remediator.rulebook.validation import Validated, validate
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What was found; there is a rulebook if and only if there are no errors. ``rules`` counts all rules."""
+    """What was found; there is a rulebook if and only if there are no errors. ``rules`` counts all rules.
+
+    ``written`` are the rules of the rulebook, each with who reports on it, and so knows where it is written.
+    """
 
     rulebook: Rulebook | None
     errors: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
     rules: int
     files: int
+    written: tuple[tuple[Rule, Reporter], ...] = ()
 
 
 @dataclass(slots=True)
@@ -122,7 +126,8 @@ def judge(files: RuleFiles, home: str = DEFAULT_HOME) -> Judgement:
     errors = tuple(sorted(set(judge.findings.errors)))
     warnings = tuple(sorted(set(judge.findings.warnings)))
     rulebook = None if errors else _rulebook(files, judge, report, warnings)
-    return Judgement(rulebook, errors, warnings, len(judge.entries), len(files.texts))
+    written = () if errors else tuple(judge.rules)
+    return Judgement(rulebook, errors, warnings, len(judge.entries), len(files.texts), written)
 
 
 def _rulebook(
