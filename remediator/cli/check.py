@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path, PurePath
 
 import click
@@ -110,7 +111,7 @@ def _findings(path: Path, prometheus: Iterable[Path]) -> Findings:
         files = source.read()
     except UnreadableRules as unreadable:
         return Findings(unreadable.found, (), 0, 0)
-    judgement = judge(files, home())
+    judgement = judge(files, home(), with_settings=True)
     alerts, unreadable_alerts = _alerts(prometheus)
     folder = _folder(path, files)
     warnings = [*judgement.warnings, *without_alert(judgement, alerts)]
@@ -123,6 +124,7 @@ def _findings(path: Path, prometheus: Iterable[Path]) -> Findings:
         ),
         judgement.rules,
         judgement.files,
+        tuple(replace(each, place=each.place and _at(folder, each.place)) for each in judgement.settings),
     )
 
 
@@ -158,5 +160,8 @@ def _overlooked(folder: PurePath, misnamed: Iterable[str]) -> list[Problem]:
 
 
 def _below(folder: PurePath, problem: Problem) -> Problem:
-    place = problem.place
-    return Problem(Place(str(folder / place.file), place.line, place.column), problem.message)
+    return Problem(_at(folder, problem.place), problem.message)
+
+
+def _at(folder: PurePath, place: Place) -> Place:
+    return replace(place, file=str(folder / place.file))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import click
 
 from remediator import __version__
+from remediator.rulebook.defaults import Setting
 from remediator.rulebook.problems import Problem
 
 _SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -27,6 +28,7 @@ class Findings:
     warnings: tuple[Problem, ...]
     rules: int
     files: int
+    settings: tuple[Setting, ...] = ()
 
     def levels(self) -> Iterator[tuple[str, Problem]]:
         """Every finding behind its level, ``error`` or ``warning``."""
@@ -53,6 +55,7 @@ def document(findings: Findings) -> str:
             "files": findings.files,
             "errors": [_entry(each) for each in findings.errors],
             "warnings": [_entry(each) for each in findings.warnings],
+            "settings": [_setting(each) for each in findings.settings],
         },
         indent=2,
     )
@@ -124,6 +127,13 @@ def _counted(number: int, what: str) -> str:
 def _entry(problem: Problem) -> dict[str, object]:
     place = problem.place
     return {"file": place.file, "line": place.line, "column": place.column, "message": problem.message}
+
+
+def _setting(setting: Setting) -> dict[str, object]:
+    """What a rule has of what it may leave out, and from where; what is built in has no place."""
+    written = {} if setting.place is None else asdict(setting.place)
+    said = {"rule": setting.rule, "key": setting.key, "value": setting.value, "from": setting.origin}
+    return {**said, **written}
 
 
 def _command(level: str, problem: Problem) -> str:

@@ -10,6 +10,7 @@ from remediator.core.ports.channels import RuleFiles
 from remediator.core.rules import Rule, Rulebook
 from remediator.core.selections import DEFAULT_HOME
 from remediator.rulebook import secrets
+from remediator.rulebook.defaults import Setting, settings_of
 from remediator.rulebook.document import Document, Path, read
 from remediator.rulebook.models import RuleFile
 from remediator.rulebook.policy import Policy
@@ -34,6 +35,7 @@ class Judgement:
     rules: int
     files: int
     written: tuple[tuple[Rule, Reporter], ...] = ()
+    settings: tuple[Setting, ...] = ()
 
 
 @dataclass(slots=True)
@@ -75,10 +77,16 @@ class _Judge:
             place = reporter.below("rules", index)
             self.entries.append((validate(RuleModel, raw, place), place))
 
+    def settings(self) -> Iterator[Setting]:
+        """What each rule has of what it may leave out."""
+        for validated, reporter in self.entries:
+            if validated.model is not None:
+                yield from settings_of(validated.model, self.policy, reporter)
+
     def judge(self) -> tuple[str, ...]:
         """Judge everything that was read, and return the channels that hear of runs by default."""
         self.policy.report()
-        self.policy.check_default_escalate()
+        self.policy.check_defaults()
         for validated, reporter in self.entries:
             before = len(self.findings.warnings)
             rule = compile_rule(validated, self.policy, reporter)
@@ -111,10 +119,11 @@ class _Judge:
                 yield name, reporter, ("was", index)
 
 
-def judge(files: RuleFiles, home: str = DEFAULT_HOME) -> Judgement:
+def judge(files: RuleFiles, home: str = DEFAULT_HOME, *, with_settings: bool = False) -> Judgement:
     """Compile rule files, and say everything that is wrong with them; the same files give an equal result.
 
-    ``home`` is the namespace that Remediator itself runs in.
+    ``home`` is the namespace that Remediator itself runs in. Only if asked for, the judgement holds what each
+    rule has from where.
     """
     judge = _Judge(home)
     for file in sorted(files.texts):
@@ -127,7 +136,8 @@ def judge(files: RuleFiles, home: str = DEFAULT_HOME) -> Judgement:
     warnings = tuple(sorted(set(judge.findings.warnings)))
     rulebook = None if errors else _rulebook(files, judge, report, warnings)
     written = () if errors else tuple(judge.rules)
-    return Judgement(rulebook, errors, warnings, len(judge.entries), len(files.texts), written)
+    settings = tuple(judge.settings()) if with_settings else ()
+    return Judgement(rulebook, errors, warnings, len(judge.entries), len(files.texts), written, settings)
 
 
 def _rulebook(

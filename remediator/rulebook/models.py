@@ -22,7 +22,7 @@ from remediator.core.rules import (
 )
 from remediator.rulebook import fields
 from remediator.rulebook.freezes import FreezeMoment
-from remediator.rulebook.rule_models import NOTHING, Matchers, Rule, Strict, Words
+from remediator.rulebook.rule_models import NOTHING, Approval, Limits, Matchers, Rule, Strict, Words
 
 _PATIENCE, _RETENTION, _WATCHDOG = Patience(), core_retention.Retention(), WatchdogPolicy()
 
@@ -186,6 +186,24 @@ class Defaults(Strict):
     )
     deadline: fields.PositiveDuration = Field(
         default=DEFAULT_DEADLINE, description="How long everything may take.", examples=["15m"]
+    )
+    mode: fields.Mode | None = Field(
+        default=None, description="Their mode; left out, `observe`.", examples=["approve"]
+    )
+    severity: str | None = Field(
+        default=None,
+        description="Their severity; left out, by the matchers of `severities`, else P3.",
+        examples=["P2"],
+    )
+    limits: Annotated[Limits | None, fields.OrEmpty] = Field(
+        default=None,
+        description="Their limits, each by itself: a rule with its own `cooldown` has the `rate` from here.",
+        examples=[{"cooldown": "30m", "rate": ["3/1h", "7/1d"]}],
+    )
+    approval: Approval | None = Field(
+        default=None,
+        description="Asks a person before rules act; a rule is free of it with `approval: null`.",
+        examples=[{"within": "10m"}],
     )
 
 

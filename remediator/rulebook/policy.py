@@ -26,6 +26,7 @@ from remediator.core.rules import (
 from remediator.core.selections import Selection
 from remediator.core.targets import DEFAULT_CLUSTER, Target
 from remediator.rulebook import models
+from remediator.rulebook.document import Path
 from remediator.rulebook.fields import channel
 from remediator.rulebook.freezes import compiled
 from remediator.rulebook.problems import Reporter, nearest, shown
@@ -231,9 +232,18 @@ class Policy:
             return DEFAULT_REPORT
         return self.channels(written, "report", self.reporters["defaults"].below("defaults"))
 
-    def check_default_escalate(self) -> None:
-        if written := self.said.defaults.escalate:
-            self.people(written, "escalate", self.reporters["defaults"].below("defaults"))
+    def check_severity(self, written: str | None, path: Path, reporter: Reporter) -> None:
+        """Check that this is a level of urgency."""
+        known = self.severity_names
+        if written is not None and written not in known and self.sound("severities"):
+            reporter.error(path, f"unknown severity {shown(written)}: {nearest(written, known)}")
+
+    def check_defaults(self) -> None:
+        """Check what `defaults` name: contacts and a severity."""
+        if (reporter := self.reporters.get("defaults")) is not None:
+            place = reporter.below("defaults")
+            self.people(self.said.defaults.escalate, "escalate", place)
+            self.check_severity(self.said.defaults.severity, ("severity",), place)
 
 
 def _budget(written: models.Brake | models.NamespaceBrake, usual: timedelta) -> Budget:

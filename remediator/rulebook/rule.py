@@ -8,6 +8,7 @@ from remediator.core.rules import AlertTrigger, ApprovalTerms, Count, Limits, Ot
 from remediator.core.targets import KINDS, TargetError, target_of
 from remediator.core.templates import TargetTemplate
 from remediator.rulebook import rule_models as models
+from remediator.rulebook.defaults import inherited
 from remediator.rulebook.policy import Policy
 from remediator.rulebook.problems import Reporter, nearest, shown
 from remediator.rulebook.steps import StepCompiler, check_scope
@@ -21,9 +22,9 @@ _WITH_MATCHERS = ("firing_for", "count")
 
 def compile_rule(validated: Validated[models.Rule], policy: Policy, reporter: Reporter) -> Rule | None:
     """Check a rule and freeze it; what is wrong is reported. ``None`` if it can't even be looked at."""
-    written = validated.model
-    if written is None:
+    if validated.model is None:
         return None
+    written = inherited(validated.model, policy.said.defaults)
     deadline = written.deadline or policy.said.defaults.deadline
     sound_deadline = validated.sound("deadline") and policy.sound("defaults")
     compiler = StepCompiler(
@@ -38,7 +39,7 @@ def compile_rule(validated: Validated[models.Rule], policy: Policy, reporter: Re
             check_scope(segment.source, compiler.by, reporter, ("target",))
     if validated.sound("when"):
         _check_when(written, reporter, acts=bool(written.steps) or not validated.sound("steps"))
-    _check_severity(written, policy, reporter)
+    _check_severity(validated.model, policy, reporter)
     only_if = compiler.conditions(written.only_if, ("only_if",))
     steps = compiler.steps(written.steps, "steps")
     ids = [step.id for step in steps]
@@ -62,7 +63,7 @@ def compile_rule(validated: Validated[models.Rule], policy: Policy, reporter: Re
         steps=steps,
         verify=verify,
         on_failure=on_failure,
-        escalate=policy.people(written.escalate, "escalate", reporter) or policy.said.defaults.escalate,
+        escalate=_called(written, policy, reporter),
         report=policy.channels(written.report, "report", reporter),
         mode=written.mode,
         goes_on=written.goes_on,
@@ -134,11 +135,15 @@ def _check_kind(target: TargetTemplate, reporter: Reporter) -> None:
         reporter.error(("target",), f"unknown kind {shown(first.source)}: {meant}")
 
 
+def _called(written: models.Rule, policy: Policy, reporter: Reporter) -> tuple[str, ...]:
+    """Whom a page calls in turn; an empty list of the rule's own calls nobody beyond who is on call."""
+    if "escalate" in written.model_fields_set:
+        return policy.people(written.escalate, "escalate", reporter)
+    return policy.said.defaults.escalate
+
+
 def _check_severity(written: models.Rule, policy: Policy, reporter: Reporter) -> None:
-    known = policy.severity_names
-    if written.severity is not None and written.severity not in known and policy.sound("severities"):
-        message = f"unknown severity {shown(written.severity)}: {nearest(written.severity, known)}"
-        reporter.error(("severity",), message)
+    policy.check_severity(written.severity, ("severity",), reporter)
 
 
 def _report_usual_proof(written: models.Rule, reporter: Reporter, *, proven: bool) -> None:

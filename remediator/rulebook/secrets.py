@@ -40,9 +40,9 @@ _NAMED = re.compile(
 )
 #: Without any of these there is no secret; RE2 sees that at once in files of thousands of rules.
 _HINTS = re2.compile(
-    r"(?i)hooks\.slack|xox[a-z]|xapp-|r0[0-9a-z]{30}|private key|akia|asia|gh[pousr]_|github_pat|glpat-"
-    r"|aiza|eyj|://[^\s/@]*:[^\s/@]*@|passw|passphrase|secret|token|api[_-]?key|(?:routing|integration|service)[_-]?key"
-    r"|credential|pagerduty"
+    rb"(?i)hooks\.slack|xox[a-z]|xapp-|r0[0-9a-z]{30}|private key|akia|asia|gh[pousr]_|github_pat|glpat-"
+    rb"|aiza|eyj|://[^\s/@]*:[^\s/@]*@|passw|passphrase|secret|token|api[_-]?key|(?:routing|integration|service)[_-]?key"
+    rb"|credential|pagerduty"
 )
 #: Bits a character from which on text looks random: words have less, hex has up to 4, base64 up to 6.
 _RANDOM = 3.0
@@ -66,7 +66,7 @@ class Found:
 def find(text: str) -> list[Found]:
     """Everything in a text that looks like a secret, in order."""
     found: list[Found] = []
-    if _HINTS.search(text) is None:
+    if _HINTS.search(text.encode(errors="replace")) is None:
         return found
     for each in sorted((*_shaped(text), *_named(text)), key=lambda each: each.start):
         if not found or each.start >= found[-1].end:
