@@ -14,6 +14,7 @@ _COMMANDS = {
     "serve": "serve",
     "demo": "demo",
     "check": "check",
+    "simulate": "simulate",
     "history": "story",
     "show": "story",
     "explain": "explain",
@@ -51,7 +52,8 @@ class _Lazy(click.Group):
 def cli() -> None:
     """Turn Prometheus alerts into safe, proven repairs.
 
-    `serve` runs the daemon; `demo` shows it at work on this machine alone; `check` reads rule files.
+    `serve` runs the daemon; `demo` shows it at work on this machine alone; `check` reads rule files;
+    `simulate` tells what they would have done.
     The rest speak to a running daemon at REMEDIATOR_URL.
     """
 
