@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.simulation.diary import Diary
-from tests.simulation.seen import Commit, SeenEvent
+from tests.simulation.seen import Commit, History, SeenEvent
 
 _BY_KIND = {
     "attempt.taken_over": "takeovers",
@@ -38,8 +38,20 @@ _BY_REASON = {
 }
 
 
-def count_commit(diary: Diary, commit: Commit) -> None:
-    """Count what a commit's events tell of."""
+_DROPPED = {
+    "webhooks": "bodies dropped",
+    "events": "events dropped",
+    "runs": "runs dropped",
+    "episodes": "episodes dropped",
+    "pauses": "pauses dropped",
+}
+
+
+def count_commit(diary: Diary, commit: Commit, history: History) -> None:
+    """Count what a commit's events tell of, and what it has dropped."""
+    if commit.name == "prune":
+        for table, what in _DROPPED.items():
+            diary.count(what, history.one(f"SELECT count(*) FROM dropped_{table} WHERE fresh"))
     for event in commit.events:
         for what in _told_by(event):
             diary.count(what)

@@ -53,6 +53,11 @@ MUST_HAPPEN = (
     "quarantines lifted by a person",
     "stopped by a pause of a person",
     "brakes engaged for a share",
+    "bodies dropped",
+    "events dropped",
+    "runs dropped",
+    "episodes dropped",
+    "pauses dropped",
 )
 
 
@@ -73,8 +78,8 @@ class Diary:
     def note(self, who: str, what: str) -> None:
         self._notes.append((self._clock.now, who, what))
 
-    def count(self, what: str) -> None:
-        self.counts[what] += 1
+    def count(self, what: str, times: int = 1) -> None:
+        self.counts[what] += times
 
     def lines(self) -> Iterable[str]:
         """The schedule as people read it."""

@@ -26,6 +26,7 @@ from remediator.store.sqlite.memory import empty_ledger
 from remediator.store.sqlite.transaction import Transaction, Work
 from remediator.store.sqlite.writer import Wake
 from tests.simulation.diary import Diary
+from tests.simulation.dropped import judged, keep_what_is_dropped
 from tests.simulation.weather import Fate, Sky, Weather
 
 T = TypeVar("T")
@@ -73,6 +74,7 @@ class SharedLedger:
     def __init__(self, clockwork: Clockwork, random: Random, diary: Diary) -> None:
         self.sql = sqlite3.connect(":memory:", isolation_level=None, cached_statements=256)
         self.sql.deserialize(_empty())
+        keep_what_is_dropped(self.sql)
         self.clock = StoreClock(lambda: clockwork.wall, lambda: clockwork.now, timedelta(seconds=15))
         self._commits = Commits(self.sql, self.clock, "of the simulation")
         self._nobody: asyncio.Future[Any] = clockwork.node("nobody").create_future()
@@ -96,6 +98,8 @@ class SharedLedger:
         outcomes, topics = self._commits.commit([Job(work, self._nobody)])
         if self.sql.total_changes != before:
             self.seen(who, work)
+            if name == "prune":
+                judged(self.sql)
         return outcomes[0], topics
 
     def _read(self, work: Work[T]) -> Outcome:

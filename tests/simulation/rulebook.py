@@ -102,6 +102,7 @@ rules:
     summary: A person has to look at the one instance
     when: {{matchers: ['alertname="Many"']}}
     target: deployment/{{{{ labels.namespace }}}}/{{{{ labels.job }}}}
+    limits: {{cooldown: {cooldown}s}}
     steps: []
     report: ["{channel}"]
 
@@ -109,19 +110,25 @@ rules:
     summary: A person has to look
     when: {{matchers: ['alertname="Odd"']}}
     target: deployment/{{{{ labels.namespace }}}}/{{{{ labels.job }}}}
+    limits: {{cooldown: {cooldown}s}}
     steps: []
     report: ["{channel}"]
 
 defaults: {{report: ["{channel}"]}}
-brake: {{parallel: {parallel}, targets: 100/10m, failures: 100/1h{share}}}
+brake: {{parallel: {parallel}, targets: 100/40s, failures: 100/40s{share}}}
+retention: {{{retention}}}
 freezes: [{freeze}]
 scope: {{namespaces: [{scope}]}}
 protect: [{{names: [{protected}]}}, {{labels: {{guard: held}}}}]
 """
 
 _SOURCE = FileRules(Path("rules"))
-#: Runs of `full-scale` on one target, and targets of `slow-restart`: no more than so many in so many seconds.
-RATE, TARGETS = (1, 150), (1, 20)
+#: Of `full-scale` no more runs on one target within its rate's window than these; of `slow-restart` no more
+#: targets in so many seconds.
+RATE, TARGETS = 1, (1, 20)
+#: For how long each is kept where rows are dropped, in seconds: bodies, events, and all that was decided.
+BODIES, EVENTS, DECISIONS = 10, 15, 40
+_RETENTION = f"bodies: {BODIES}s, events: {EVENTS}s, decisions: {DECISIONS}s"
 #: What a freeze covers.
 FROZEN = ("cart", "auth")
 
@@ -132,11 +139,18 @@ def space_of(name: str) -> str:
 
 
 def rule_files(
-    *, parallel: int, cooldown: int, share: bool, freeze: tuple[datetime, datetime] | None
+    *,
+    parallel: int,
+    cooldown: int,
+    rate: int,
+    share: bool,
+    pruned: bool,
+    freeze: tuple[datetime, datetime] | None,
 ) -> RuleFiles:
-    """The files, with the brake's limits, of which one is rare, and the cooldown of every rule in seconds.
+    """The files, with the brake's limits, of which one is rare, and the cooldown of every rule and the window
+    of the one rate in seconds.
 
-    ``freeze`` is from when to when some services may not be changed.
+    ``pruned`` says that little is kept, ``freeze`` from when to when some services may not be changed.
     """
     frozen = "" if freeze is None else _freeze(*freeze)
     scope = ", ".join(sorted({space_of(name) for name in SERVICES} - {OUT_OF_SCOPE}))
@@ -150,7 +164,8 @@ def rule_files(
         within=WITHIN,
         share=_SHARE if share else "",
         freeze=frozen,
-        rate="{}/{}s".format(*RATE),
+        retention=_RETENTION if pruned else "",
+        rate=f"{RATE}/{rate}s",
         targets="{}/{}s".format(*TARGETS),
     )
     texts = {"rules.yaml": text}

@@ -84,12 +84,15 @@ class Write:
 class Limits:
     """The loosest that any rulebook of this simulation allows (times in microseconds).
 
-    ``share`` is on how many distinct targets of the shop runs may begin within the share's window; ``freeze``
-    from when to when some services may not be changed.
+    ``rate`` is the window of the one rate, ``kept`` for how long at least whatever was decided and done is
+    known. ``share`` is on how many distinct targets of the shop runs may begin within the share's window;
+    ``freeze`` from when to when some services may not be changed.
     """
 
     cooldown: int
+    rate: int
     parallel: int
+    kept: int
     share: int | None = None
     freeze: tuple[int, int] | None = None
 
@@ -149,7 +152,7 @@ class History:
 
     def kept_bodies(self) -> set[bytes]:
         """The bodies of all posts in the ledger."""
-        return {_decompress(row[0]) for row in self.rows("SELECT body FROM webhooks")}
+        return {_decompress(row[0]) for row in self.rows("SELECT body FROM all_webhooks")}
 
     def told_firing(self) -> Counter[str]:
         """How often each alert was told to fire, in the posts that were answered with 200."""

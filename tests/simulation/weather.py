@@ -59,6 +59,18 @@ class Weather:
     """Whether the brake has a budget for a share of a namespace's Deployments."""
     frozen_minute: int | None = None
     """The minute in which some services may not be changed."""
+    pruned: bool = False
+    """Whether what nothing needs any more is kept for a short while only; limits look back less far then."""
+
+    @property
+    def cooldown(self) -> int:
+        """That of every rule."""
+        return 15 if self.pruned else 30
+
+    @property
+    def rate(self) -> int:
+        """The window of the one rate."""
+        return 40 if self.pruned else 150
 
 
 class Fate(NamedTuple):
@@ -87,11 +99,12 @@ def forecast(random: Random) -> Weather:
             return CALM
         return LinkWeather(**{each.name: sometimes(0.4, much / 10, much) for each in fields(LinkWeather)})
 
+    pruned = random.random() < 0.35
     return Weather(
         replicas=random.choices(_REPLICAS, _HOW_OFTEN)[0],
         peers=random.choice((1, 2, 2)),
         lease_ttl=random.choice((3.0, 6.0, 12.0)),
-        storm=random.uniform(40, 90),
+        storm=random.uniform(40, 90) + 20 * pruned,
         parallel=random.choice((1, 2, 3)),
         ledger=link(0.6, 0.02),
         cluster=link(0.7, 0.12),
@@ -107,6 +120,7 @@ def forecast(random: Random) -> Weather:
         share=random.random() < 0.3,
         holding_every=sometimes(0.3, 2, 8),
         frozen_minute=random.choice((None, None, None, 0, 1)),
+        pruned=pruned,
     )
 
 

@@ -28,7 +28,7 @@ from tests.simulation.diary import Diary
 from tests.simulation.ledger import Line, ReplicaStore, SharedLedger
 from tests.simulation.network import Network, RefusedError, ResetError
 from tests.simulation.replica import Replica, SimulatedChannel, Surroundings
-from tests.simulation.rulebook import SHARED, SharedRules, rule_files
+from tests.simulation.rulebook import DECISIONS, SHARED, SharedRules, rule_files
 from tests.simulation.script import Script
 from tests.simulation.seen import Commit, History, Limits, Look, Write
 from tests.simulation.weather import CALM, Sky, Weather, forecast
@@ -36,7 +36,6 @@ from tests.simulation.weather import CALM, Sky, Weather, forecast
 #: Within this time after the faults are over everything must have come to an end (seconds).
 _PATIENCE = 400.0
 _LOOK_EVERY = 5.0
-_COOLDOWN = 30
 #: Where no file can be: the ledger is shared in memory, and nothing beside it tells that it was put back.
 _NO_FILE = "/dev/null/ledger"
 
@@ -67,11 +66,20 @@ class World:
         self.network = Network(self.outside, self.sky, self.diary)
         weather, freeze = self.weather, _freeze(self.weather)
         self.rules = SharedRules(
-            rule_files(parallel=weather.parallel, cooldown=_COOLDOWN, share=weather.share, freeze=freeze)
+            rule_files(
+                parallel=weather.parallel,
+                cooldown=weather.cooldown,
+                rate=weather.rate,
+                share=weather.share,
+                pruned=weather.pruned,
+                freeze=freeze,
+            )
         )
         limits = Limits(
-            _COOLDOWN * 1_000_000,
+            weather.cooldown * 1_000_000,
+            weather.rate * 1_000_000,
             weather.parallel,
+            _kept(weather),
             SHARED if weather.share else None,
             freeze and (micros(freeze[0]), micros(freeze[1])),
         )
@@ -152,7 +160,7 @@ class World:
         for event in commit.events:
             if event.kind == "run.asked" and event.run is not None:
                 self.chaos.asked(event.run)
-        count_commit(self.diary, commit)
+        count_commit(self.diary, commit, self.history)
         for law in laws.AFTER_COMMIT:
             for what in law(self.history, commit):
                 self.break_law(law.__name__, what)
@@ -276,6 +284,10 @@ class World:
         for line in self.lines:
             if line is not teller and line.node.alive and self.random.random() >= self.weather.lost_wakes:
                 self.outside.call_later(self.random.uniform(0.001, 0.02), line.hear, topics)
+
+
+def _kept(weather: Weather) -> int:
+    return (DECISIONS if weather.pruned else 1_000_000) * 1_000_000
 
 
 def _micros(world: World) -> int:

@@ -48,14 +48,26 @@ def _plan(
     return Plan(look, (*drops, f"DELETE FROM {table} WHERE {key or place} = :key"))
 
 
+def _latest(table: str) -> str:
+    """The latest stays, however old: a number that people, a reader of the events, or a replica that was
+    stopped for long may still name must not become another row's.
+    """
+    return f"{table[0]}.id = (SELECT max(id) FROM {table})"
+
+
 def _events(kinds: str) -> Plan:
     # Of a run all or nothing: half a story would be taken for a whole one.
     stands = f"EXISTS (SELECT 1 FROM runs r WHERE r.id = e.run AND {_RUN_STANDS})"
-    return _plan("events", "id", "at", stands, mine=f"e.kind {kinds}")
+    return _plan("events", "id", "at", f"{stands} OR {_latest('events')}", mine=f"e.kind {kinds}")
 
 
 PLANS: Mapping[Shelf, Plan] = {
-    Shelf.BODIES: _plan("webhooks", "id", "received_at", "w.taken_at IS NULL OR w.taken_at >= :before"),
+    Shelf.BODIES: _plan(
+        "webhooks",
+        "id",
+        "received_at",
+        f"w.taken_at IS NULL OR w.taken_at >= :before OR {_latest('webhooks')}",
+    ),
     Shelf.EVENTS: _events(f"NOT IN ({_AUDIT})"),
     Shelf.AUDIT: _events(f"IN ({_AUDIT})"),
     Shelf.MESSAGES: _plan(
@@ -112,16 +124,15 @@ PLANS: Mapping[Shelf, Plan] = {
         " OR EXISTS (SELECT 1 FROM runs r WHERE r.episode = e.id)"
         " OR EXISTS (SELECT 1 FROM run_episodes j WHERE j.episode = e.id)"
         " OR EXISTS (SELECT 1 FROM page_episodes j JOIN pages p ON p.id = j.page"
-        " WHERE j.episode = e.id AND p.over_at IS NULL)",
+        f" WHERE j.episode = e.id AND p.over_at IS NULL) OR {_latest('episodes')}",
     ),
-    # The latest stays: a number that people may still type must not become another pause's.
     Shelf.PAUSES: _plan(
         "pauses",
         "id",
         "at",
         "p.lifted_at >= :before OR (p.lifted_at IS NULL AND (p.until IS NULL OR p.until >= :before))"
         " OR (p.brake IS NOT NULL AND (p.told IS NULL OR p.told <> -1))"
-        " OR p.id = (SELECT max(id) FROM pauses)",
+        f" OR {_latest('pauses')}",
         "DELETE FROM braked WHERE pause = :key",
     ),
     Shelf.DEMANDS: _plan("demands", "at", "at", "d.at >= :before", key="target"),

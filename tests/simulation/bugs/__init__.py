@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 
-from tests.simulation.bugs import acting, ends, guards, intake
+from tests.simulation.bugs import acting, ends, guards, intake, retention
 from tests.simulation.bugs.bug import Bug
 from tests.simulation.patching import replacing
 from tests.simulation.simulation import Result, simulate
 
 #: Within so many seeds each bug must be caught.
 WITHIN = 200
-BUGS: Mapping[str, Bug] = {bug.name: bug for bug in (*intake.BUGS, *acting.BUGS, *guards.BUGS, *ends.BUGS)}
+BUGS: Mapping[str, Bug] = {
+    bug.name: bug for bug in (*intake.BUGS, *acting.BUGS, *guards.BUGS, *ends.BUGS, *retention.BUGS)
+}
 
 
 def play(seed: int, bug: str | None = None, *, schedule: bool = False) -> Result:

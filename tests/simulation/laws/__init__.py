@@ -6,7 +6,7 @@ cluster, the checks and the receivers of notices themselves have witnessed.
 
 from __future__ import annotations
 
-from tests.simulation.laws import acting, guards
+from tests.simulation.laws import acting, guards, retention
 from tests.simulation.laws.ends import everything_ends
 from tests.simulation.laws.intake import law_1_what_was_answered_is_kept
 from tests.simulation.laws.registry import AFTER_COMMIT, AFTER_WRITE, AT_END
@@ -19,4 +19,5 @@ __all__ = [
     "everything_ends",
     "guards",
     "law_1_what_was_answered_is_kept",
+    "retention",
 ]

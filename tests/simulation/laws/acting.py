@@ -17,7 +17,7 @@ _MAY_BE_UNLEASED = frozenset({"run.asked", "run.cancelled", "run.refused", "run.
 def law_4_an_intent_precedes_each_change(history: History, write: Write) -> Problems:
     if write.attempt is None:
         return
-    rows = history.rows("SELECT outcome FROM attempts WHERE id = ?", write.attempt)
+    rows = history.rows("SELECT outcome FROM all_attempts WHERE id = ?", write.attempt)
     if not rows:
         yield f"{write.attempt} was applied without an intent"
     elif rows[0][0] == "failed":
@@ -120,6 +120,6 @@ def law_5_no_older_writer_after_a_newer_stamp(history: History, write: Write) ->
     if write.token is not None and write.token < highest:
         yield f"token {write.token} replaced {highest} on {write.target}"
     if write.attempt is not None:
-        token = history.one("SELECT token FROM attempts WHERE id = ?", write.attempt)
+        token = history.one("SELECT token FROM all_attempts WHERE id = ?", write.attempt)
         if token is not None and token < highest:
             yield f"{write.attempt} was let in with token {token}, and {highest} had been stamped"

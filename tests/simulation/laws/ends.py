@@ -53,7 +53,7 @@ _PROOFS = {
 @after_write
 def law_11_only_what_is_live_acts(history: History, write: Write) -> Problems:
     if write.attempt is not None:
-        mode = history.one("SELECT mode FROM runs WHERE id = ?", write.attempt.partition("/")[0])
+        mode = history.one("SELECT mode FROM all_runs WHERE id = ?", write.attempt.partition("/")[0])
         if mode != 2:
             yield f"{write.attempt} was applied by a run that is not live"
 
@@ -61,7 +61,7 @@ def law_11_only_what_is_live_acts(history: History, write: Write) -> Problems:
 @at_end
 def law_11_each_run_is_reported(history: History) -> Problems:
     told = {envelope.notice.run for _, envelope in history.delivered if envelope.notice.final}
-    for run, state in history.rows("SELECT id, state FROM runs WHERE final = 1"):
+    for run, state in history.rows("SELECT id, state FROM all_runs WHERE final = 1"):
         if run not in told:
             yield f"{run} ended as {state}, and nobody was told"
 
@@ -75,14 +75,15 @@ def law_11_each_decision_is_reported(history: History) -> Problems:
             key = (parts[0], parts[1])
             told[key] = told.get(key, 0) + envelope.notice.count
     made = history.rows(
-        "SELECT d.rule, d.reason, count(*) FROM decisions d WHERE d.final = 1 AND d.kind = 'skip'"
+        "SELECT d.rule, d.reason, count(*) FROM all_decisions d WHERE d.final = 1 AND d.kind = 'skip'"
         " AND d.reason NOT IN ('superseded', 'brake')"
-        " AND NOT (d.reason = 'no_rule' AND EXISTS (SELECT 1 FROM decisions o"
+        " AND NOT (d.reason = 'no_rule' AND EXISTS (SELECT 1 FROM all_decisions o"
         " WHERE o.episode = d.episode AND o.final = 1 AND o.id <> d.id)) GROUP BY d.rule, d.reason"
     )
     made += history.rows(
-        "SELECT d.rule, d.reason, count(*) FROM decisions d JOIN runs r ON r.id = d.run WHERE d.kind = 'join'"
-        " AND d.reason = 'joined_late' AND r.state NOT IN ('succeeded', 'observed') GROUP BY d.rule, d.reason"
+        "SELECT d.rule, d.reason, count(*) FROM all_decisions d JOIN all_runs r ON r.id = d.run"
+        " WHERE d.kind = 'join' AND d.reason = 'joined_late' AND r.state NOT IN ('succeeded', 'observed')"
+        " GROUP BY d.rule, d.reason"
     )
     for rule, reason, count in made:
         heard = told.get((rule or "no rule", reason), 0)
@@ -116,7 +117,7 @@ _LEFT = {
 @at_end
 def the_ledger_tells_what_the_cluster_did(history: History) -> Problems:
     """Applied changes, by the cluster's own audit log, are the attempts that succeeded, or are in doubt."""
-    for attempt, outcome in history.rows("SELECT id, outcome FROM attempts"):
+    for attempt, outcome in history.rows("SELECT id, outcome FROM all_attempts"):
         happened = attempt in history.applied
         if outcome == "succeeded" and not happened:
             yield f"{attempt} succeeded and was never applied"

@@ -60,7 +60,7 @@ def law_7_no_intent_while_paused(history: History, commit: Commit) -> Problems:
 def law_7_cooldown(history: History, commit: Commit) -> Problems:
     for event in first_intents(history, commit):
         ended = history.one(
-            "SELECT max(ended_at) FROM runs WHERE rule = ? AND target = ? AND id <> ?"
+            "SELECT max(ended_at) FROM all_runs WHERE rule = ? AND target = ? AND id <> ?"
             " AND started_at IS NOT NULL",
             event.rule,
             event.target,
@@ -75,19 +75,21 @@ def law_7_cooldown(history: History, commit: Commit) -> Problems:
 def law_7_rates(history: History, commit: Commit) -> Problems:
     for event in first_intents(history, commit):
         if event.rule == "full-scale":
-            since = commit.now - RATE[1] * SECOND
+            since = commit.now - history.limits.rate
             taken = history.one(
-                "SELECT count(*) FROM slots WHERE rule = ? AND target = ? AND taken_at > ?",
+                "SELECT count(*) FROM all_slots WHERE rule = ? AND target = ? AND taken_at > ?",
                 event.rule,
                 event.target,
                 since,
             )
-            if taken > RATE[0]:
-                yield f"{taken} runs of {event.rule} on {event.target} within {RATE[1]} s"
+            if taken > RATE:
+                yield f"{taken} runs of {event.rule} on {event.target} since {since}"
         if event.rule == "slow-restart":
             since = commit.now - TARGETS[1] * SECOND
             taken = history.one(
-                "SELECT count(DISTINCT target) FROM slots WHERE rule = ? AND taken_at > ?", event.rule, since
+                "SELECT count(DISTINCT target) FROM all_slots WHERE rule = ? AND taken_at > ?",
+                event.rule,
+                since,
             )
             if taken > TARGETS[0]:
                 yield f"{taken} targets of {event.rule} within {TARGETS[1]} s"
@@ -159,14 +161,14 @@ def law_8_no_more_than_a_share_of_a_namespace(history: History, commit: Commit) 
     if share is None or not any(first_intents(history, commit)):
         return
     released = history.one(
-        "SELECT max(coalesce(lifted_at, until)) FROM pauses WHERE brake IS NOT NULL AND value = ?"
+        "SELECT max(coalesce(lifted_at, until)) FROM all_pauses WHERE brake IS NOT NULL AND value = ?"
         " AND (lifted_at IS NOT NULL OR until <= ?)",
         f"namespace/{SHOP}",
         commit.now,
     )
     since = max(commit.now - SHARE_WINDOW * SECOND, released or 0)
     begun = history.rows(
-        "SELECT DISTINCT target FROM slots WHERE taken_at > ? AND target LIKE ?",
+        "SELECT DISTINCT target FROM all_slots WHERE taken_at > ? AND target LIKE ?",
         since,
         f"deployment/{SHOP}/%",
     )

@@ -24,10 +24,10 @@ def law_1_what_was_answered_is_taken_in(history: History) -> Problems:
         yield f"{len(missing)} posts that were answered with 200 are gone"
     for fingerprint, told in history.told_firing().items():
         episodes = (
-            history.one("SELECT sum(1 + repeats) FROM episodes WHERE fingerprint = ?", fingerprint) or 0
+            history.one("SELECT sum(1 + repeats) FROM all_episodes WHERE fingerprint = ?", fingerprint) or 0
         )
         stale = history.one(
-            "SELECT count(*) FROM events v JOIN episodes e ON e.id = v.episode"
+            "SELECT count(*) FROM all_events v JOIN all_episodes e ON e.id = v.episode"
             " WHERE v.kind = 'episode.stale' AND e.fingerprint = ?",
             fingerprint,
         )
@@ -52,7 +52,7 @@ def law_2_one_run_at_a_time(history: History, commit: Commit) -> Problems:
 def law_2_one_run_for_an_episode(history: History, commit: Commit) -> Problems:
     for event in of(commit, "run.created"):
         runs = history.one(
-            "SELECT count(*) FROM runs WHERE rule = ? AND episode = ?", event.rule, event.episode
+            "SELECT count(*) FROM all_runs WHERE rule = ? AND episode = ?", event.rule, event.episode
         )
         if runs > 1:
             yield f"episode {event.episode} has {runs} runs of {event.rule}"
@@ -60,15 +60,17 @@ def law_2_one_run_for_an_episode(history: History, commit: Commit) -> Problems:
 
 @after_commit
 def law_2_a_burst_is_one_run(history: History, commit: Commit) -> Problems:
-    """What began before a run of ours ended is covered by that run."""
+    """What began before a run of ours ended is covered by that run, for as long as that is known."""
     for event in of(commit, "run.created"):
         covering = history.one(
-            "SELECT r.id FROM runs r JOIN episodes e ON e.id = ? WHERE r.rule = ? AND r.target = ?"
-            " AND r.id <> ? AND r.final = 1 AND r.started_at IS NOT NULL AND e.starts_at <= r.ended_at",
+            "SELECT r.id FROM all_runs r JOIN all_episodes e ON e.id = ? WHERE r.rule = ? AND r.target = ?"
+            " AND r.id <> ? AND r.final = 1 AND r.started_at IS NOT NULL AND e.starts_at <= r.ended_at"
+            " AND r.ended_at >= ?",
             event.episode,
             event.rule,
             event.target,
             event.run,
+            commit.now - history.limits.kept,
         )
         if covering is not None:
             yield f"{event.run} was begun for episode {event.episode}, which began before {covering} ended"
@@ -81,7 +83,7 @@ def law_2_what_a_run_covers_joins_it(history: History, commit: Commit) -> Proble
         if event.data["reason"] != "cooldown":
             continue
         covering = history.one(
-            "SELECT r.id FROM runs r JOIN episodes e ON e.id = ? WHERE r.rule = ? AND r.target = ?"
+            "SELECT r.id FROM all_runs r JOIN all_episodes e ON e.id = ? WHERE r.rule = ? AND r.target = ?"
             " AND r.final = 1 AND r.started_at IS NOT NULL AND e.starts_at <= r.ended_at",
             event.episode,
             event.rule,
@@ -110,13 +112,13 @@ def law_2_a_count_is_reached_within_its_window(history: History, commit: Commit)
         if event.rule != COUNTING:
             continue
         together = history.rows(
-            "SELECT DISTINCT o.fingerprint, o.first_seen FROM episodes e JOIN episodes o"
+            "SELECT DISTINCT o.fingerprint, o.first_seen FROM all_episodes e JOIN all_episodes o"
             " ON json_extract(o.labels, '$.alertname') = json_extract(e.labels, '$.alertname')"
             " AND json_extract(o.labels, '$.job') = json_extract(e.labels, '$.job')"
             " AND abs(o.first_seen - e.first_seen) < ? WHERE e.id = ?"
-            " AND NOT EXISTS (SELECT 1 FROM run_episodes j JOIN runs r ON r.id = j.run"
+            " AND NOT EXISTS (SELECT 1 FROM all_run_episodes j JOIN all_runs r ON r.id = j.run"
             " WHERE j.episode = o.id AND r.rule = ? AND r.id <> ?)"
-            " AND NOT EXISTS (SELECT 1 FROM decisions d WHERE d.episode = o.id AND d.rule = 'few-page')",
+            " AND NOT EXISTS (SELECT 1 FROM all_decisions d WHERE d.episode = o.id AND d.rule = 'few-page')",
             WITHIN * SECOND,
             event.episode,
             COUNTING,
