@@ -1,7 +1,8 @@
 """Finds the rules that match an alert without asking each of ten thousand.
 
-A rule with an equality matcher on a non-empty value can only match alerts that carry that very label
-and value, so it is filed under it; the rest are asked each time. Candidates keep the rulebook's order.
+A rule that demands one of a few values of a label, by equality or by a regular expression such as
+`cart|auth`, can only match alerts that carry that very label and one of these values, so it is filed under
+them; the rest are asked each time. Candidates keep the rulebook's order.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from remediator.core.matchers import Operator
+from remediator.core.matchers import Matcher, Operator, literals
 from remediator.core.rules import AlertTrigger, Rule
 
 _Entry = tuple[int, Rule, AlertTrigger]
+#: A label and one of its values.
+_Key = tuple[str, str]
 
 
 class RuleIndex:
@@ -32,13 +35,13 @@ class RuleIndex:
         for entry in triggers:
             self._file(entry, popularity)
 
-    def _file(self, entry: _Entry, popularity: Mapping[tuple[str, str], int]) -> None:
-        keys = list(_equalities(entry[2]))
-        if not keys:
+    def _file(self, entry: _Entry, popularity: Mapping[_Key, int]) -> None:
+        ways = list(_demands(entry[2]))
+        if not ways:
             self._unfiled.append(entry)
             return
-        name, value = min(keys, key=lambda key: popularity[key])
-        self._by_label.setdefault(name, {}).setdefault(value, []).append(entry)
+        for name, value in min(ways, key=lambda keys: max(popularity[key] for key in keys)):
+            self._by_label.setdefault(name, {}).setdefault(value, []).append(entry)
 
     def matching(self, labels: Mapping[str, str]) -> list[Rule]:
         """The rules whose matchers hold for these labels, in the rulebook's order."""
@@ -59,16 +62,25 @@ def _position(entry: _Entry) -> int:
     return entry[0]
 
 
-def _equalities(trigger: AlertTrigger) -> Iterator[tuple[str, str]]:
+def _demands(trigger: AlertTrigger) -> Iterator[tuple[_Key, ...]]:
+    """For each matcher that demands one of a few values of its label: the label with each of them."""
     for matcher in trigger.matchers:
-        if matcher.operator is Operator.EQUAL and matcher.value:
-            yield matcher.name, matcher.value
+        values = _values(matcher)
+        if values and "" not in values:  # the empty text is any alert's that lacks the label
+            yield tuple((matcher.name, value) for value in values)
 
 
-def _popularity(triggers: Sequence[_Entry]) -> dict[tuple[str, str], int]:
-    """How many rules ask for each label and value: a rule is filed under its rarest."""
-    counts: dict[tuple[str, str], int] = defaultdict(int)
+def _values(matcher: Matcher) -> tuple[str, ...]:
+    if matcher.operator is Operator.EQUAL:
+        return (matcher.value,)
+    return literals(matcher.value) if matcher.operator is Operator.REGEX else ()
+
+
+def _popularity(triggers: Sequence[_Entry]) -> dict[_Key, int]:
+    """How many rules ask for each label and value: a rule is filed where the fewest are."""
+    counts: dict[_Key, int] = defaultdict(int)
     for _, _, trigger in triggers:
-        for key in _equalities(trigger):
-            counts[key] += 1
+        for keys in _demands(trigger):
+            for key in keys:
+                counts[key] += 1
     return counts

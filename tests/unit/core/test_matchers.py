@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remediator.core.ids import RulebookHash
-from remediator.core.matchers import Matcher, MatcherError, Operator, matcher, parse_matcher, parse_selection
+from remediator.core.matchers import (
+    Matcher,
+    MatcherError,
+    Operator,
+    literals,
+    matcher,
+    parse_matcher,
+    parse_selection,
+)
 from remediator.core.rule_index import RuleIndex
 from remediator.core.rules import AlertTrigger, Mode, OtherTrigger, Rule, Rulebook, Severity
 from remediator.core.templates import target_template
@@ -143,7 +152,25 @@ def test_matchers_are_anchored_and_an_absent_label_is_empty(
 
 names = st.one_of(st.sampled_from(["a", "b", "job"]), st.text(min_size=1, max_size=6))
 any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-patterns = st.sampled_from(["a", "a|b", ".*", "b+", "[ab]?", ""])
+patterns = st.sampled_from(
+    [
+        "a",
+        "a|b",
+        "(a|bb)",
+        "(?:ab|a|ab)",
+        "^(a|b)$",
+        "a|",
+        "|",
+        "()",
+        "^a|b$",
+        r"a\|b|b",
+        "(a)|b",
+        ".*",
+        "b+",
+        "[ab]?",
+        "",
+    ]
+)
 values = st.sampled_from(["", "a", "b", "bb", "ab"])
 matchers = st.one_of(
     st.builds(matcher, st.sampled_from("xyz"), st.sampled_from(["=", "!="]).map(Operator), values),
@@ -183,6 +210,57 @@ def test_the_index_finds_what_asking_each_rule_finds(
     for labels in alerts:
         scan = [r for r in rules if isinstance(r.trigger, AlertTrigger) and r.trigger.matches(labels)]
         assert index.matching(labels) == scan
+
+
+@pytest.mark.parametrize(
+    ("pattern", "texts"),
+    [
+        ("cart", ("cart",)),
+        ("cart|auth-service|cart", ("cart", "auth-service")),
+        ("^(?:a|b)$", ("a", "b")),
+        ("(a b|ü|x\ny)", ("a b", "ü", "x\ny")),
+        (r"10\.0\.0\.1|node\-1", ("10.0.0.1", "node-1")),
+        ("a|", ("a", "")),
+        *[
+            (pattern, ())
+            for pattern in ("a.b", "a+", "(?i)a", "a(b|c)", "((a))", "[a]", "a$|b", r"\d", r"\Qa\E")
+        ],
+        *[(pattern, ()) for pattern in (r"a\|b", r"\_", "a{2}", r"\pL", "a|(b)")],
+    ],
+)
+def test_the_few_texts_of_a_pattern_are_known(pattern: str, texts: tuple[str, ...]) -> None:
+    assert literals(pattern) == texts
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8"), max_size=4), min_size=1, max_size=4), any_text)
+def test_a_pattern_matches_the_texts_that_it_is_known_for_and_no_other(texts: list[str], other: str) -> None:
+    pattern = "|".join(texts)
+    with suppress(MatcherError):
+        made = matcher("a", Operator.REGEX, pattern)
+        if known := literals(pattern):
+            assert all(made.matches({"a": text}) for text in known)
+            assert made.matches({"a": other}) is (other in known)
+
+
+def test_a_rule_is_filed_where_the_fewest_are_and_found_there_alone() -> None:
+    """Of a thousand rules none is asked that demands another job."""
+    asked = 0
+
+    class Counting(AlertTrigger):
+        def matches(self, labels: Mapping[str, str]) -> bool:
+            nonlocal asked
+            asked += 1
+            return super().matches(labels)
+
+    matchers = [
+        [parse_matcher('severity=~"critical|warning"'), parse_matcher(f'job=~"service-{n}|worker-{n}"')]
+        for n in range(1000)
+    ]
+    index = RuleIndex(
+        [Rule(f"r{n}", Counting(tuple(each)), target_template("node/n")) for n, each in enumerate(matchers)]
+    )
+    assert [rule.name for rule in index.matching({"job": "worker-7", "severity": "warning"})] == ["r7"]
+    assert asked == 1
 
 
 def test_a_renamed_rule_is_found_by_either_name() -> None:
