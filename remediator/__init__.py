@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from pathlib import Path
 
-__all__ = ["__version__", "shipped_rules"]
+__all__ = ["__version__", "shipped_role", "shipped_rules"]
 
 __version__ = version("remediator")
 
@@ -15,6 +15,15 @@ def shipped_rules() -> Path:
 
     A wheel carries them inside the package, a checkout has them beside it.
     """
+    return _shipped("rules", "rules")
+
+
+def shipped_role() -> Path:
+    """Return the manifest of the Role that `deploy/kubernetes` grants in each namespace."""
+    return _shipped("role.yaml", "deploy/kubernetes/target/role.yaml")
+
+
+def _shipped(packed: str, checked_out: str) -> Path:
     package = Path(__file__).parent
-    packed = package / "_shipped" / "rules"
-    return packed if packed.is_dir() else package.parent / "rules"
+    found = package / "_shipped" / packed
+    return found if found.exists() else package.parent / checked_out

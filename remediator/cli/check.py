@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path, PurePath
 
 import click
 
+from remediator import shipped_role
 from remediator.cli.findings import FORMATS, Findings
 from remediator.core.ports.channels import RuleFiles
 from remediator.rulebook.against_prometheus import without_alert, without_rule
-from remediator.rulebook.compile import judge
+from remediator.rulebook.compile import Judgement, judge
+from remediator.rulebook.examples import examples, undefined_targets, untested
+from remediator.rulebook.ledger import healing_the_ledger, hosts
+from remediator.rulebook.permissions import granted, lacking
 from remediator.rulebook.problems import Place, Problem
 from remediator.rulebook.prometheus import AlertingRule, alerting_rules
 from remediator.rulebook.schema import json_schema
 from remediator.rulebook.source import FileRules, UnreadableRules
 from remediator.rulebook.upgrades import FORMAT
-from remediator.settings.home import home
+from remediator.settings.home import home, ledger
 
 _YAML = ("*.yaml", "*.yml")
 _TESTS = "tests"
@@ -69,6 +73,14 @@ def _repeated(arguments: Iterable[str]) -> Iterable[str]:
     "and which critical alerts no rule takes.",
 )
 @click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A manifest with the Roles that Remediator has, instead of the one in deploy/kubernetes.",
+)
+@click.option(
     "--upgrade", is_flag=True, help="Rewrite files of an older version of the format first, and name them."
 )
 def check(
@@ -78,6 +90,7 @@ def check(
     wants_json: bool,
     form: str,
     prometheus: tuple[Path, ...],
+    roles: tuple[Path, ...],
     upgrade: bool,
 ) -> None:
     """Check rule files, and say everything that is wrong with them at once.
@@ -90,7 +103,7 @@ def check(
         return
     if upgrade:
         _upgrade(path)
-    findings = _findings(path, prometheus)
+    findings = _findings(path, prometheus, roles)
     click.echo(FORMATS["json" if wants_json else form](findings))
     sys.exit(1 if findings.errors else 0)
 
@@ -105,7 +118,7 @@ def _upgrade(path: Path) -> None:
             click.echo(f"nothing is older than version {FORMAT.newest}", err=True)
 
 
-def _findings(path: Path, prometheus: Iterable[Path]) -> Findings:
+def _findings(path: Path, prometheus: Iterable[Path], roles: Sequence[Path]) -> Findings:
     source = FileRules(path)
     try:
         files = source.read()
@@ -114,9 +127,16 @@ def _findings(path: Path, prometheus: Iterable[Path]) -> Findings:
     judgement = judge(files, home(), with_settings=True)
     alerts, unreadable_alerts = _alerts(prometheus)
     folder = _folder(path, files)
-    warnings = [*judgement.warnings, *without_alert(judgement, alerts)]
+    missing, unreadable_roles = _missing_permissions(judgement, roles)
+    warnings = [
+        *judgement.warnings,
+        *_of_examples(judgement, source),
+        *missing,
+        *healing_the_ledger(judgement, hosts(ledger(), home())),
+        *without_alert(judgement, alerts),
+    ]
     return Findings(
-        (*(_below(folder, each) for each in judgement.errors), *unreadable_alerts),
+        (*(_below(folder, each) for each in judgement.errors), *unreadable_alerts, *unreadable_roles),
         (
             *(_below(folder, each) for each in sorted(warnings)),
             *_overlooked(folder, source.misnamed()),
@@ -126,6 +146,24 @@ def _findings(path: Path, prometheus: Iterable[Path]) -> Findings:
         judgement.files,
         tuple(replace(each, place=each.place and _at(folder, each.place)) for each in judgement.settings),
     )
+
+
+def _of_examples(judgement: Judgement, source: FileRules) -> list[Problem]:
+    """What the alerts of the rules' tests show; without any test nothing."""
+    some = [each for file, text in source.tests().items() for each in examples(file, text)]
+    return [*undefined_targets(judgement, some), *untested(judgement, some)] if some else []
+
+
+def _missing_permissions(judgement: Judgement, roles: Sequence[Path]) -> tuple[list[Problem], list[Problem]]:
+    """What the Roles don't allow that rules need, and what is wrong with their manifests."""
+    named = " and ".join(map(str, roles)) or "the Role of deploy/kubernetes"
+    read = [granted(str(path), _text(path)) for path in roles or [shipped_role()]]
+    grants = frozenset(grant for found, _ in read for grant in found)
+    return lacking(judgement, grants, named), [problem for _, problems in read for problem in problems]
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8-sig", errors="replace")
 
 
 def _alerts(paths: Iterable[Path]) -> tuple[list[AlertingRule], list[Problem]]:

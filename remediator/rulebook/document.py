@@ -38,6 +38,7 @@ _WORDS: dict[str, object] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
+_BETWEEN = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 #: What libyaml says, and what helps; the first whose words are found is taken.
@@ -123,6 +124,17 @@ def read(text: str) -> Document:
     except yaml.YAMLError as error:
         return Document(None, (*composer.complaints, _complaint(error)))
     return Document(composer.data, tuple(composer.complaints), composer.root)
+
+
+def read_all(text: str) -> Iterator[Document]:
+    """Read each of a file's documents by itself, as other programs' files have several.
+
+    Empty lines stand in place of those before it, so that places are those in the file.
+    """
+    starts = [0, *(found.start() for found in _BETWEEN.finditer(text))]
+    for begin, end in zip(starts, [*starts[1:], len(text)], strict=True):
+        if text[begin:end].strip("- \n\r\t"):
+            yield read("\n" * text.count("\n", 0, begin) + text[begin:end].removeprefix("---"))
 
 
 def _position(text: str, offset: int) -> tuple[int, int]:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from remediator.core.matchers import Matcher
-from remediator.rulebook.document import Document, Path, read
+from remediator.rulebook.document import Document, Path, read_all
 from remediator.rulebook.problems import Place, Problem
 
 _TEMPLATE = "{{"
 _ALERTNAME = "alertname"
-_BETWEEN = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 _KIND = "PrometheusRule"
 _REMEDY = "a rule file has `groups`, a PrometheusRule has `spec.groups`, and each of them a list of `rules`"
 
@@ -49,7 +47,7 @@ def alerting_rules(file: str, text: str, *, named: bool = True) -> tuple[list[Al
     found: list[AlertingRule] = []
     problems: list[Problem] = []
     groups = 0
-    for document in _documents(text):
+    for document in read_all(text):
         problems += [
             Problem(Place(file, each.line, each.column), each.message) for each in document.complaints
         ]
@@ -72,14 +70,6 @@ class _Malformed(Exception):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.path = path
-
-
-def _documents(text: str) -> Iterator[Document]:
-    """Each document of a file by itself, with empty lines in place of those before it: places stay true."""
-    starts = [0, *(found.start() for found in _BETWEEN.finditer(text))]
-    for begin, end in zip(starts, [*starts[1:], len(text)], strict=True):
-        if text[begin:end].strip("- \n\r\t"):
-            yield read("\n" * text.count("\n", 0, begin) + text[begin:end].removeprefix("---"))
 
 
 def _groups(data: Any, path: Path) -> Iterator[tuple[Path, Any]]:

@@ -125,6 +125,19 @@ class FileRules:
         """Files that look like rules but are not read, because their name ends in ``.yml``."""
         return sorted(_walk(self._path, _MISNAMED)) if self._path.is_dir() else []
 
+    def tests(self) -> dict[str, str]:
+        """The texts of the rules' tests, by path: each readable ``*.yaml`` in folders named ``tests``."""
+        folder = self._path if self._path.is_dir() else self._path.parent
+        texts = {}
+        with suppress(UnreadableRules):
+            for each, entries in _folders(folder, set()):
+                if not any(entry.name == _TESTS and entry.is_dir() for entry in entries):
+                    continue
+                for name, path in _walk(each / _TESTS, SUFFIX).items():
+                    with suppress(OSError, UnicodeDecodeError):
+                        texts[str(each / _TESTS / name)] = _text(path)
+        return texts
+
     def _paths(self) -> Mapping[str, Path]:
         try:
             if self._path.is_dir():

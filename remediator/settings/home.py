@@ -1,13 +1,19 @@
-"""Where Remediator itself runs: the namespace in which nothing is ever acted on."""
+"""Where Remediator itself is: the namespace in which nothing is ever acted on, and its ledger."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from remediator.core.selections import DEFAULT_HOME
 
 #: Mounted into every pod that has a ServiceAccount's token, as Remediator's needs one.
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+def ledger() -> str:
+    """Return the URL of the ledger as it is set, for those who need no other setting; empty if it is not."""
+    return os.environ.get("REMEDIATOR_STORE", "")
 
 
 def home() -> str:

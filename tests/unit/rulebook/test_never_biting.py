@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from remediator.core.rules import Limits, Rate
 from tests.support.rulebooks import rule, rules
 from tests.unit.rulebook.support import of_text
+
+# Other tests share the machine, so that no single example has a time of its own.
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 MINUTE = timedelta(minutes=1)
 HOURS = 4 * 60
@@ -39,12 +42,14 @@ def warned(limits: Limits) -> set[str]:
     return {each.split("`")[1] for each in messages if "never bites" in each}
 
 
+@UNHURRIED
 @given(st.lists(rates, min_size=1, max_size=3, unique=True), st.integers(0, 30))
 def test_a_rate_that_never_bites_refuses_nothing(some: list[Rate], cooldown: int) -> None:
     limits = Limits(cooldown * MINUTE, tuple(some))
     assert {str(rate) for rate in refusals(limits)}.isdisjoint(warned(limits))
 
 
+@UNHURRIED
 @given(rates, st.integers(1, 30))
 def test_one_that_refuses_nothing_never_bites(rate: Rate, cooldown: int) -> None:
     """By itself, beside a cooldown."""

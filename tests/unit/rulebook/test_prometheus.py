@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from remediator import shipped_rules
@@ -17,6 +17,9 @@ from remediator.rulebook.problems import Place
 from remediator.rulebook.prometheus import AlertingRule, alerting_rules
 from tests.support.rulebooks import rule, rules
 from tests.unit.rulebook.support import RULES, judged, of_text
+
+# Other tests share the machine, so that no single example has a time of its own.
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 ROOT = RULES.parents[2]
 MIXIN = RULES.parent / "prometheus" / "kubernetes-mixin.yaml"
@@ -121,6 +124,7 @@ def test_only_what_is_certain_keeps_an_alert_from_a_rule(
 label_values = st.sampled_from(["a", "b", "{{ $value }}", ""])
 
 
+@UNHURRIED
 @given(
     st.dictionaries(st.sampled_from("xyz"), label_values),
     st.dictionaries(st.sampled_from("xyz"), st.sampled_from(["a", "b"])),
@@ -234,6 +238,7 @@ values = st.recursive(
 )
 
 
+@UNHURRIED
 @given(values)
 def test_any_structure_is_read_or_refused(data: Any) -> None:
     _, problems = alerting_rules("p.yml", yaml.safe_dump(data, allow_unicode=True))
