@@ -9,7 +9,7 @@ import pytest
 from remediator.sandbox.faults import Refuse
 from remediator.sandbox.kubernetes.api import ApiRequest
 from tests.support.daemon import Story, World, changing, reading, written
-from tests.support.metrics import samples
+from tests.support.metrics import counted
 from tests.support.processes import eventually
 from tests.support.rulebooks import NAMESPACE, alert, rule, rules, step
 
@@ -114,8 +114,10 @@ async def test_it_is_counted_again_at_the_first_intent(world: World) -> None:
     assert (run["outcome"], run["reason"]) == ("refused", "fact_error")
     await world.paged("can't be counted")
     assert acted_on(world) == set()
-    found = await samples(world.http, f"{world.url}/metrics", "remediator_run_reasons_total")
-    assert found
+    metrics = f"{world.url}/metrics"
+    await counted(
+        world.http, metrics, "remediator_run_reasons_total", lambda times: times == 1, reason="fact_error"
+    )
 
 
 async def test_what_has_shrunk_meanwhile_allows_less(world: World) -> None:

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from remediator.sandbox.alertmanager import Alert, webhook
 from tests.support.daemon import HOOK, Story, World
 from tests.support.heartbeats import HeartbeatReceiver
-from tests.support.metrics import samples
+from tests.support.metrics import counted, samples
 from tests.support.processes import eventually
 from tests.support.rulebooks import alert, page_only, rules
 
@@ -42,6 +42,14 @@ async def metric(world: World, name: str, **labels: str) -> float | None:
     """A sample of the daemon's; None where there is none."""
     found = await samples(world.http, f"{world.url}/metrics", name, **labels)
     return found[0].value if found else None
+
+
+async def heartbeats(world: World, result: str, times: int) -> None:
+    """Return once so many heartbeats that came to this have been counted."""
+    metrics = f"{world.url}/metrics"
+    await counted(
+        world.http, metrics, "remediator_heartbeats_total", lambda seen: seen == times, result=result
+    )
 
 
 async def absent_for(world: World, seconds: float) -> None:
@@ -161,8 +169,7 @@ async def test_each_arrival_is_a_heartbeat_at_a_bounded_pace(
     await absent_for(world, 1)
     assert len(outside.beats) <= 4
     assert set(outside.beats) == {("GET", "/ping/s3cr3t-value")}
-    sent = await metric(world, "remediator_heartbeats_total", result="sent")
-    assert sent == len(outside.beats)
+    await heartbeats(world, "sent", len(outside.beats))
 
 
 async def test_without_arrivals_there_is_no_heartbeat(world: World, outside: HeartbeatReceiver) -> None:
@@ -187,7 +194,7 @@ async def test_a_heartbeat_that_fails_is_counted_and_alarmed_and_holds_nothing_u
     await world.start(PATIENT, heartbeat_url=SecretStr(outside.url))
     await world.fire(WATCHDOG)
     await world.told("heartbeat failed", "500")
-    assert await metric(world, "remediator_heartbeats_total", result="failed") == 1
+    await heartbeats(world, "failed", 1)
     outside.status = 200
     await world.fire(WATCHDOG)
     await beaten(outside, 2)
