@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
@@ -180,28 +180,27 @@ class StandIn(str):
     __slots__ = ()
 
 
-def one_of(what: str, known: Iterable[str]) -> Callable[[object], str]:
-    """A reader that takes the known words alone."""
-    words = tuple(known)
+def one_of(what: str, known: Collection[str]) -> Callable[[object], str]:
+    """A reader that takes the words alone that are known when it reads."""
 
     def read(value: object) -> str:
         written = _text(value, f"the name of one {what}")
-        if written not in words and not isinstance(value, StandIn):
-            message = f"unknown {what} {shown(written)}: {nearest(written, words)}"
+        if written not in known and not isinstance(value, StandIn):
+            message = f"unknown {what} {shown(written)}: {nearest(written, known)}"
             raise ValueError(message)
         return written
 
     return read
 
 
-_mode_word = one_of("mode", (mode.word for mode in CoreMode))
+_mode_word = one_of("mode", tuple(mode.word for mode in CoreMode))
 
 
 def _mode(value: object) -> CoreMode:
     return CoreMode[_mode_word(value).upper()]
 
 
-_otherwise_word = one_of("way on", (word.value for word in CoreOtherwise))
+_otherwise_word = one_of("way on", tuple(word.value for word in CoreOtherwise))
 
 
 def _otherwise(value: object) -> CoreOtherwise:

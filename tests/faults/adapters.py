@@ -41,7 +41,10 @@ class StrikingStore(PostgresStore):
         self._db.write = self._write  # type: ignore[method-assign]
 
     async def _write(self, work: Work[T], lock: Lock | None = None, *, shared: bool = False) -> T:
+        if (step := taken.get()) is not None:
+            await self._strikes.pass_by(step.arrow, step.rule, step.service)
         done = await self._commit(work, lock, shared=shared)
+        # An intent takes its arrow only within its transaction.
         step = taken.get()
         if step is not None:
             taken.set(None)

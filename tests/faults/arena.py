@@ -98,6 +98,14 @@ class Arena:
 
         await eventually(seen, f"each run of {rule} is {state}", within=_PATIENCE)
 
+    async def held(self, names: Sequence[str]) -> None:
+        """Return once each service's run waits at the arrow that its scenario holds it at."""
+
+        def all_held() -> bool:
+            return all(self.strikes.is_held(name) for name in names)
+
+        await eventually(all_held, "each run is held", within=_PATIENCE)
+
     async def ended(self, rule: str, names: Sequence[str]) -> dict[str, Story]:
         """The one run of this rule on each of the services, once all have ended."""
 

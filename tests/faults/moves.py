@@ -14,9 +14,10 @@ from tests.faults.strikes import LostReply, Strikes, service_in
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """An arrow that was taken and is not written yet, and the service whose run took it."""
+    """An arrow that was taken and is not written yet, the rule whose run took it, and its service."""
 
     arrow: str
+    rule: str
     service: str | None
 
 
@@ -31,7 +32,7 @@ def watched(move: Mover, strikes: Strikes) -> Mover:
 
     def moving(run: Run, wanted: Move, *rest: object, **given: object) -> Run:
         following = move(run, wanted, *rest, **given)
-        step = Taken(arrow(run.state, wanted), service_in(str(run.target)))
+        step = Taken(arrow(run.state, wanted), run.rule, service_in(str(run.target)))
         try:
             strikes.meet(step.arrow, Side.BEFORE, step.service)
         except LostReply as lost:

@@ -19,9 +19,11 @@ from tests.faults.adapters import StrikingClient, StrikingNotifier, striking_sto
 from tests.faults.moves import watched
 from tests.faults.strikes import Strikes
 from tests.support.daemon import hurry
+from tests.support.preemption import add_actions
 
 #: What :func:`hurry` shortens too far for three replicas and dozens of runs on one machine.
 _CALM = {
+    "remediator.engine.driver.PROBE_FOR": timedelta(seconds=5),
     "remediator.engine.driver.BLIND_FOR": timedelta(seconds=15),
     "remediator.engine.recovery._EVERY": 2.0,
     "remediator.engine.pages.PagesLoop.idle": timedelta(seconds=1),
@@ -35,6 +37,7 @@ def main() -> int:
     strikes = Strikes(Path(os.environ["FAULTS"]))
     patch = pytest.MonkeyPatch()
     hurry(patch)
+    add_actions(patch)
     patch.setattr("remediator.engine.journal.move", watched(move, strikes))
     for name, value in _CALM.items():
         patch.setattr(name, value)

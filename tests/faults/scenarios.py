@@ -14,6 +14,7 @@ from remediator.core.runs import Move, RunState
 from remediator.sandbox.alertmanager import Alert
 from remediator.sandbox.faults import Answer, DropReply, Late, Refuse
 from tests.faults.boundaries import Exchange, arrow
+from tests.support.preemption import PREEMPTS, SHARES
 from tests.support.processes import eventually
 from tests.support.rulebooks import NAMESPACE, alert, image, rule, step
 
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 _S, _M = RunState, Move
 Prepare = Callable[["Arena", str], None]
 Drive = Callable[["Arena", "list[str]"], Awaitable[None]]
-ROLLED_OUT: Final = {"within": "30s", "checks": [{"check": "kubernetes.rolled_out"}]}
+#: Of what is not struck nothing is over while a machine is slow: only a whole scenario has to end in time.
+_AMPLE, _STEP = "20m", "5m"
+ROLLED_OUT: Final = {"within": _AMPLE, "checks": [{"check": "kubernetes.rolled_out"}]}
 SECOND: Final = "-second"
 """What the name of a scenario's second rule ends with."""
 
@@ -66,8 +69,8 @@ class Scenario:
 
 
 def _rule(name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-    usual = {"when": {"matchers": [f'scenario="{name}"']}, "deadline": "3m", "verify": ROLLED_OUT}
-    undo = step(id="undo", timeout="30s", retry=2)
+    usual = {"when": {"matchers": [f'scenario="{name}"']}, "deadline": _AMPLE, "verify": ROLLED_OUT}
+    undo = step(id="undo", timeout=_STEP, retry=2)
     return rule(name, **{"steps": [undo], **usual, **fields})
 
 
@@ -97,11 +100,19 @@ def _lost_and_blind(arena: Arena, name: str) -> None:
     _blind_once_changed(arena, name)
 
 
-def _podless(arena: Arena, name: str) -> None:
+def _listing_pods(name: str) -> Callable[[Any], bool]:
     def listing(request: Any) -> bool:
         return request.resource.plural == "pods" and f"app={name}" in request.query.get("labelSelector", "")
 
-    arena.fault(listing, Answer(503))
+    return listing
+
+
+def _podless(arena: Arena, name: str) -> None:
+    arena.fault(_listing_pods(name), Answer(503))
+
+
+def _pods_lost_once(arena: Arena, name: str) -> None:
+    arena.fault(_listing_pods(name), DropReply(), times=1)
 
 
 def _held(arena: Arena, name: str) -> None:
@@ -203,7 +214,7 @@ async def _unreadable_while_asking(arena: Arena, names: list[str]) -> None:
     await arena.resolve(UNREADABLE_REQUEST, names)
 
 
-_HOLDING = {"steps": [step(id="undo", timeout="2m")]}
+_HOLDING = {"steps": [step(id="undo", timeout=_STEP)]}
 #: It may get the target for a moment while its holder is taken over, and must do nothing with it.
 _HELD_OFF = {"steps": [step(with_={"to_revision": 99})]}
 _HELD_ENDS = {"expired": 0, "failed": 0}
@@ -242,7 +253,7 @@ FALLBACK = Scenario(
     "fallback",
     takes=(arrow(_S.READY, _M.MISS), arrow(_S.READY, _M.FALL_BACK)),
     ends={"succeeded": 1},
-    fields={"on_failure": [step("kubernetes.rollout_restart", timeout="30s", retry=2)]},
+    fields={"on_failure": [step("kubernetes.rollout_restart", timeout=_STEP, retry=2)]},
     releases=1,
     broken=(),
 )
@@ -272,7 +283,7 @@ STRANDED = Scenario(
     ends={"unknown": 1},
     fields={
         "steps": [
-            step(id="undo", timeout="30s", retry=2),
+            step(id="undo", timeout=_STEP, retry=2),
             step("kubernetes.scale", id="grow", timeout="1s", with_={"replicas": 4}),
         ]
     },
@@ -366,6 +377,51 @@ UNREADABLE_REQUEST = Scenario(
     together=True,
 )
 
+
+def _preempted(name: str, held: str, takes: str, prepare: Prepare = _nothing) -> Scenario:
+    """A run that shares its service is held where it is until one that may preempt it has done its work.
+
+    What struck it as it gave way may let it go on afterwards; it changes nothing in any case.
+    """
+
+    def holding(arena: Arena, service: str) -> None:
+        arena.strikes.hold(service, name, held)
+        prepare(arena, service)
+
+    async def seize(arena: Arena, names: list[str]) -> None:
+        await arena.held(names)
+        await arena.fire(scenario, names, second=True)
+        await arena.ended(name + SECOND, names)
+        for each in names:
+            arena.strikes.let_go(each)
+
+    scenario = Scenario(
+        name,
+        takes=(takes,),
+        ends={"cancelled": 0, "succeeded": 0},
+        fields={
+            "steps": [step(SHARES, id="look", timeout=_STEP)],
+            "verify": {"within": _AMPLE, "checks": [{"check": "kubernetes.deployments"}]},
+        },
+        second={"steps": [step(PREEMPTS, id="seize", timeout=_STEP, retry=2)]},
+        second_ends={"succeeded": 1},
+        prepare=holding,
+        drive=seize,
+    )
+    return scenario
+
+
+PREEMPTED = tuple(
+    _preempted(f"preempted_{state.value}", arrow(state, held), arrow(state, _M.YIELD), prepare)
+    for state, held, prepare in (
+        (_S.PENDING, _M.LEASE, _nothing),
+        (_S.READY, _M.VERIFY, _nothing),
+        (_S.ACTING, _M.SUCCEED, _nothing),
+        (_S.PROBING, _M.MISS, _pods_lost_once),
+        (_S.VERIFYING, _M.PROVE, _nothing),
+    )
+)
+
 SCENARIOS: Final = (
     REPAIR,
     OBSERVE,
@@ -389,9 +445,5 @@ SCENARIOS: Final = (
     OUTDATED,
     WITHDRAWN_REQUEST,
     UNREADABLE_REQUEST,
+    *PREEMPTED,
 )
-
-UNREACHED: Final = frozenset(
-    arrow(state, _M.YIELD) for state in (_S.PENDING, _S.READY, _S.ACTING, _S.PROBING, _S.VERIFYING)
-)
-"""What no scenario takes: no action that is shipped shares its target yet, so no daemon's run gives way."""

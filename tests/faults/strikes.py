@@ -1,11 +1,13 @@
 """Strikes: faults at boundaries, planned by the test for one service each, committed by whoever comes by.
 
 A planned strike is a file named after its service. The replica that moves it away commits it, so that each
-is committed once, however many replicas there are and however often they are started.
+is committed once, however many replicas there are and however often they are started. A hold is one too: as
+long as it is there, a run of its rule waits before its arrow is written.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -22,6 +24,8 @@ _SERVICE = re.compile(r"\bsvc-\d+\b")
 SENDING, RECORDED = "sending", "recorded"
 #: Seconds for which a notice is surely its sender's alone: a claim lasts for twice a lease's second.
 _IN_TIME = 1.5
+#: Seconds between two looks whether what is held may go on.
+_LOOK = 0.02
 
 
 class LostReply(Exception):
@@ -52,9 +56,11 @@ class Strikes:
         self._planned = folder / "planned"
         self._struck = folder / "struck"
         self._notes = folder / "notes"
+        self._holds = folder / "holds"
+        self._held = folder / "held"
         self._clock = folder / "clock"
         self._sending: dict[str | None, float] = {}
-        for each in (self._planned, self._struck, self._notes):
+        for each in (self._planned, self._struck, self._notes, self._holds, self._held):
             each.mkdir(parents=True, exist_ok=True)
 
     def plan(self, strike: Strike) -> None:
@@ -69,6 +75,19 @@ class Strikes:
     def committed(self) -> Iterator[Strike]:
         """Those that were committed so far."""
         return (Strike.read(file) for file in self._struck.iterdir())
+
+    def hold(self, service: str, rule: str, where: str) -> None:
+        """Let the rule's run on this service wait at this arrow."""
+        draft = self._notes / f"{service}.hold"
+        draft.write_text(f"{rule}\t{where}")
+        draft.rename(self._holds / service)
+
+    def is_held(self, service: str) -> bool:
+        """Whether it came there and had to wait."""
+        return (self._held / service).exists()
+
+    def let_go(self, service: str) -> None:
+        (self._holds / service).unlink(missing_ok=True)
 
     def shift_clock(self, by: timedelta) -> None:
         """Let the wall clock of all replicas jump."""
@@ -106,6 +125,18 @@ class Strikes:
         except FileNotFoundError:
             return None
         return strike.fault
+
+    async def pass_by(self, where: str, rule: str, service: str | None) -> None:
+        """Return once nothing holds the rule's run on this service here."""
+        while service is not None and self._holds_at(where, rule, service):
+            (self._held / service).touch()
+            await asyncio.sleep(_LOOK)
+
+    def _holds_at(self, where: str, rule: str, service: str) -> bool:
+        try:
+            return (self._holds / service).read_text() == f"{rule}\t{where}"
+        except FileNotFoundError:
+            return False
 
     def sends(self, service: str | None) -> None:
         """Note that a notice is about to be sent."""
