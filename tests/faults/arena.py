@@ -36,7 +36,8 @@ _OF_RUN = re.compile(r"remediator explain (r-[0-9a-z]{10})\b")
 #: What only a request for approval shows: a message of its own, which is no report.
 _REQUEST = re.compile(r"May approve|\*Answer\*")
 _PAGED = frozenset({"failed", "unknown", "refused", "expired"})
-_PATIENCE = 240.0
+#: On a busy machine leases of a second are lost and taken again many times before anything is done.
+_PATIENCE = 600.0
 _FRESH = 0.2
 
 

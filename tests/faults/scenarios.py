@@ -111,8 +111,8 @@ def _podless(arena: Arena, name: str) -> None:
     arena.fault(_listing_pods(name), Answer(503))
 
 
-def _pods_lost_once(arena: Arena, name: str) -> None:
-    arena.fault(_listing_pods(name), DropReply(), times=1)
+def _podless_once(arena: Arena, name: str) -> None:
+    arena.fault(_listing_pods(name), Answer(503), times=1)
 
 
 def _held(arena: Arena, name: str) -> None:
@@ -417,7 +417,7 @@ PREEMPTED = tuple(
         (_S.PENDING, _M.LEASE, _nothing),
         (_S.READY, _M.VERIFY, _nothing),
         (_S.ACTING, _M.SUCCEED, _nothing),
-        (_S.PROBING, _M.MISS, _pods_lost_once),
+        (_S.PROBING, _M.MISS, _podless_once),
         (_S.VERIFYING, _M.PROVE, _nothing),
     )
 )

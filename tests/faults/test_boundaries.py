@@ -34,7 +34,7 @@ def test_every_boundary_has_a_scenario_that_reaches_it() -> None:
     assert reached - set(PLACES) == set(), "the table has no such arrows"
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 async def test_each_boundary_survives_each_fault(arena: Arena, tally: Tally, scenario: Scenario) -> None:

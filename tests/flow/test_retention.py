@@ -32,9 +32,7 @@ async def test_what_is_old_goes_and_what_limits_need_stays(world: World) -> None
     await eventually(gone, "the run's events are pruned", within=30)
     metrics = f"{world.url}/metrics"
     for shelf in ("bodies", "events"):
-        await counted(
-            world.http, metrics, "remediator_pruned_rows_total", lambda rows: rows > 0, shelf=shelf
-        )
+        await counted(world.http, metrics, "remediator_pruned_rows_total", lambda rows: rows > 0, shelf=shelf)
     for command in ("show", "explain"):
         code, out, _ = await world.cli(command, run["id"])
         assert code == 0

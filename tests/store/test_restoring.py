@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from remediator.core.changes import Intended, Refused
 from remediator.core.events import EventKind
 from remediator.core.guards import PauseScope
 from remediator.core.leases import Lease
@@ -386,5 +387,48 @@ async def test_a_dump_that_is_put_back_is_noticed(clock: FakeClock, tmp_path: Pa
     taken = await store.acquire(run.id, ME, TTL)
     assert isinstance(taken, Lease)
     assert taken.token > held.token
+    await store.close()
+    backend.close()
+
+
+async def test_no_intent_is_written_into_what_was_put_back_under_a_running_replica(
+    clock: FakeClock, tmp_path: Path
+) -> None:
+    """Nobody looked since: the lease is as live in the dump as it was, and guards see nothing wrong."""
+    backend = PostgresBackend(tmp_path, clock)
+    store = backend.make()
+    await store.open()
+    run = await begin(store)
+    held = await lease(store, run)
+    ready = await advanced(store, held.token, run, RunState.READY)
+    dump = str(tmp_path / "ledger.dump")
+    await asyncio.to_thread(_run, "pg_dump", "--format=custom", f"--file={dump}", f"--dbname={backend.url}")
+    answer = await store.intend(held.token, an_intent(ready), agreeing, Intending(ready, held.token))
+    assert isinstance(answer, Intended)
+    how = ("--clean", "--if-exists", f"--dbname={backend.url}")
+    await asyncio.to_thread(_run, "pg_restore", *how, dump)
+    again = await store.intend(held.token, an_intent(ready), agreeing, Intending(ready, held.token))
+    assert again is Refused.LEASE_LOST
+    assert await restored(store)
+    assert await store.attempt_in_doubt(run.id) is None
+    assert len(await store.pauses()) == 1
+    await store.close()
+    backend.close()
+
+
+async def test_an_intent_goes_on_at_once_through_a_failover_that_lost_nothing(
+    clock: FakeClock, tmp_path: Path
+) -> None:
+    backend = PostgresBackend(tmp_path, clock)
+    store = backend.make()
+    await store.open()
+    run = await begin(store)
+    held = await lease(store, run)
+    ready = await advanced(store, held.token, run, RunState.READY)
+    await backend.execute(store, "UPDATE meta SET value = value + 1 WHERE key = 'is.timeline'")
+    answer = await store.intend(held.token, an_intent(ready), agreeing, Intending(ready, held.token))
+    assert isinstance(answer, Intended)
+    assert answer.change is not None
+    assert EventKind.LEDGER_FAILED_OVER in [event.kind for event in await store.events(0, 100)]
     await store.close()
     backend.close()

@@ -3,12 +3,13 @@
 Which one it is, is told by what a dump, another server and a point in time brought back each change: the
 system's identifier, the database's and the table's numbers, and the timeline. That grows with a failover too,
 so a replica that lived through one, and finds what it wrote last, vouches for the new timeline. Each looks
-for the latest commits of its own besides: what others wrote may be there, and a step of its runs missing.
+for the latest commits of its own besides: what others wrote may be there, and a step of its runs missing. An
+intent looks for itself, within its transaction: between two looks nobody begins anything in an older ledger.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -32,10 +33,11 @@ from remediator.store.postgres import controls
 from remediator.store.postgres.outbox import post
 from remediator.store.postgres.transaction import Transaction
 
-_PLACE = (
-    "SELECT (SELECT oid FROM pg_database WHERE datname = current_database())::bigint,"
-    " 'meta'::regclass::oid::bigint"
-)
+#: Everybody is told. The table by its name: a prepared statement would keep a constant.
+_PLACE = {
+    "database": "SELECT oid::bigint FROM pg_database WHERE datname = current_database()",
+    "table": "SELECT to_regclass('meta')::oid::bigint",
+}
 #: Each of its own, since not every server answers it to everybody.
 _MORE = {
     "system": "SELECT system_identifier::bigint FROM pg_control_system()",
@@ -56,6 +58,7 @@ _WORDS = {
 #: How long commits are looked for: a part of the hour for which the ledger keeps their ids.
 _LOOKED_FOR = timedelta(minutes=30)
 _THERE = "SELECT count(*) FROM ledger_commits WHERE happened AND id = ANY($1::uuid[])"
+_SAME = "coalesce((SELECT value FROM meta WHERE key = 'is.{}') = ({}), true)"
 _LOST = "what was last written to it is not there"
 _KNOWN = "SELECT key, value FROM meta WHERE key LIKE 'is.%'"
 _KEEP = "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
@@ -64,27 +67,56 @@ _STANDS = "SELECT EXISTS (SELECT 1 FROM pauses WHERE restored AND lifted_at IS N
 _TELL = "UPDATE pauses SET told = $1 WHERE id = $2 AND restored AND told IS DISTINCT FROM $1"
 
 
+Kept = Sequence[tuple[UUID, datetime]]
+"""Commits that were answered, and when: what has to be there."""
+
+
+class ElsewhereError(Exception):
+    """The ledger is not what it was when it was last looked at; nothing was written."""
+
+
 @dataclass(frozen=True, slots=True)
 class Proof:
     """That a write was kept: how many such writes there had been, and whether the ledger has moved.
 
-    ``whole`` says that all is there that was to be.
+    ``whole`` says that all is there that was to be; ``told`` are the parts of its place that
+    the server tells.
     """
 
     before: int
     moved: bool
     whole: bool
+    told: frozenset[str]
 
 
-async def prove_durable(transaction: Transaction, kept: Sequence[tuple[UUID, datetime]]) -> Proof:
+async def require(transaction: Transaction, kept: Kept, told: Collection[str]) -> None:
+    """See in one exchange that the ledger is where it was, as far as ``told``, with all that is ``kept``.
+
+    Raises:
+        ElsewhereError: it may have been put back, or have failed over: somebody has to :func:`look` first.
+    """
+    commits = _looked_for(transaction, kept)
+    same = (_SAME.format(part, statement) for part, statement in (_PLACE | _MORE).items() if part in told)
+    statement = f"SELECT {' AND '.join((f'({_THERE}) = $2', *same))}"
+    if not await transaction.value(statement, commits, len(commits)):
+        raise ElsewhereError
+
+
+async def prove_durable(transaction: Transaction, kept: Kept) -> Proof:
     """Write, and look for the commits that are ``kept``, with their times, as far as who asks knows."""
     written = await transaction.value(
         "INSERT INTO meta (key, value) VALUES ('checks', 1)"
         " ON CONFLICT (key) DO UPDATE SET value = meta.value + 1 RETURNING value"
     )
-    commits = [commit for commit, at in kept if at >= transaction.now - _LOOKED_FOR]
+    commits = _looked_for(transaction, kept)
     whole = await transaction.value(_THERE, commits) == len(commits)
-    return Proof(written - 1, await _has_moved(transaction), whole)
+    known, here = await _known(transaction), await _here(transaction)
+    moved = any(known.get(part) != value for part, value in here.items())
+    return Proof(written - 1, moved, whole, frozenset(here))
+
+
+def _looked_for(transaction: Transaction, kept: Kept) -> list[UUID]:
+    return [commit for commit, at in kept if at >= transaction.now - _LOOKED_FOR]
 
 
 async def look(transaction: Transaction, *, has_last: bool | None = None, waits: bool = False) -> bool:
@@ -106,18 +138,12 @@ async def look(transaction: Transaction, *, has_last: bool | None = None, waits:
     return True
 
 
-async def _has_moved(transaction: Transaction) -> bool:
-    known, here = await _known(transaction), await _here(transaction)
-    return any(known.get(part) != value for part, value in here.items())
-
-
 async def _known(transaction: Transaction) -> Mapping[str, int]:
     return {key.removeprefix("is."): value for key, value in await transaction.rows(_KNOWN)}
 
 
 async def _here(transaction: Transaction) -> dict[str, int]:
-    row = await transaction.row(_PLACE)
-    here = {} if row is None else {"database": row[0], "table": row[1]}
+    here = {part: await transaction.value(statement) for part, statement in _PLACE.items()}
     for part, statement in _MORE.items():
         await transaction.connection.execute("SAVEPOINT asking")
         try:

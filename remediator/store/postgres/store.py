@@ -59,6 +59,7 @@ from remediator.core.ports.store import (
     Review,
     Settle,
     StoreError,
+    StoreUnavailableError,
     Topic,
 )
 from remediator.core.quiet import Look
@@ -135,6 +136,7 @@ class PostgresStore:
         self._db = Database(url, self._committed, deadline, ToldTime(fresh))
         self._vouching = vouching.total_seconds()
         self._checks = 0
+        self._told: frozenset[str] = frozenset()
         self._looking = asyncio.Lock()
         self._webhooks = WebhookGroups(self._save_webhooks)
         self._wire = Wire(self._db.claimer, self._db.connect, self._wakers.wake)
@@ -183,7 +185,7 @@ class PostgresStore:
     async def check(self) -> None:
         last, kept = self._checks, tuple(self._db.kept)
         proof = await self._db.write(partial(restoring.prove_durable, kept=kept))
-        self._checks = proof.before + 1
+        self._checks, self._told = proof.before + 1, proof.told
         has_last = proof.whole and proof.before >= last if last or not proof.whole else None
         if proof.moved or has_last is False:
             async with self._looking:
@@ -311,8 +313,19 @@ class PostgresStore:
         ask: Ask,
         change: Callable[[GuardView, Verdict], RunChange],
     ) -> Intended | Refused | Preempted:
-        work = partial(moves.intend, token=token, request=request, ask=ask, change=change)
-        return await self._db.write(work, Lock.GUARDS)
+        async def work(transaction: Transaction) -> Intended | Refused | Preempted:
+            await restoring.require(transaction, tuple(self._db.kept), self._told)
+            return await moves.intend(transaction, token, request, ask, change)
+
+        try:
+            return await self._db.write(work, Lock.GUARDS)
+        except restoring.ElsewhereError:
+            await self.check()
+        try:
+            return await self._db.write(work, Lock.GUARDS)
+        except restoring.ElsewhereError as error:
+            message = f"the ledger {self._db.shown} is not what it was a moment ago"
+            raise StoreUnavailableError(message) from error
 
     async def abandon(
         self, run: RunId, overdue: timedelta, why: str, envelopes: Sequence[Envelope] = ()
