@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -18,32 +17,29 @@ from remediator.core.events import Event, EventKind
 from remediator.core.guards import Answer, Guard, Question, Verdict, overspent
 from remediator.core.ids import Token
 from remediator.core.leases import Held
-from remediator.core.ports.actions import Plan, Refusal, Sighting
+from remediator.core.ports.actions import Plan, Refusal
 from remediator.core.ports.store import Topic
 from remediator.core.reasons import Reason
 from remediator.core.rules import Rule, Step
-from remediator.core.runs import Attempt, Move, Outcome, Phase, Run, RunState
-from remediator.engine.acting import Acting, step_key, values_of
+from remediator.core.runs import Move, Outcome, Phase, Run, RunState
+from remediator.engine.acting import Acting, values_of
 from remediator.engine.asking import Guards
+from remediator.engine.attempts import WAIT, Attempts, pause
 from remediator.engine.consent import Consent
 from remediator.engine.counting import count_deployments, with_count
 from remediator.engine.coverage import Coverer
 from remediator.engine.facts import Facts
-from remediator.engine.journal import Journal, LostTheRunError, ended
+from remediator.engine.journal import Journal, LostTheRunError
 from remediator.engine.leases import Holder
 from remediator.engine.parts import EngineParts
 from remediator.engine.planning import Planned
 from remediator.engine.proof import Proof, Proven
 from remediator.engine.sections import Sections
 
-_WAIT = timedelta(seconds=1)
-_LONGEST_PAUSE = 10.0
 #: Why a run may not act before a person approves what it would do now.
 _TO_BE_APPROVED = frozenset({Reason.UNAPPROVED, Reason.OUTDATED})
 #: Moves that follow at once upon a look at the run's story, which is not read again for them.
 _AT_ONCE = frozenset({(RunState.PENDING, RunState.READY), (RunState.READY, RunState.VERIFYING)})
-#: How long a probe is repeated before the attempt is given up as unknown.
-PROBE_FOR = timedelta(seconds=60)
 #: How long a step is planned anew while its target can't be looked at, before a person is called.
 BLIND_FOR = timedelta(seconds=15)
 
@@ -71,7 +67,7 @@ class Driver:
         self._facts = Facts(parts.store, parts.checks)
         self._consent = Consent(parts, journal, rule, self._acting)
         self._sections = Sections(parts, journal, rule, guards)
-        self._doubt_is_ours = False
+        self._attempts = Attempts(parts, journal, holder, self._acting, stopping)
         self._blind_since: datetime | None = None
         self._looks = 0
         self._handlers: Mapping[RunState, Callable[[], Awaitable[None]]] = {
@@ -88,9 +84,7 @@ class Driver:
 
     @property
     def _token(self) -> Token:
-        if self._holder.lease is None:
-            raise LostTheRunError(self._run.id)
-        return self._holder.lease.token
+        return self._holder.token
 
     async def drive(self) -> None:
         """Go on until the run has ended, a person has to be asked, or we are asked to stop.
@@ -112,7 +106,7 @@ class Driver:
 
     async def _take_over(self) -> None:
         """An intent without outcome that we did not write: its writer is gone, so look before all else."""
-        attempt = self._last_attempt()
+        attempt = self._journal.last_attempt
         detail = "its holder is gone; looking on the target whether it happened"
         await self._journal.note(EventKind.ATTEMPT_TAKEN_OVER, attempt.id)
         await self._journal.move(self._token, Move.LOSE, attempt=attempt, detail=detail)
@@ -210,7 +204,7 @@ class Driver:
         if request.first and request.question.approval is not None:
             return await self._consent.look_ahead(self._steps, self._values)
         now = await self._parts.store.now()
-        earlier = self._last_attempt() if self._run.attempts else None
+        earlier = self._journal.last_attempt if self._run.attempts else None
         plan, params = await self._acting.plan(self._run, step, self._values, self._token, now, earlier)
         return Planned(step, plan, params), None
 
@@ -245,7 +239,7 @@ class Driver:
 
     async def _wait(self, detail: str, verdict: Verdict | None = None) -> None:
         await self._journal.waiting(self._token, detail, verdict)
-        await self._parts.store.wait(Topic.RUNS, _WAIT)
+        await self._parts.store.wait(Topic.RUNS, WAIT)
 
     async def _heed(self, verdict: Verdict) -> None:
         objection = verdict.objection
@@ -282,14 +276,14 @@ class Driver:
         elif refusal.temporary:
             await self._wait_for_a_plan(step, refusal, now)
         else:
-            await self._miss(step, refusal.detail, counted=True, hopeless=True)
+            await self._attempts.miss(step, refusal.detail, counted=True, hopeless=True)
 
     async def _wait_for_a_plan(self, step: Step, refusal: Refusal, now: datetime) -> None:
         """What can't be looked at is not proven to have failed: no other step follows from it (law 6)."""
         self._blind_since = self._blind_since or now
         if now - self._blind_since < min(BLIND_FOR, step.timeout):
             await self._journal.waiting(self._token, refusal.detail)
-            await self._pause(self._looks)
+            await pause(self._stopping, self._looks)
             self._looks += 1
         elif self._has_changed_something:
             await self._unproven(refusal.detail)
@@ -305,137 +299,19 @@ class Driver:
         proposal: Proposal | None,
         deployments: int | None,
     ) -> None:
-        token, run = self._token, self._run
-
-        def make(intending: Run, now: datetime) -> Attempt:
-            return Attempt(
-                id=step_key(run, step),
-                run=run.id,
-                step=step.id,
-                phase=run.phase,
-                position=run.position,
-                number=intending.attempts,
-                action=step.action,
-                params=params,
-                token=token,
-                intended_at=now,
-                deadline_at=min(now + step.timeout, run.deadline_at),
-                summary=plan.summary,
-                diff=plan.diff,
-                plan=plan.data,
-                fenced=self._acting.fences(step.action),
-            )
-
         digest = proposal.digest if proposal else None
         critical = self._sections.holds(step)
-        request = self._guards.request(run, self._holder.demand.covers, digest, critical=critical)
+        request = self._guards.request(self._run, self._holder.demand.covers, digest, critical=critical)
         seen = replace(request.question, sight=plan.sight, deployments=deployments)
-        request = replace(request, question=seen)
-        asked_at = asyncio.get_running_loop().time()
-        verdict = await self._journal.intend(token, request, self._guards.ask, make)
-        terms = request.question.approval
-        if proposal and terms and verdict.objection and verdict.objection.reason in _TO_BE_APPROVED:
-            await self._consent.ask(token, proposal, terms)
-            return
-        if not verdict.allows:
+        verdict = await self._attempts.make(step, plan, params, replace(request, question=seen))
+        terms, objection = seen.approval, verdict.objection
+        if proposal and terms and objection and objection.reason in _TO_BE_APPROVED:
+            await self._consent.ask(self._token, proposal, terms)
+        elif objection is not None:
             await self._heed(verdict)
-            return
-        if request.first:
-            self._parts.metrics.slot_taken(run.rule)
-            self._parts.metrics.intended(self._last_attempt().intended_at - self._episodes[0].first_seen)
-        attempt = self._last_attempt()
-        # Counted from before the intent was asked for, it is over before the deadline in the ledger's time.
-        over_at = asked_at + (attempt.deadline_at - attempt.intended_at).total_seconds()
-        await self._apply(step, attempt, plan, over_at, request.question.labels_judged)
-
-    async def _apply(
-        self, step: Step, attempt: Attempt, plan: Plan, over_at: float, labels: Mapping[str, str | None]
-    ) -> None:
-        result = await self._acting.apply(self._run, attempt, plan, over_at, labels)
-        if result.outcome is Outcome.SUCCEEDED:
-            await self._done(step, attempt, result.detail, result.values)
-        elif result.outcome is Outcome.FAILED:
-            await self._miss(step, result.detail, counted=True, attempt=attempt)
-            if not self._run.broken:
-                await self._pause(self._run.tries)
-        else:
-            self._doubt_is_ours = True
-            await self._journal.move(self._token, Move.LOSE, attempt=attempt, detail=result.detail)
-
-    async def _done(self, step: Step, attempt: Attempt, detail: str, values: Mapping[str, object]) -> None:
-        run = self._run
-        after = replace(
-            run,
-            position=run.position + 1,
-            tries=0,
-            attempts=0,
-            results={**run.results, step.id: dict(values)},
-        )
-        now = await self._parts.store.now()
-        done = ended(attempt, Outcome.SUCCEEDED, detail, now)
-        await self._journal.move(self._token, Move.SUCCEED, run=after, attempt=done, detail=detail)
-        self._parts.metrics.attempt_ended(done)
-
-    async def _miss(
-        self,
-        step: Step,
-        detail: str,
-        *,
-        counted: bool,
-        attempt: Attempt | None = None,
-        hopeless: bool = False,
-    ) -> None:
-        """A try is proven not to have worked; a takeover's is not counted, since it may never have begun.
-
-        After a ``hopeless`` one trying again would meet the same.
-        """
-        tries = self._run.tries + counted
-        after = replace(self._run, tries=tries, broken=hopeless or tries > step.retry)
-        failed = ended(attempt, Outcome.FAILED, detail, await self._parts.store.now()) if attempt else None
-        await self._journal.move(self._token, Move.MISS, run=after, attempt=failed, detail=detail)
-        if failed is not None:
-            self._parts.metrics.attempt_ended(failed)
 
     async def _probe(self) -> None:
-        """Look on the target, with a token that makes every earlier one useless, until it can be told."""
-        attempt, step = self._last_attempt(), self._current_step()
-        held = await self._holder.acquire()
-        if isinstance(held, Held):
-            await self._wait_out(held)
-            return
-        now = await self._parts.store.now()
-        # However often its prober dies, and another begins anew: there is an end to it.
-        until = min(now, self._run.deadline_at) + PROBE_FOR
-        for count in itertools.count():
-            probe = await self._acting.probe(self._run, attempt, self._token, now)
-            if probe.sighting is Sighting.HAPPENED:
-                await self._done(step, attempt, f"it did happen: {probe.detail}", probe.values)
-                return
-            if probe.sighting is Sighting.NOT_HAPPENED:
-                detail = f"it did not happen: {probe.detail}"
-                await self._miss(step, detail, counted=self._doubt_is_ours, attempt=attempt)
-                if not self._run.broken:
-                    await self._pause(self._run.tries)
-                return
-            if now >= until:
-                await self._give_up(attempt, probe.detail)
-                return
-            if self._stopping.is_set():
-                return
-            await self._pause(count)
-            now = await self._parts.store.now()
-
-    async def _wait_out(self, held: Held) -> None:
-        """What our own attempt's target can't fence may still take effect: nobody looks before it can't."""
-        if (held.run, held.owner) != (self._run.id, self._parts.owner):
-            raise LostTheRunError(self._run.id)
-        await self._wait(f"{Guard.LEASE.value}: until {held.until:%H:%M:%S} UTC it may still take effect")
-
-    async def _give_up(self, attempt: Attempt, detail: str) -> None:
-        unknown = ended(attempt, Outcome.UNKNOWN, detail, await self._parts.store.now())
-        told = f"{attempt.action} may or may not have happened: {detail}"
-        await self._journal.move(self._token, Move.GIVE_UP, attempt=unknown, detail=told, quarantine=True)
-        self._parts.metrics.attempt_ended(unknown)
+        await self._attempts.probe(self._steps[self._run.position])
 
     async def _verify(self) -> None:
         verify = self._rule.verify
@@ -466,20 +342,6 @@ class Driver:
     def _steps(self) -> tuple[Step, ...]:
         return self._rule.steps if self._run.phase is Phase.STEPS else self._rule.on_failure
 
-    def _current_step(self) -> Step:
-        return self._steps[self._run.position]
-
-    def _last_attempt(self) -> Attempt:
-        return self._journal.story.attempts[-1]
-
     @property
     def _values(self) -> dict[str, object]:
         return values_of(self._rule, self._run, self._episodes)
-
-    async def _pause(self, count: int) -> None:
-        """Wait a little longer each time, but not when we are asked to stop."""
-        try:
-            async with asyncio.timeout(min(0.5 * 2 ** min(count, 10), _LONGEST_PAUSE)):
-                await self._stopping.wait()
-        except TimeoutError:
-            return

@@ -64,6 +64,11 @@ class Journal:
     def run(self) -> Run:
         return self.story.run
 
+    @property
+    def last_attempt(self) -> Attempt:
+        """The run's latest attempt; it has one once it has reached an intent."""
+        return self.story.attempts[-1]
+
     async def move(  # noqa: PLR0913 - each is a part of one move, and all but two are rare
         self,
         token: Token | None,

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import structlog
 
-from remediator.core.ids import Owner, RunId
+from remediator.core.ids import Owner, RunId, Token
 from remediator.core.leases import ALONE, Demand, Held, Lease, Preempted
 from remediator.core.ports.store import Store, StoreError, Topic
 from remediator.engine.steady import StoppedError, steady
@@ -46,6 +46,17 @@ class Holder:
         self._one_at_a_time = asyncio.Lock()
         self.lease: Lease | None = None
         self.demand = ALONE
+
+    @property
+    def token(self) -> Token:
+        """The token of the lease.
+
+        Raises:
+            LeaseLostError: there is none any more.
+        """
+        if self.lease is None:
+            raise LeaseLostError(self._run)
+        return self.lease.token
 
     async def acquire(self, demand: Demand | None = None) -> Lease | Held:
         """Take the lease, or take it anew with a greater token, which makes the old token useless.

@@ -19,7 +19,7 @@ from tests.simulation.world import Broken, World
 #: The engine's patience, made for a cluster's pace, as short as a simulation of two minutes needs it; and its
 #: polling, which is the net below messages, as long as that allows.
 _PACE: Mapping[str, object] = {
-    "remediator.engine.driver.PROBE_FOR": timedelta(seconds=20),
+    "remediator.engine.attempts.PROBE_FOR": timedelta(seconds=20),
     "remediator.engine.recovery._EVERY": 10.0,
     "remediator.engine.watch.WatchLoop.idle": timedelta(seconds=20),
     "remediator.engine.loops.Loop.idle": timedelta(seconds=8),

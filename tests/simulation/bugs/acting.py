@@ -17,7 +17,7 @@ from remediator.core.ports.actions import ActionContext, Plan, Probe, Sighting
 from remediator.core.rules import Step
 from remediator.core.runs import Attempt
 from remediator.engine.acting import step_key
-from remediator.engine.driver import Driver
+from remediator.engine.attempts import Attempts
 from remediator.engine.journal import Journal
 from remediator.store.sqlite import leases
 from remediator.store.sqlite.transaction import Transaction
@@ -27,9 +27,9 @@ from tests.simulation.bugs.bug import Bug, laws
 
 
 async def _act_before_the_intent(
-    driver: Driver, step: Step, plan: Plan, params: Mapping[str, object], *given: Any
-) -> None:
-    run, now = driver._run, await driver._parts.store.now()
+    attempts: Attempts, step: Step, plan: Plan, params: Mapping[str, object], *given: Any
+) -> Any:
+    run, now = attempts._run, await attempts._parts.store.now()
     attempt = Attempt(
         id=step_key(run, step),
         run=run.id,
@@ -39,20 +39,20 @@ async def _act_before_the_intent(
         number=run.attempts + 1,
         action=step.action,
         params=params,
-        token=driver._token,
+        token=attempts._holder.token,
         intended_at=now,
         deadline_at=now + step.timeout,
     )
     over_at = asyncio.get_running_loop().time() + step.timeout.total_seconds()
-    await driver._acting.apply(run, attempt, plan, over_at, {})
-    await _attempt(driver, step, plan, params, *given)
+    await attempts._acting.apply(run, attempt, plan, over_at, {})
+    return await _make(attempts, step, plan, params, *given)
 
 
-_attempt: Any = Driver._attempt
+_make: Any = Attempts.make
 
 
-async def _try_again_blindly(driver: Driver) -> None:
-    await driver._miss(driver._current_step(), "tried again", counted=False, attempt=driver._last_attempt())
+async def _try_again_blindly(attempts: Attempts, step: Step) -> None:
+    await attempts.miss(step, "tried again", counted=False, attempt=attempts._journal.last_attempt)
 
 
 async def _probe_without_a_stamp(action: DeploymentAction, context: ActionContext, plan: Plan) -> Probe:
@@ -139,7 +139,7 @@ BUGS: Sequence[Bug] = (
         "act before intent",
         "the change is sent before its intent is durable",
         laws("law_4_an_intent_precedes_each_change"),
-        {"remediator.engine.driver.Driver._attempt": _act_before_the_intent},
+        {"remediator.engine.attempts.Attempts.make": _act_before_the_intent},
     ),
     Bug(
         "blind retry",
@@ -149,7 +149,7 @@ BUGS: Sequence[Bug] = (
             "law_4_no_step_is_applied_twice",
             "law_4_an_intent_precedes_each_change",
         ),
-        {"remediator.engine.driver.Driver._probe": _try_again_blindly},
+        {"remediator.engine.attempts.Attempts.probe": _try_again_blindly},
     ),
     Bug(
         "probe without a stamp",
