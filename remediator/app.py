@@ -44,6 +44,7 @@ from remediator.notify.clicks import SlackClicks
 from remediator.notify.log import LogNotifier
 from remediator.notify.pagerduty import PagerDutyNotifier
 from remediator.notify.slack import SlackNotifier
+from remediator.rulebook.references import require_secrets
 from remediator.rulebook.source import FileRules
 from remediator.rulebook.watching import FileWatch
 from remediator.settings import Settings
@@ -98,7 +99,7 @@ async def running(settings: Settings, *, kubeconfig: str | None) -> AsyncIterato
     """
     store = store_from_url(settings.store, jump_wait=settings.lease_ttl)
     source = FileRules(settings.rules, home())
-    rulebooks, watch = Rulebooks(store, source), FileWatch(source)
+    rulebooks, watch = Rulebooks(store, source, require_secrets), FileWatch(source)
     notifiers = _notifiers(settings)
     lifeline = _lifeline(settings, rulebooks, notifiers)
     await _opened(store, lifeline)
@@ -219,7 +220,7 @@ def _slack(settings: Settings) -> Notifier:
         return SlackNotifier(bot=bot, buttons=settings.slack_signing_secret is not None)
     if settings.slack_webhook_url is not None:
         return SlackNotifier(webhook=SlackWebhook(settings.slack_webhook_url.get_secret_value()))
-    return LogNotifier("slack")
+    return SlackNotifier(otherwise=LogNotifier("slack"))
 
 
 def _slack_bot(settings: Settings) -> SlackBot | None:

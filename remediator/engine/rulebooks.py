@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -36,8 +37,12 @@ class Book:
 class Rulebooks:
     """Proposes rule files to the ledger and compiles what the ledger says is in force."""
 
-    def __init__(self, store: Store, source: RulebookSource) -> None:
+    def __init__(
+        self, store: Store, source: RulebookSource, require: Callable[[Rulebook], None] = lambda _: None
+    ) -> None:
+        """``require`` raises RulebookError if this replica lacks what its files' rulebook needs."""
         self._store = store
+        self._require = require
         self._source = source
         self._active: Book | None = None
         self._compiled = lru_cache(_KEPT_COMPILED)(self._compile)
@@ -162,7 +167,9 @@ class Rulebooks:
 
     def _read(self) -> tuple[RuleFiles, Rulebook]:
         files = self._source.read()
-        return files, self._compiled(files.hash, tuple(files.texts.items())).rulebook
+        rulebook = self._compiled(files.hash, tuple(files.texts.items())).rulebook
+        self._require(rulebook)
+        return files, rulebook
 
     async def _propose(
         self, files: RuleFiles, compiled: Rulebook, before: RulebookRow | None, *, forced: bool

@@ -8,13 +8,16 @@ from typing import Final
 from remediator.clients.pagerduty import PagerDuty
 from remediator.core.notices import Envelope
 from remediator.core.ports.channels import Delivery, Rejected
+from remediator.core.references import Reference
 from remediator.notify.incidents import event_of
+from remediator.settings.references import secret
 
 
 class PagerDutyNotifier:
     """Delivers to ``pagerduty``, and to ``pagerduty:NAME`` for the routing key of that name.
 
-    ``keys`` are routing keys by name; that of the bare channel has none.
+    A name may be a reference to the key, which is then read anew for each event. ``keys`` are routing keys by
+    name; that of the bare channel has none.
     """
 
     scheme: Final = "pagerduty"
@@ -26,7 +29,11 @@ class PagerDutyNotifier:
     async def deliver(self, envelope: Envelope, *, head: str, sent: str) -> Delivery:  # noqa: ARG002 - the port's
         """Send one event; its thread names the incident, so that a second one like it changes nothing."""
         name = envelope.channel.partition(":")[2]
-        key = self._keys.get(name)
+        reference = Reference.parse(name)
+        try:
+            key = self._keys.get(name) if reference is None else secret(reference)
+        except ValueError as error:
+            return Rejected(f"there is no routing key: {error}")
         if key is None:
             return Rejected(_no_key(name))
         return await self._client.send(event_of(envelope), key)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from remediator.clients.slack import Missing, Place, SlackBot, SlackWebhook
-from remediator.core.notices import Envelope
-from remediator.core.ports.channels import Delivered, Delivery, Rejected
+from remediator.core.notices import Envelope, Notice
+from remediator.core.ports.channels import Delivered, Delivery, Notifier, Rejected
+from remediator.core.references import Reference
 from remediator.notify.messages import SlackMessage, render
+from remediator.settings.references import secret
 
 
 class SlackNotifier:
@@ -22,6 +24,9 @@ class SlackNotifier:
     of a key's envelopes the first is posted and then only pages and what is final; those in between count as
     delivered, with the same ref, though nothing is sent: the final one tells the whole story anyway.
 
+    What is addressed to a **reference** (``slack:env=NAME``) goes through the webhook whose URL is kept
+    there, read anew for each. With neither bot nor webhook everything else is ``otherwise``'s.
+
     A ``standalone`` envelope is always a message of its own. With ``buttons``, a bot's messages bear them:
     clicks come back to ``POST /slack/interactivity``, which needs Slack's signing secret.
     """
@@ -29,25 +34,50 @@ class SlackNotifier:
     scheme: Final = "slack"
 
     def __init__(
-        self, *, bot: SlackBot | None = None, webhook: SlackWebhook | None = None, buttons: bool = False
+        self,
+        *,
+        bot: SlackBot | None = None,
+        webhook: SlackWebhook | None = None,
+        otherwise: Notifier | None = None,
+        buttons: bool = False,
     ) -> None:
-        if bot is None and webhook is None:
+        if bot is None and webhook is None and otherwise is None:
             raise ValueError("Slack needs a bot's token or an incoming webhook's URL")
         self._bot = bot
         self._webhook = webhook
+        self._otherwise = otherwise
         self._buttons = buttons
 
     async def deliver(self, envelope: Envelope, *, head: str, sent: str) -> Delivery:
         """Deliver one envelope, as :class:`remediator.core.ports.channels.Notifier` describes."""
         if envelope.standalone:
             head = sent = ""
+        reference = Reference.parse(envelope.channel.partition(":")[2])
+        if reference is not None:
+            return await _by_reference(reference, envelope.notice, sent)
         if self._bot is not None:
             message = render(envelope.notice, buttons=self._buttons)
             return await _by_bot(self._bot, envelope, message, Place.parse(head), Place.parse(sent))
-        if self._webhook is not None and (not sent or envelope.notice.final or envelope.notice.page):
-            message = render(envelope.notice)
-            return await self._webhook.post(message.text, message.blocks)
+        if self._webhook is not None:
+            return await _by_webhook(self._webhook, envelope.notice, sent)
+        if self._otherwise is not None:
+            return await self._otherwise.deliver(envelope, head=head, sent=sent)
         return Delivered(sent)
+
+
+async def _by_reference(reference: Reference, notice: Notice, sent: str) -> Delivery:
+    try:
+        url = secret(reference)
+    except ValueError as error:
+        return Rejected(f"there is no webhook's URL: {error}")
+    return await _by_webhook(SlackWebhook(url), notice, sent)
+
+
+async def _by_webhook(webhook: SlackWebhook, notice: Notice, sent: str) -> Delivery:
+    if sent and not (notice.final or notice.page):
+        return Delivered(sent)
+    message = render(notice)
+    return await webhook.post(message.text, message.blocks)
 
 
 async def _by_bot(

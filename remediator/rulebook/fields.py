@@ -24,6 +24,7 @@ from remediator.core.durations import parse_duration
 from remediator.core.labels import Requirement, equal, parse_selector
 from remediator.core.matchers import Matcher as CoreMatcher
 from remediator.core.matchers import parse_matcher
+from remediator.core.references import Keeper, Reference
 from remediator.core.rules import Expect as CoreExpect
 from remediator.core.rules import Mode as CoreMode
 from remediator.core.rules import Otherwise as CoreOtherwise
@@ -52,6 +53,7 @@ _SLACK = re.compile(r"#[^\s#@,:A-Z]{1,80}|[CGDU][A-Z0-9]{5,20}")
 _SLACK_ID = re.compile(r"[UWS][A-Z0-9]{5,20}")
 #: A key itself has 32 characters, and is no name.
 _KEY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,30}")
+_WEBHOOK = "slack_webhook"
 _LOG = re.compile(r"[-\w.]{0,60}")
 _CRON_RANGES = (("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 7))
 _CRON_PART = re.compile(r"(?:\*|(\d{1,2})(?:-(\d{1,2}))?)(?:/([1-9]\d?))?")
@@ -218,6 +220,9 @@ def _named(pattern: re.Pattern[str], what: str, rule: str) -> Callable[[object],
     return read
 
 
+_key_name = _named(_KEY_NAME, "a routing key's name", "write the name of the key, never the key")
+
+
 def channel(value: str) -> str:
     """Read a channel such as ``slack:#incidents``.
 
@@ -240,6 +245,38 @@ def channel(value: str) -> str:
 
 def _channel(value: object) -> str:
     return channel(_text(value, "a channel such as slack:#incidents"))
+
+
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def _reference(value: object) -> Reference:
+    keeper, name = next(iter(value.items())) if isinstance(value, Mapping) and len(value) == 1 else ("", "")
+    if keeper not in tuple(Keeper) or not isinstance(name, str) or not name:
+        message = (
+            "write where the secret is kept, as {env: NAME} or {file: PATH}, and never the secret itself"
+        )
+        raise ValueError(message)
+    if keeper == Keeper.ENV and _ENV_NAME.fullmatch(name) is None:
+        message = f"{shown(name)} is no variable's name: use letters, digits and `_`"
+        raise ValueError(message)
+    if keeper == Keeper.FILE and not (name.startswith("/") and name.isprintable()):
+        message = f"{shown(name)} is no absolute path: begin it with /"
+        raise ValueError(message)
+    return Reference(Keeper(keeper), name)
+
+
+def _webhook_or_channel(value: object) -> str:
+    if not isinstance(value, Mapping):
+        return _channel(value)
+    if list(value) != [_WEBHOOK]:
+        message = f"a channel is a text such as slack:#incidents, or {{{_WEBHOOK}: {{env: NAME}}}}"
+        raise ValueError(message)
+    return f"slack:{_reference(value[_WEBHOOK])}"
+
+
+def _key(value: object) -> str:
+    return f"{_reference(value)}" if isinstance(value, Mapping) else _key_name(value)
 
 
 def _cron(value: object) -> str:
@@ -414,12 +451,45 @@ SlackId = Annotated[
     PlainValidator(_named(_SLACK_ID, "a Slack id", "write that of a person, U…, or of a group, S…")),
     _json("string", "S0123456789", pattern=f"^{_SLACK_ID.pattern}$"),
 ]
-KeyName = Annotated[
+_REFERENCE = {
+    "type": "object",
+    "description": "Where a secret is kept: a variable of the daemon's environment, or a file.",
+    "properties": {
+        "env": {"type": "string", "pattern": f"^{_ENV_NAME.pattern}$", "description": "The variable's name."},
+        "file": {"type": "string", "pattern": "^/", "description": "The file's absolute path."},
+    },
+    "minProperties": 1,
+    "maxProperties": 1,
+    "additionalProperties": False,
+    "examples": [{"env": "LEAD_ROUTING_KEY"}],
+}
+#: A routing key's name, or a reference to one as text.
+RoutingKey = Annotated[
     str,
-    PlainValidator(_named(_KEY_NAME, "a routing key's name", "write the name of the key, never the key")),
-    _json("string", "lead", pattern=f"^{_KEY_NAME.pattern}$"),
+    PlainValidator(_key),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "examples": ["lead"], "pattern": f"^{_KEY_NAME.pattern}$"}, _REFERENCE]}
+    ),
 ]
-Channel = Annotated[str, PlainValidator(_channel), _json("string", "slack:#incidents", "log")]
+#: A channel; that of an incoming webhook has the reference to its URL for a name.
+Channel = Annotated[
+    str,
+    PlainValidator(_webhook_or_channel),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "examples": ["slack:#incidents", "log"]},
+                {
+                    "type": "object",
+                    "description": "A channel of Slack that an incoming webhook posts to.",
+                    "properties": {_WEBHOOK: _REFERENCE},
+                    "required": [_WEBHOOK],
+                    "additionalProperties": False,
+                },
+            ]
+        }
+    ),
+]
 Cron = Annotated[str, PlainValidator(_cron), _json("string", "0 2 * * *")]
 Timezone = Annotated[str, PlainValidator(_timezone), _json("string", "Europe/London")]
 Retries = Annotated[int, PlainValidator(_whole(0, 10)), _json("integer", 2, minimum=0, maximum=10)]

@@ -161,9 +161,10 @@ class Contact(Strict):
     slack: fields.SlackId | None = Field(
         default=None, description="Slack id of the person or group to mention.", examples=["S0123456789"]
     )
-    pagerduty: fields.KeyName | None = Field(
+    pagerduty: fields.RoutingKey | None = Field(
         default=None,
-        description="Name of their routing key, as the file of `REMEDIATOR_PAGERDUTY_ROUTING_KEY` has it.",
+        description="Their routing key: its name, as the file of `REMEDIATOR_PAGERDUTY_ROUTING_KEY` has it, "
+        "or where it is kept, `{env: NAME}` or `{file: PATH}`.",
         examples=["lead"],
     )
     wait: fields.PositiveDuration = Field(
@@ -316,8 +317,9 @@ class RuleFile(Strict):
     )
     channels: Mapping[str, fields.Channel] = Field(
         default={},
-        description="Short names for channels, to be used in `report`.",
-        examples=[{"incidents": "slack:#incidents"}],
+        description="Short names for channels, to be used in `report`. One that a webhook posts to is "
+        "`{slack_webhook: {env: NAME}}`, or `{file: PATH}`: where the webhook's URL is kept.",
+        examples=[{"incidents": "slack:#incidents", "leads": {"slack_webhook": {"env": "LEADS_WEBHOOK"}}}],
     )
     defaults: Annotated[Defaults, fields.OrEmpty] = Field(
         default=Defaults(),

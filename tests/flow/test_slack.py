@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import pytest
 from pydantic import SecretStr
 
 from remediator.sandbox.faults import Answer, DropReply, Hang
-from remediator.sandbox.slack import Call
+from remediator.sandbox.slack import WEBHOOK_CHANNEL, Call
 from tests.support.daemon import World, written
 from tests.support.processes import eventually
 from tests.support.rulebooks import alert, page_only, rule, rules, step
@@ -140,6 +141,32 @@ async def test_by_an_incoming_webhook_the_beginning_the_end_and_pages_are_told(w
     await world.told("repaired and verified")
     await world.idle()
     assert 1 <= len(world.slack.messages) <= 2
+
+
+async def test_a_secret_that_a_rule_file_refers_to_is_used_and_written_nowhere(
+    world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Nor is a file taken up whose secret isn't there: it is told where it was looked for."""
+    text = rules(rule(report=["leads"]), channels={"leads": {"slack_webhook": {"env": "LEADS_WEBHOOK"}}})
+    await world.start(rules())
+    world.write_rules(text)
+    status, said = await world.ask("POST", "/api/v1/rulebook/reload", {})
+    assert status == 422
+    assert "the secret {env: LEADS_WEBHOOK} can't be had: the variable LEADS_WEBHOOK is not set" in str(said)
+    monkeypatch.setenv("LEADS_WEBHOOK", world.slack.webhook_url)
+    assert (await world.ask("POST", "/api/v1/rulebook/reload", {}))[0] == 200
+    await world.fire(await world.break_service())
+    run = await world.run_ended()
+    message = await world.told("repaired and verified")
+    assert message.channel == WEBHOOK_CHANNEL
+    await world.idle()
+    seen = [str(await world.story(run)), str(await world.get("/status")), str(await world.events())]
+    await world.stop()
+    kept = b"".join(file.read_bytes() for file in world.folder.glob("ledger*"))
+    path = urlsplit(world.slack.webhook_url).path
+    assert b"env=LEADS_WEBHOOK" in kept
+    assert path.encode() not in kept
+    assert path not in "".join((*seen, *capfd.readouterr()))
 
 
 async def test_without_slack_what_is_to_be_told_is_logged(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,6 +50,22 @@ async def test_an_incident_is_triggered_acknowledged_and_resolved() -> None:
             assert await send(pagerduty.url, signalling(signal)) == Delivered("page:r-1")
             assert [incident.status for incident in pagerduty.incidents] == [status]
         assert pagerduty.refused == []
+
+
+async def test_a_channel_may_refer_to_where_its_routing_key_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "lead"
+    async with PagerDutyReceiver(keys=(ROUTING_KEY, LEAD)) as pagerduty:
+        for channel in ("pagerduty:env=LEAD_KEY", f"pagerduty:file={kept}"):
+            missing = await send(pagerduty.url, replace(PAGE, channel=channel))
+            assert isinstance(missing, Rejected)
+            assert "there is no routing key: " in missing.detail
+            monkeypatch.setenv("LEAD_KEY", LEAD)
+            kept.write_text(f"{LEAD}\n")
+            assert isinstance(await send(pagerduty.url, replace(PAGE, channel=channel)), Delivered)
+            kept.unlink()
+        assert [event.routing_key for event in pagerduty.events] == [LEAD, LEAD]
 
 
 async def test_a_named_channel_has_a_routing_key_of_its_own() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,9 +10,10 @@ import pytest
 from remediator.clients.slack import SlackBot, SlackWebhook
 from remediator.core.notices import Envelope, Lane, Notice, NoticeKind, Tone
 from remediator.core.ports.channels import Delivered, Notifier, Rejected, TryAgain
+from remediator.notify.log import LogNotifier
 from remediator.notify.slack import SlackNotifier
 from remediator.sandbox.faults import Answer
-from remediator.sandbox.slack import SlackReceiver
+from remediator.sandbox.slack import WEBHOOK_CHANNEL, SlackReceiver
 from tests.unit.notify.hostile import HOSTILE
 
 
@@ -52,6 +54,21 @@ async def test_a_bot_keeps_one_thread_and_its_head_up_to_date(slack: SlackReceiv
     assert "repaired" in first.text
     assert (reply.thread_ts, reply.edits) == (first.ts, 0)
     assert head == f"{first.channel}:{first.ts}"
+
+
+async def test_a_channel_may_refer_to_where_its_webhook_is_kept(
+    slack: SlackReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever else Slack is set up with, and read anew each time: it may have been rotated."""
+    envelope = replace(_envelope(), channel="slack:env=LEADS_WEBHOOK")
+    for notifier in (_bot(slack), SlackNotifier(otherwise=LogNotifier("slack"))):
+        monkeypatch.setenv("LEADS_WEBHOOK", " ")
+        told = await notifier.deliver(envelope, head="", sent="")
+        assert isinstance(told, Rejected)
+        assert "{env: LEADS_WEBHOOK} holds is not one plain line" in told.detail
+        monkeypatch.setenv("LEADS_WEBHOOK", slack.webhook_url)
+        assert await _ref(notifier, envelope) == SlackWebhook.REF
+    assert [message.channel for message in slack.messages] == [WEBHOOK_CHANNEL] * 2
 
 
 async def test_a_keyed_reply_is_updated_in_place_too(slack: SlackReceiver) -> None:
