@@ -102,6 +102,7 @@ def document(it: Simulation) -> dict[str, Any]:
     return {
         "rulebook": it.rulebook.hash,
         "webhooks": it.posts,
+        "left_out": it.left_out,
         "assumptions": _assumptions(it),
         "counts": _counts(it),
         "episodes": [_episode(each) for each in it.episodes],
@@ -114,6 +115,7 @@ def difference_document(before: Simulation, after: Simulation, found: Sequence[D
         "before": {"rulebook": before.rulebook.hash, "counts": _counts(before)},
         "after": {"rulebook": after.rulebook.hash, "counts": _counts(after)},
         "webhooks": after.posts,
+        "left_out": after.left_out,
         "assumptions": _assumptions(after),
         "same": len(after.episodes) - len(found),
         "differences": [
@@ -142,6 +144,9 @@ def _tell_assumptions(out: Console, it: Simulation) -> None:
     for each in _assumptions(it):
         out.print(Text(f"  {each}", style="dim"))
     out.print(Text("What comes of a simulated run before it is marked with *.", style="dim"))
+    if it.left_out:
+        missing = f"{_count(it.left_out, 'alert')} that Alertmanager left out of its webhooks are not known."
+        out.print(Text(missing, style="yellow"))
 
 
 def _assumptions(it: Simulation) -> list[str]:

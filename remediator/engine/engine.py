@@ -31,12 +31,15 @@ from remediator.engine.watch import WatchLoop
 from remediator.engine.watchdog import WatchdogLoop
 
 _log = structlog.get_logger(__name__)
+#: What decides and acts.
+_DECIDING = (IntakeLoop, QuietLoop, DispatcherLoop, LateLoop, RunnerLoop, RecoveryLoop, BrakeLoop)
 
 
 class Engine:
     """Intake, dispatcher, runner, recovery and outbox over one store.
 
-    Without a ``lifeline`` nobody hears of a ledger that is gone: only where it can't be.
+    Without a ``lifeline`` nobody hears of a ledger that is gone: only where it can't be. Without ``telling``
+    it decides and acts, and does nothing else: where nobody listens, and the ledger is soon gone.
     """
 
     def __init__(
@@ -45,10 +48,12 @@ class Engine:
         notifiers: Mapping[str, Notifier],
         alarms: Alarms,
         lifeline: Lifeline | None,
+        *,
+        telling: bool = True,
     ) -> None:
         self._runner = RunnerLoop(parts)
         dispatcher = DispatcherLoop(parts, alarms)
-        self._loops: tuple[Loop, ...] = (
+        loops: tuple[Loop, ...] = (
             IntakeLoop(parts, alarms),
             InquiryLoop(parts, alarms),
             QuietLoop(parts),
@@ -68,6 +73,7 @@ class Engine:
             *([] if lifeline is None else [LifelineLoop(parts.store, parts.metrics, lifeline)]),
             alarms,
         )
+        self._loops = tuple(loop for loop in loops if telling or isinstance(loop, _DECIDING))
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:

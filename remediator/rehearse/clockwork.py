@@ -116,6 +116,18 @@ class Node(asyncio.AbstractEventLoop):
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         """A cancelled timer is passed over when its time comes."""
 
+    def run_in_executor(
+        self, executor: object, func: Callable[[Unpack[Ts]], T], *args: *Ts
+    ) -> asyncio.Future[T]:
+        """There are no threads: it is done at once."""
+        del executor
+        future: asyncio.Future[T] = asyncio.Future(loop=self)
+        try:
+            future.set_result(func(*args))
+        except Exception as error:  # noqa: BLE001 - it is whoever waits that has to hear of it
+            future.set_exception(error)
+        return future
+
     def create_future(self) -> asyncio.Future[Any]:
         return asyncio.Future(loop=self)
 

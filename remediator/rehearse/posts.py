@@ -28,12 +28,12 @@ _WRAPPED = frozenset({"body", "received_at", "source"})
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One webhook; ``at`` is when it arrived, ``place`` where it was read."""
+    """One webhook; ``at`` is when it arrived. ``left_out`` counts alerts that Alertmanager left out of it."""
 
     at: datetime
     source: str
     body: bytes
-    place: str = ""
+    left_out: int = 0
 
 
 class PostsError(Exception):
@@ -83,7 +83,7 @@ def parse_posts(content: bytes, name: str) -> list[Post]:
     try:
         for place, value in _Reader(text, name).values():
             try:
-                posts.append(_post(value, place))
+                posts.append(_post(value))
             except ValueError as error:
                 problems.append(f"{place}: {error}")
     except PostsError as error:
@@ -155,7 +155,7 @@ class _Reader:
         self._at = self._at if space is None else space.end()
 
 
-def _post(value: Any, place: str) -> Post:
+def _post(value: Any) -> Post:
     """One post of its JSON; a ValueError says what is wrong with it, and what to write."""
     if not isinstance(value, dict):
         message = f"a webhook is an object with `alerts`, and this is {json.dumps(value)[:40]}"
@@ -169,16 +169,16 @@ def _post(value: Any, place: str) -> Post:
         message = "`source` is the name of the webhook's token, such as default"
         raise ValueError(message)
     raw = body.encode() if isinstance(body, str) else msgspec.json.encode(body)
-    alerts = _alerts(source, raw)
-    return Post(_received(told) or _latest(alerts), source, raw, place)
-
-
-def _alerts(source: str, body: bytes) -> Sequence[Alert]:
-    intake = take_apart(RawWebhook(WebhookId(0), source, _NEVER, body))
+    intake = take_apart(RawWebhook(WebhookId(0), source, _NEVER, raw))
     if intake.quarantine is not None:
         message = f"{intake.quarantine}: give the body as Alertmanager posts it"
         raise ValueError(message)
-    return intake.alerts
+    at = _received(told) or _latest(intake.alerts)
+    if intake.left_out is None:
+        return Post(at, source, raw)
+    # Nobody can be asked for them any more.
+    whole = msgspec.json.encode({**msgspec.json.decode(raw), "truncatedAlerts": 0})
+    return Post(at, source, whole, intake.left_out.count)
 
 
 def _received(told: Mapping[str, Any]) -> datetime | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from remediator.core.changes import DecisionRow, EpisodeFilter, RunFilter, RunRow
+from remediator.core.changes import DecisionRow, RunFilter, RunRow
 from remediator.core.decide import DecisionKind
 from remediator.core.episodes import Episode
 from remediator.core.events import Event
@@ -62,7 +62,11 @@ class _NoAlertmanagers:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What stands in for the world, and how the daemon is set up; fields as in :class:`EngineParts`."""
+    """What stands in for the world, and how the daemon is set up; fields as in :class:`EngineParts`.
+
+    Without ``telling`` nobody is told anything, and what is recorded are episodes and decisions alone: enough
+    for months of them.
+    """
 
     actions: Mapping[str, Action]
     checks: Mapping[str, Check]
@@ -71,6 +75,7 @@ class Surroundings:
     mode: Mode = Mode.LIVE
     pager: bool = False
     approvers: Callable[[Target], tuple[str, ...]] = lambda _target: ()
+    telling: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +197,7 @@ class Rehearsal:
             commands = Commands(store, rulebooks, Answers(store, rulebooks, parts.audience), mode=around.mode)
             channels = {scheme: _Channel(scheme, clockwork, self._told) for scheme in _SCHEMES}
             alarms = Alarms(store, parts.metrics, rulebooks.active.rulebook.default_report)
-            engine = Engine(parts, channels, alarms, lifeline=None)
+            engine = Engine(parts, channels, alarms, lifeline=None, telling=around.telling)
             engine.start()
             try:
                 await self._do_all(Stage(store, commands), until)
@@ -221,14 +226,15 @@ class Rehearsal:
         await asyncio.sleep(max((when - self._clockwork.wall).total_seconds(), 0.0))
 
     async def _recorded(self, store: Store) -> Recording:
-        decisions = await _all_decisions(store)
+        telling = self._surroundings.telling
+        runs = [row for run in await _all_runs(store) for row in await store.run_row(run)] if telling else []
         return Recording(
             began=self._clockwork.began,
             ended=self._clockwork.wall,
-            episodes=tuple(reversed(await store.episodes(EpisodeFilter(_PAGE * 20)))),
-            decisions=decisions,
-            runs=tuple([row for run in await _all_runs(store) for row in await store.run_row(run)]),
-            events=tuple(await _all_events(store)),
+            episodes=await _all_episodes(store),
+            decisions=await _all_decisions(store),
+            runs=tuple(runs),
+            events=tuple(await _all_events(store)) if telling else (),
             notices=tuple(self._told),
             problems=tuple(self._problems),
         )
@@ -242,6 +248,15 @@ async def _something_is_left(store: Store) -> bool:
     for row in await store.decisions(_PAGE):
         latest.setdefault((row.episode, row.rule), row)
     return any(row.decision.kind is DecisionKind.DEFER for row in latest.values())
+
+
+async def _all_episodes(store: Store) -> tuple[Episode, ...]:
+    page = await store.past_episodes(None, None, _PAGE)
+    found = [each.episode for each in page.episodes]
+    while page.before is not None:
+        page = await store.past_episodes(None, page.before, _PAGE)
+        found += [each.episode for each in page.episodes]
+    return tuple(reversed(found))
 
 
 async def _all_decisions(store: Store) -> tuple[DecisionRow, ...]:

@@ -100,13 +100,17 @@ class Simulated:
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """What would be decided on each episode, oldest first. ``assumed`` and ``live`` are the simulator's."""
+    """What would be decided on each episode, oldest first. ``assumed`` and ``live`` are the simulator's.
+
+    ``left_out`` counts alerts that Alertmanager left out of its webhooks, so that nothing is known of them.
+    """
 
     rulebook: Rulebook
     episodes: tuple[Simulated, ...]
     posts: int
     assumed: Mapping[str, Said] = field(default_factory=dict)
     live: bool = False
+    left_out: int = 0
     problems: tuple[str, ...] = ()
 
     @property
@@ -177,7 +181,7 @@ class Simulator:
         recollection = Recollection(
             rulebook, self.check_specs, self.action_specs, facts, self.assumed, held=held
         )
-        around = Surroundings(recollection.actions, recollection.checks, mode=self.mode)
+        around = Surroundings(recollection.actions, recollection.checks, mode=self.mode, telling=False)
         began = min((post.at for post in self.posts), default=None)
         clockwork = Clockwork() if began is None else Clockwork(began - _LEAD)
         rehearsal = Rehearsal(clockwork, self.make_store, source, around)
@@ -207,7 +211,10 @@ class Simulator:
                 Simulated(episode, choices, otherwise if undetermined else (), tuple(unknown), undetermined)
             )
         problems = (*held.problems, *(failed.problems if failed else ()))
-        return Simulation(rulebook, tuple(episodes), len(self.posts), self.assumed, self.live, problems)
+        left_out = sum(post.left_out for post in self.posts)
+        return Simulation(
+            rulebook, tuple(episodes), len(self.posts), self.assumed, self.live, left_out, problems
+        )
 
 
 def differences(before: Simulation, after: Simulation) -> list[Difference]:
@@ -227,7 +234,7 @@ def _gist(it: Simulated) -> tuple[object, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Approved:
-    """Rules as they would be if whoever is asked approved at once, and if all were ``live``."""
+    """Rules as if whoever is asked approved at once, and nobody listened; and as if all were ``live``."""
 
     rules: RulebookSource
     live: bool
@@ -237,11 +244,12 @@ class _Approved:
 
     def compile(self, files: RuleFiles) -> Rulebook:
         book = self.rules.compile(files)
-        return replace(book, rules=tuple(self._as_if(rule) for rule in book.rules))
+        rules = tuple(self._as_if(rule) for rule in book.rules)
+        return replace(book, rules=rules, default_report=())
 
     def _as_if(self, rule: Rule) -> Rule:
         mode = Mode.LIVE if self.live or rule.mode is Mode.APPROVE else rule.mode
-        return replace(rule, approval=None, mode=mode)
+        return replace(rule, approval=None, mode=mode, report=(), escalate=())
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,12 @@ def test_else_it_came_at_the_latest_time_that_it_tells_of() -> None:
     assert post.at == datetime(2025, 3, 1, 12, 7, tzinfo=UTC)
 
 
+def test_what_was_left_out_is_counted_and_no_longer_asked_for() -> None:
+    (post,) = parse_posts(json.dumps({**ONE, "truncatedAlerts": 3}).encode(), "hooks")
+    assert post.left_out == 3
+    assert json.loads(post.body) == {**ONE, "truncatedAlerts": 0}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -204,3 +204,15 @@ def test_what_is_undetermined_alike_does_not_differ(tmp_path: Path) -> None:
     assert differences(past.simulate(before), past.simulate(after)) == []
     (found,) = differences(past.simulate(before), past.simulate(otherwise))
     assert found.undetermined
+
+
+def test_a_webhook_of_thousands_of_alerts_is_simulated_whole(tmp_path: Path) -> None:
+    at = T0.isoformat()
+    alerts = [
+        {"status": "firing", "labels": {"alertname": "Other", "n": f"{n:0300}"}, "startsAt": at}
+        for n in range(1000)
+    ]
+    large = Post(T0, "default", json.dumps({"version": "4", "alerts": alerts}).encode(), left_out=7)
+    it = simulator([large]).simulate(rules(tmp_path))
+    assert it.counts == {("skip", "no_rule"): 1000}
+    assert it.left_out == 7
