@@ -19,7 +19,7 @@ import msgspec
 from yarl import URL
 
 from remediator import __version__
-from remediator.core.answers import Answer, Heard, Listed, Silent, Standing
+from remediator.core.answers import Answer, Heard, Listed, Silent, AlertState
 from remediator.core.matchers import Matcher
 
 LONGEST_MESSAGE = 200
@@ -30,7 +30,7 @@ Shape = TypeVar("Shape")
 
 
 class _State(msgspec.Struct):
-    state: str = Standing.ACTIVE.value
+    state: str = AlertState.ACTIVE.value
 
 
 class _Alert(msgspec.Struct, rename="camel"):
@@ -118,9 +118,9 @@ class AlertmanagerClient:
 
 def _listed(alert: _Alert) -> Listed:
     # A state that a later Alertmanager may have is not taken for firing.
-    known = alert.status.state in set(Standing)
-    standing = Standing(alert.status.state) if known else Standing.UNPROCESSED
-    return Listed(alert.fingerprint, standing, alert.labels, alert.annotations, _aware(alert.starts_at))
+    known = alert.status.state in set(AlertState)
+    state = AlertState(alert.status.state) if known else AlertState.UNPROCESSED
+    return Listed(alert.fingerprint, state, alert.labels, alert.annotations, _aware(alert.starts_at))
 
 
 def _aware(told: datetime) -> datetime:

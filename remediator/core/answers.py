@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 
-class Standing(StrEnum):
+class AlertState(StrEnum):
     """Whether people are told of an alert that an Alertmanager has.
 
     ``suppressed`` is silenced or inhibited, ``unprocessed`` not looked at yet: of neither is anybody told.
@@ -24,7 +24,7 @@ class Listed:
     """One alert that an Alertmanager has; what has ended it does not list."""
 
     fingerprint: str
-    standing: Standing
+    state: AlertState
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     starts_at: datetime

@@ -19,7 +19,7 @@ from remediator.core.runs import Run
 from remediator.core.targets import Target
 
 
-class Standing(StrEnum):
+class Fate(StrEnum):
     """What became of a rule when an episode was decided on."""
 
     DECIDED = "decided"
@@ -36,12 +36,12 @@ class Standing(StrEnum):
 
 
 _MEANINGS = {
-    Standing.DECIDED: "it gave a decision",
-    Standing.MATCHERS: "a matcher did not hold",
-    Standing.FACTS: "its matchers held, but a fact did not",
-    Standing.TAKEN: "its matchers hold, but a rule before it had taken the episode",
-    Standing.TRIGGER: "no alert triggers it",
-    Standing.UNDETERMINED: "undetermined: what it saw was not stored then",
+    Fate.DECIDED: "it gave a decision",
+    Fate.MATCHERS: "a matcher did not hold",
+    Fate.FACTS: "its matchers held, but a fact did not",
+    Fate.TAKEN: "its matchers hold, but a rule before it had taken the episode",
+    Fate.TRIGGER: "no alert triggers it",
+    Fate.UNDETERMINED: "undetermined: what it saw was not stored then",
 }
 #: Decisions after which no other rule is asked, whatever the rule says of going on.
 _STOPPED_BY = frozenset({Reason.FACT_ERROR, Reason.TARGET_INVALID})
@@ -61,7 +61,7 @@ class RuleAccount:
     """What one rule made of an episode. ``facts`` are those that did not let it take the episode."""
 
     rule: str
-    standing: Standing
+    standing: Fate
     matchers: tuple[MatcherSaw, ...] = ()
     facts: tuple[Fact, ...] = ()
     decision: DecisionId | None = None
@@ -170,7 +170,7 @@ def rules_asked(
 
 def _known(made: Sequence[DecisionRow]) -> tuple[RuleAccount, ...]:
     last = {row.rule: row.id for row in made if row.rule}
-    return tuple(RuleAccount(rule, Standing.DECIDED, decision=id_) for rule, id_ in last.items())
+    return tuple(RuleAccount(rule, Fate.DECIDED, decision=id_) for rule, id_ in last.items())
 
 
 def _accounts(episode: Episode, made: Sequence[DecisionRow], book: Rulebook) -> tuple[RuleAccount, ...]:
@@ -191,15 +191,15 @@ def _account(
     matchers = () if requested else saw(rule, episode)
     own = [row for row in made if row.rule in rule.names]
     if own:
-        return RuleAccount(rule.name, Standing.DECIDED, matchers, decision=own[-1].id)
+        return RuleAccount(rule.name, Fate.DECIDED, matchers, decision=own[-1].id)
     if not requested and not isinstance(rule.trigger, AlertTrigger):
-        return RuleAccount(rule.name, Standing.TRIGGER)
+        return RuleAccount(rule.name, Fate.TRIGGER)
     if not all(each.holds for each in matchers):
-        return RuleAccount(rule.name, Standing.MATCHERS, matchers)
+        return RuleAccount(rule.name, Fate.MATCHERS, matchers)
     passed = [each for row in made for each in row.decision.passed if each.rule in rule.names]
     if passed:
-        return RuleAccount(rule.name, Standing.FACTS, matchers, passed[-1].facts)
-    return RuleAccount(rule.name, Standing.TAKEN if taken else Standing.UNDETERMINED, matchers)
+        return RuleAccount(rule.name, Fate.FACTS, matchers, passed[-1].facts)
+    return RuleAccount(rule.name, Fate.TAKEN if taken else Fate.UNDETERMINED, matchers)
 
 
 def saw(rule: Rule, episode: Episode) -> tuple[MatcherSaw, ...]:
@@ -214,7 +214,7 @@ def saw(rule: Rule, episode: Episode) -> tuple[MatcherSaw, ...]:
 
 def _takes(rule: Rule, account: RuleAccount, made: Sequence[DecisionRow]) -> bool:
     """Whether no rule after this one is asked."""
-    if account.standing is not Standing.DECIDED:
+    if account.standing is not Fate.DECIDED:
         return False
     last = next(row.decision for row in made if row.id == account.decision)
     return last.reason in _STOPPED_BY or not (rule.goes_on or last.too_few)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from remediator.core.answers import Answer, Heard, Listed, Standing
+from remediator.core.answers import Answer, Heard, Listed, AlertState
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def reply(left_out: LeftOut, heard: Sequence[Heard]) -> Reply:
     listed = [alert for each in answers for alert in each.alerts if _is_of(alert, left_out.group)]
     firing: dict[str, Listed] = {}
     for alert in sorted(listed, key=lambda alert: alert.starts_at):
-        if alert.standing is Standing.ACTIVE:
+        if alert.state is AlertState.ACTIVE:
             firing.setdefault(alert.fingerprint, alert)
     complete = bool(answers) and (bool(listed) or len(answers) == len(heard))
     return Reply(tuple(firing.values()), complete)

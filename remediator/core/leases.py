@@ -122,7 +122,7 @@ class Preempted:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Occupied:
     """A place as a contender finds it: covered by ``run``, live until ``until`` if that lies ahead.
 
     ``owner`` is empty when the run has no lease, and only waits for those that it preempted to go.
@@ -155,7 +155,7 @@ def contend(
     run: RunId,
     owner: Owner,
     wanted: Collection[Cover],
-    standing: Collection[Standing],
+    standing: Collection[Occupied],
     now: datetime,
     *,
     preempts: bool = False,
@@ -182,7 +182,7 @@ def contend(
     return Contention(over=frozenset(each.run for each in barring))
 
 
-def _by_itself(run: RunId, owner: Owner, standing: Iterable[Standing], now: datetime) -> Held | None:
+def _by_itself(run: RunId, owner: Owner, standing: Iterable[Occupied], now: datetime) -> Held | None:
     for each in standing:
         if each.run != run:
             continue
@@ -193,11 +193,11 @@ def _by_itself(run: RunId, owner: Owner, standing: Iterable[Standing], now: date
     return None
 
 
-def _live(each: Standing, now: datetime) -> bool:
+def _live(each: Occupied, now: datetime) -> bool:
     return each.until is not None and now < each.until
 
 
-def _last(standing: Iterable[Standing], now: datetime) -> Held:
+def _last(standing: Iterable[Occupied], now: datetime) -> Held:
     """The one that stands longest; an attempt in doubt may be over at any moment."""
     ends = ((each.until if each.until is not None and now < each.until else now, each) for each in standing)
     until, last = max(ends, key=lambda pair: pair[0])

@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from remediator.core.alerts import Alert, AlertKey
-from remediator.core.answers import Answer, Heard, Listed, Silent, Standing
+from remediator.core.answers import Answer, Heard, Listed, Silent, AlertState
 from remediator.core.durations import format_duration
 from remediator.core.episodes import Closed, Episode, Observation, Sighting, observe
 from remediator.core.manual import request_of
@@ -65,7 +65,7 @@ class Hearing:
         if request_of(episode) is not None:
             return Look(episode, Presence.UNKNOWN, "a person asked for it, and no Alertmanager knows of that")
         listed = self._listed.get(episode.fingerprint, [])
-        firing = [alert for alert in listed if alert.standing is Standing.ACTIVE]
+        firing = [alert for alert in listed if alert.state is AlertState.ACTIVE]
         if firing:
             told = min(firing, key=lambda alert: alert.starts_at)
             return Look(episode, Presence.FIRING, "it still fires", _told_again(episode, told))

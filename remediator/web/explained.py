@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from remediator.core.decide import DecisionKind
-from remediator.core.explaining import Standing
+from remediator.core.explaining import Fate
 from remediator.core.reasons import Reason
 from remediator.web.models import (
     DecisionView,
@@ -42,7 +42,7 @@ class RuleAccountView(View, frozen=True):
     """
 
     rule: str
-    standing: Standing
+    standing: Fate
     meaning: Annotated[str, Meta(description="The standing, in words.")]
     decision: int | None
     matchers: list[MatcherView]

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from remediator.clients.alertmanager import AlertmanagerClient
 from remediator.core.alerts import fingerprint
-from remediator.core.answers import Answer, Heard, Listed, Silent, Standing
+from remediator.core.answers import Answer, Heard, Listed, Silent, AlertState
 from remediator.rehearse.clockwork import EPOCH, Clockwork, Node
 from tests.simulation.diary import Diary
 from tests.simulation.network import Awaited, Network, RefusedError, ResetError
@@ -191,7 +191,7 @@ class SimulatedAlertmanagers(AlertmanagerClient):
             return Silent(shown, str(error))
         if firing is None:
             return Silent(shown, "503")
-        alerts = tuple(Listed(each, Standing.ACTIVE, {}, {}, EPOCH) for each in sorted(firing))
+        alerts = tuple(Listed(each, AlertState.ACTIVE, {}, {}, EPOCH) for each in sorted(firing))
         return Answer(shown, self._peers[shown].up_since, alerts)
 
 

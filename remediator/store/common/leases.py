@@ -8,7 +8,7 @@ from datetime import datetime
 
 from remediator.core.events import Event, EventKind
 from remediator.core.ids import Owner, RunId
-from remediator.core.leases import Cover, Preempted, Side, Standing
+from remediator.core.leases import Cover, Preempted, Side, Occupied
 from remediator.store.common.codecs import Row, maybe_moment, moment
 
 COVER_COLUMNS = "place, shared, side"
@@ -30,11 +30,11 @@ def cover_from(place: str, shared: object, side: str) -> Cover:
     return Cover(place, bool(shared), Side(side))
 
 
-def standing_from(row: Row) -> Standing:
+def occupied_from(row: Row) -> Occupied:
     """A row of place, shared, side, run, owner, expires_at, awaited_until, in_doubt, may_act_until."""
     place, shared, side, run, owner, expires_at, awaited_until, in_doubt, may_act_until = row
     ends = [end for end in (expires_at, awaited_until) if end is not None]
-    return Standing(
+    return Occupied(
         cover=cover_from(place, shared, side),
         run=RunId(run),
         owner=Owner(owner or ""),

@@ -17,7 +17,7 @@ from remediator.store.common.leases import (
     cover_from,
     preempted_events,
     preempted_from,
-    standing_from,
+    occupied_from,
 )
 from remediator.store.postgres.transaction import Lock, Transaction
 
@@ -93,7 +93,7 @@ async def acquire(
     await transaction.rows(_QUEUE, sorted({_key(place) for place in places}))
     await transaction.rows(_ASIDE, run, places)
     # With the places comes the queue: an intent that was being written is seen here, and none follows.
-    standing = [standing_from(row) for row in await transaction.rows(_STANDING, places)]
+    standing = [occupied_from(row) for row in await transaction.rows(_STANDING, places)]
     contention = contend(run, owner, covers, standing, transaction.now, preempts=demand.preempts)
     if contention.held is not None:
         if contention.preempted:

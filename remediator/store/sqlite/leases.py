@@ -16,7 +16,7 @@ from remediator.store.common.leases import (
     cover_from,
     preempted_events,
     preempted_from,
-    standing_from,
+    occupied_from,
 )
 from remediator.store.sqlite.events import append_events
 from remediator.store.sqlite.transaction import Transaction
@@ -64,7 +64,7 @@ def acquire(
         raise StoreError(message)
     covers = demand.covering(target(row[0]), _covered(transaction, run))
     found = sql.execute(_STANDING, (as_json([cover.place for cover in covers]),))
-    standing = [standing_from(each) for each in found]
+    standing = [occupied_from(each) for each in found]
     contention = contend(run, owner, covers, standing, now, preempts=demand.preempts)
     if contention.held is not None:
         if contention.preempted:

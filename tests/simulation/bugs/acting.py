@@ -12,7 +12,7 @@ from remediator.actions.kubernetes.deployments import DeploymentAction
 from remediator.actions.kubernetes.objects import TOKEN
 from remediator.clients.kubernetes import ApiError
 from remediator.core.ids import RunId
-from remediator.core.leases import Contention, Held, Lease, Standing, contend
+from remediator.core.leases import Contention, Held, Lease, Occupied, contend
 from remediator.core.ports.actions import ActionContext, Plan, Probe, Sighting
 from remediator.core.rules import Step
 from remediator.core.runs import Attempt
@@ -127,7 +127,7 @@ def _contention_without(*forgotten: str) -> Callable[..., Contention]:
 _NOTHING: Mapping[str, Any] = {"until": None, "in_doubt": False}
 
 
-def _blind(standing: Standing, forgotten: Sequence[str]) -> Standing:
+def _blind(standing: Occupied, forgotten: Sequence[str]) -> Occupied:
     return replace(standing, **{name: _NOTHING[name] for name in forgotten})
 
 

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from remediator.clients.alertmanager import AlertmanagerClient
-from remediator.core.answers import Answer, Heard, Listed, Silent, Standing
+from remediator.core.answers import Answer, Heard, Listed, Silent, AlertState
 from remediator.core.matchers import Matcher, Operator
 from remediator.sandbox.alertmanager import Alert, AlertmanagerStandIn
 from remediator.sandbox.serving import LoopbackServer
@@ -44,13 +44,13 @@ async def test_each_tells_of_its_alerts_and_of_its_age() -> None:
         one.fire([alert(), silenced, inhibited])
         first, second = await ask(one.url, other.url)
     assert isinstance(first, Answer)
-    assert {each.labels["alertname"]: each.standing for each in first.alerts} == {
-        "Down": Standing.ACTIVE,
-        "Silenced": Standing.SUPPRESSED,
-        "Inhibited": Standing.SUPPRESSED,
+    assert {each.labels["alertname"]: each.state for each in first.alerts} == {
+        "Down": AlertState.ACTIVE,
+        "Silenced": AlertState.SUPPRESSED,
+        "Inhibited": AlertState.SUPPRESSED,
     }
     down = alert()
-    assert Listed(down.fingerprint, Standing.ACTIVE, down.labels, down.annotations, NOW) in first.alerts
+    assert Listed(down.fingerprint, AlertState.ACTIVE, down.labels, down.annotations, NOW) in first.alerts
     assert second == Answer(other.url, NOW, ())
 
 
@@ -112,18 +112,18 @@ async def test_certificates_are_checked_against_those_that_are_given(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("listed", "standing"),
+    ("listed", "state"),
     [
-        ({"fingerprint": "f"}, Standing.ACTIVE),
-        ({"fingerprint": "f", "status": {"state": "suppressed", "mutedBy": []}}, Standing.SUPPRESSED),
-        ({"fingerprint": "f", "status": {"state": "of tomorrow"}}, Standing.UNPROCESSED),
+        ({"fingerprint": "f"}, AlertState.ACTIVE),
+        ({"fingerprint": "f", "status": {"state": "suppressed", "mutedBy": []}}, AlertState.SUPPRESSED),
+        ({"fingerprint": "f", "status": {"state": "of tomorrow"}}, AlertState.UNPROCESSED),
     ],
 )
-async def test_fields_come_and_go(listed: dict[str, Any], standing: Standing) -> None:
+async def test_fields_come_and_go(listed: dict[str, Any], state: AlertState) -> None:
     async with answering([listed]) as url:
         (found,) = await ask(url)
     assert isinstance(found, Answer)
-    assert [each.standing for each in found.alerts] == [standing]
+    assert [each.state for each in found.alerts] == [state]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from remediator.core.changes import DecisionRow
 from remediator.core.checks import CheckAnswer, Fact, Said
 from remediator.core.decide import Decision, DecisionKind, PassedOver
 from remediator.core.episodes import Episode
-from remediator.core.explaining import Standing, rules_asked
+from remediator.core.explaining import Fate, rules_asked
 from remediator.core.ids import DecisionId, EpisodeId, RulebookHash
 from remediator.core.manual import SOURCE, Request
 from remediator.core.matchers import parse_matcher
@@ -54,7 +54,7 @@ def test_a_matcher_shows_what_it_saw_and_an_absent_label_is_none() -> None:
         ('zone=~"a|b"', None, False),
         ('job=""', None, True),
     ]
-    assert (account.standing, account.missed) == (Standing.MATCHERS, 1)
+    assert (account.standing, account.missed) == (Fate.MATCHERS, 1)
 
 
 def test_each_rule_stands_where_the_decision_left_it() -> None:
@@ -125,7 +125,7 @@ def test_of_a_rulebook_that_is_not_kept_only_what_was_decided_is_known() -> None
     rows = [made("a", id_=1), made("a", id_=2), made("", Reason.NO_RULE, id_=3)]
     (asked,) = rules_asked(episode(), rows, {BOOK: None})
     assert not asked.kept
-    assert [(each.rule, each.standing, each.decision) for each in asked.rules] == [("a", Standing.DECIDED, 2)]
+    assert [(each.rule, each.standing, each.decision) for each in asked.rules] == [("a", Fate.DECIDED, 2)]
 
 
 def test_each_rulebook_that_decided_is_asked_for_its_own_decisions() -> None:
@@ -139,4 +139,4 @@ def test_each_rulebook_that_decided_is_asked_for_its_own_decisions() -> None:
 
 
 def test_every_standing_has_its_meaning() -> None:
-    assert all(standing.meaning for standing in Standing)
+    assert all(standing.meaning for standing in Fate)

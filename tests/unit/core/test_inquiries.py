@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remediator.core.answers import Answer, Heard, Listed, Silent, Standing
+from remediator.core.answers import Answer, Heard, Listed, Silent, AlertState
 from remediator.core.inquiries import LeftOut, reply
 from tests.unit.core.values import NOW, after
 
@@ -19,11 +19,11 @@ SILENT = Silent("http://c", "connection refused")
 
 def listed(
     fingerprint: str = "a",
-    standing: Standing = Standing.ACTIVE,
+    state: AlertState = AlertState.ACTIVE,
     labels: Mapping[str, str] = GROUP,
     minute: float = 0,
 ) -> Listed:
-    return Listed(fingerprint, standing, {**labels, "instance": fingerprint}, {}, after(minute))
+    return Listed(fingerprint, state, {**labels, "instance": fingerprint}, {}, after(minute))
 
 
 def answer(*alerts: Listed) -> Answer:
@@ -41,9 +41,9 @@ def answer(*alerts: Listed) -> Answer:
         pytest.param([answer(listed("a")), answer(listed("a"))], "a", True, id="both have it"),
         pytest.param([answer(listed("a")), answer(listed("b"))], "ab", True, id="each has its own"),
         pytest.param(
-            [answer(listed("a", Standing.SUPPRESSED)), SILENT], "", True, id="silenced or inhibited"
+            [answer(listed("a", AlertState.SUPPRESSED)), SILENT], "", True, id="silenced or inhibited"
         ),
-        pytest.param([answer(listed("a", Standing.UNPROCESSED))], "", True, id="not looked at yet"),
+        pytest.param([answer(listed("a", AlertState.UNPROCESSED))], "", True, id="not looked at yet"),
         pytest.param([answer(listed("a", labels={"alertname": "Up"}))], "", True, id="of another group"),
     ],
 )
@@ -60,14 +60,14 @@ def test_of_an_alert_that_several_have_the_earliest_start_counts() -> None:
 
 def test_one_that_is_silenced_at_one_of_them_fires_if_it_does_at_another() -> None:
     """A silence that has not spread yet mutes the one, and the other tells people."""
-    found = reply(LEFT_OUT, [answer(listed(standing=Standing.SUPPRESSED)), answer(listed())])
+    found = reply(LEFT_OUT, [answer(listed(state=AlertState.SUPPRESSED)), answer(listed())])
     assert len(found.alerts) == 1
 
 
 alerts = st.builds(
     listed,
     st.sampled_from("abc"),
-    st.sampled_from(Standing),
+    st.sampled_from(AlertState),
     st.sampled_from([GROUP, {"alertname": "Up"}]),
     st.floats(-9, 9),
 )
@@ -79,6 +79,6 @@ def test_nothing_is_taken_in_twice_and_nothing_that_does_not_fire(heard: list[He
     found = reply(LEFT_OUT, heard)
     assert len({alert.fingerprint for alert in found.alerts}) == len(found.alerts)
     assert all(
-        alert.standing is Standing.ACTIVE and alert.labels["alertname"] == "Down" for alert in found.alerts
+        alert.state is AlertState.ACTIVE and alert.labels["alertname"] == "Down" for alert in found.alerts
     )
     assert not found.complete or any(isinstance(each, Answer) for each in heard)

@@ -21,7 +21,7 @@ from remediator.core.leases import (
     Demand,
     Held,
     Side,
-    Standing,
+    Occupied,
     contend,
     merged,
 )
@@ -32,17 +32,17 @@ from tests.unit.core.values import CART, NOW, after
 MINE, THEIRS, THIRD = RunId("r-1"), RunId("r-2"), RunId("r-3")
 ME, PEER, NOBODY = Owner("me"), Owner("peer"), Owner("")
 PLACE = Cover("deployment/shop/cart")
-HELD = Standing(PLACE, THEIRS, PEER, after(1))
+HELD = Occupied(PLACE, THEIRS, PEER, after(1))
 
 
 def asked(
-    *standing: Standing, shared: bool = False, preempts: bool = False, now: datetime = NOW
+    *standing: Occupied, shared: bool = False, preempts: bool = False, now: datetime = NOW
 ) -> Contention:
     wanted = replace(PLACE, shared=shared)
     return contend(MINE, ME, [wanted], standing, now, preempts=preempts)
 
 
-def shared(standing: Standing) -> Standing:
+def shared(standing: Occupied) -> Occupied:
     return replace(standing, cover=replace(standing.cover, shared=True))
 
 
@@ -103,7 +103,7 @@ def test_the_same_run_is_driven_by_one_owner_at_a_time_and_taken_again_by_it() -
 
 @pytest.mark.parametrize("owner", [ME, PEER, NOBODY])
 def test_what_a_target_cannot_fence_is_waited_out_by_everybody(owner: Owner) -> None:
-    own = Standing(PLACE, MINE, owner, None, in_doubt=True, may_act_until=after(5))
+    own = Occupied(PLACE, MINE, owner, None, in_doubt=True, may_act_until=after(5))
     assert asked(own, now=after(5) - timedelta(microseconds=1)).held == Held(MINE, ME, after(5))
     assert asked(own, now=after(5)).held is None
 
@@ -190,13 +190,13 @@ class Ledger:
     now: datetime = NOW
     rows: dict[RunId, Row] = field(default_factory=lambda: {run: Row() for run in RUNS})
 
-    def standing(self, wanted: tuple[Cover, ...]) -> Iterator[Standing]:
+    def standing(self, wanted: tuple[Cover, ...]) -> Iterator[Occupied]:
         places = {cover.place for cover in wanted}
         for run, row in self.rows.items():
             ends = [end for end in (row.until, row.awaited) if end is not None]
             for cover in row.covers:
                 if cover.place in places:
-                    yield Standing(cover, run, row.owner, max(ends, default=None), row.in_doubt)
+                    yield Occupied(cover, run, row.owner, max(ends, default=None), row.in_doubt)
 
     def acquire(self, run: RunId, owner: Owner, wanted: tuple[Cover, ...], *, preempts: bool) -> Contention:
         wanted = merged((*wanted, *self.rows[run].covers))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remediator.core.alerts import AlertKey
-from remediator.core.answers import Answer, Heard, Listed, Silent, Standing
+from remediator.core.answers import Answer, Heard, Listed, Silent, AlertState
 from remediator.core.episodes import Closed, Episode, Sighting, observe
 from remediator.core.ids import EpisodeId
 from remediator.core.manual import SOURCE
@@ -24,8 +24,8 @@ PATIENCE = Patience(timedelta(minutes=30), timedelta(minutes=60), timedelta(minu
 SILENT = Silent("http://c", "connection refused")
 
 
-def listed(standing: Standing = Standing.ACTIVE, *, starts: float = 0, fingerprint: str = "f1") -> Listed:
-    return Listed(fingerprint, standing, {"alertname": "Down"}, {"told": "anew"}, after(starts))
+def listed(state: AlertState = AlertState.ACTIVE, *, starts: float = 0, fingerprint: str = "f1") -> Listed:
+    return Listed(fingerprint, state, {"alertname": "Down"}, {"told": "anew"}, after(starts))
 
 
 def answer(*alerts: Listed, up: float = -60) -> Answer:
@@ -33,7 +33,7 @@ def answer(*alerts: Listed, up: float = -60) -> Answer:
 
 
 OTHER = listed(fingerprint="f2")
-MUTED = listed(Standing.SUPPRESSED)
+MUTED = listed(AlertState.SUPPRESSED)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ MUTED = listed(Standing.SUPPRESSED)
         pytest.param([answer(listed(), up=9)], P.FIRING, id="at one that was restarted"),
         pytest.param([answer(MUTED), answer(listed())], P.FIRING, id="silenced at one of two"),
         pytest.param([answer(MUTED)], P.SUPPRESSED, id="silenced"),
-        pytest.param([answer(listed(Standing.UNPROCESSED))], P.SUPPRESSED, id="not looked at yet"),
+        pytest.param([answer(listed(AlertState.UNPROCESSED))], P.SUPPRESSED, id="not looked at yet"),
         pytest.param([answer(MUTED), answer()], P.SUPPRESSED, id="silenced at one, gone at the other"),
         pytest.param([answer()], P.ABSENT, id="gone"),
         pytest.param([answer(OTHER), answer()], P.ABSENT, id="gone from both"),

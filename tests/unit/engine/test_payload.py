@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remediator.core.alerts import fingerprint
-from remediator.core.answers import Listed, Standing
+from remediator.core.answers import Listed, AlertState
 from remediator.core.changes import Intake, RawWebhook
 from remediator.core.ids import WebhookId
 from remediator.core.inquiries import LeftOut
@@ -161,7 +161,7 @@ labels = st.dictionaries(st.text(min_size=1, max_size=5), st.text(max_size=5), m
 listed = st.builds(
     Listed,
     st.integers(0, 2**64 - 1).map(lambda value: f"{value:016x}"),
-    st.just(Standing.ACTIVE),
+    st.just(AlertState.ACTIVE),
     labels,
     labels,
     st.datetimes(timezones=st.just(UTC)),
