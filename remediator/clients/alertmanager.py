@@ -19,7 +19,7 @@ import msgspec
 from yarl import URL
 
 from remediator import __version__
-from remediator.core.answers import Answer, Heard, Listed, Silent, AlertState
+from remediator.core.answers import AlertState, Answer, Heard, Listed, Silent
 from remediator.core.matchers import Matcher
 
 LONGEST_MESSAGE = 200

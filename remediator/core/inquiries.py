@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from remediator.core.answers import Answer, Heard, Listed, AlertState
+from remediator.core.answers import AlertState, Answer, Heard, Listed
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from remediator.core.alerts import Alert, AlertKey
-from remediator.core.answers import Answer, Heard, Listed, Silent, AlertState
+from remediator.core.answers import AlertState, Answer, Heard, Listed, Silent
 from remediator.core.durations import format_duration
 from remediator.core.episodes import Closed, Episode, Observation, Sighting, observe
 from remediator.core.manual import request_of

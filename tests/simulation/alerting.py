@@ -16,7 +16,7 @@ from typing import Protocol
 
 from remediator.clients.alertmanager import AlertmanagerClient
 from remediator.core.alerts import fingerprint
-from remediator.core.answers import Answer, Heard, Listed, Silent, AlertState
+from remediator.core.answers import AlertState, Answer, Heard, Listed, Silent
 from remediator.rehearse.clockwork import EPOCH, Clockwork, Node
 from tests.simulation.diary import Diary
 from tests.simulation.network import Awaited, Network, RefusedError, ResetError

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from remediator.core.events import Event, EventKind
 from remediator.core.ids import Owner, RunId
-from remediator.core.leases import Cover, Preempted, Side, Occupied
+from remediator.core.leases import Cover, Occupied, Preempted, Side
 from remediator.store.common.codecs import Row, maybe_moment, moment
 
 COVER_COLUMNS = "place, shared, side"

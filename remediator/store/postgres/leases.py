@@ -15,9 +15,9 @@ from remediator.store.common.leases import (
     COVER_COLUMNS,
     Leased,
     cover_from,
+    occupied_from,
     preempted_events,
     preempted_from,
-    occupied_from,
 )
 from remediator.store.postgres.transaction import Lock, Transaction
 

@@ -14,9 +14,9 @@ from remediator.store.common.leases import (
     COVER_COLUMNS,
     Leased,
     cover_from,
+    occupied_from,
     preempted_events,
     preempted_from,
-    occupied_from,
 )
 from remediator.store.sqlite.events import append_events
 from remediator.store.sqlite.transaction import Transaction

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from remediator.clients.alertmanager import AlertmanagerClient
-from remediator.core.answers import Answer, Heard, Listed, Silent, AlertState
+from remediator.core.answers import AlertState, Answer, Heard, Listed, Silent
 from remediator.core.matchers import Matcher, Operator
 from remediator.sandbox.alertmanager import Alert, AlertmanagerStandIn
 from remediator.sandbox.serving import LoopbackServer

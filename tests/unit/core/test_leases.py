@@ -20,8 +20,8 @@ from remediator.core.leases import (
     Cover,
     Demand,
     Held,
-    Side,
     Occupied,
+    Side,
     contend,
     merged,
 )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remediator.core.alerts import AlertKey
-from remediator.core.answers import Answer, Heard, Listed, Silent, AlertState
+from remediator.core.answers import AlertState, Answer, Heard, Listed, Silent
 from remediator.core.episodes import Closed, Episode, Sighting, observe
 from remediator.core.ids import EpisodeId
 from remediator.core.manual import SOURCE

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remediator.core.alerts import fingerprint
-from remediator.core.answers import Listed, AlertState
+from remediator.core.answers import AlertState, Listed
 from remediator.core.changes import Intake, RawWebhook
 from remediator.core.ids import WebhookId
 from remediator.core.inquiries import LeftOut
