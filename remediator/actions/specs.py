@@ -58,7 +58,9 @@ class Scale(Parameters):
 class RolledOutWithin(Parameters):
     """How long ago a rollout may have begun to be blamed."""
 
-    window: Duration = Field(description="How long ago the rollout began, at most, such as 1h.")
+    window: Duration = Field(
+        description="How long ago the rollout began, at most, such as 1h.", examples=["1h"]
+    )
 
 
 class PodsReady(Parameters):

@@ -1,25 +1,35 @@
-"""The generated parts of the guide to rule files: run it after changing a key, an action or a check."""
+"""The generated parts of the pages on rules and actions: run it after changing a key, an action or a check.
+
+``python -m remediator.rulebook.docs docs/rules.md docs/actions.md``
+"""
 
 from __future__ import annotations
 
 import re
 import sys
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from remediator.actions.specs import ACTIONS, CHECKS
 from remediator.core.durations import format_duration
-from remediator.core.ports.actions import ActionSpec, CheckSpec
+from remediator.core.leases import LeaseMode
+from remediator.core.ports.actions import ActionSpec, CheckSpec, Fence
 from remediator.core.targets import CLUSTER_KINDS, KINDS, NAMESPACED_KINDS
 from remediator.core.templates import FILTERS, NAMES
 from remediator.rulebook.models import RuleFile
 from remediator.rulebook.rule_models import Rule
+from remediator.rulebook.schema import example_of
 from remediator.rulebook.validation import model_in
+
+_FENCES = {
+    Fence.TARGET: "the target itself refuses one whose lease is over (`fence: target`)",
+    Fence.NONE: "can't be refused (`fence: none`), so it only begins if its lease outlasts it",
+}
 
 
 def parts() -> dict[str, str]:
@@ -29,6 +39,8 @@ def parts() -> dict[str, str]:
         "file-keys": "\n".join(_keys(RuleFile, without=("rules",))),
         "actions": "\n".join(_specs(ACTIONS)),
         "checks": "\n".join(_specs(CHECKS)),
+        "action-details": "\n".join(line for spec in ACTIONS.values() for line in _action(spec)),
+        "check-details": "\n".join(line for spec in CHECKS.values() for line in _check(spec)),
         "targets": "\n".join(_targets()),
         "templates": f"Names: {_words(NAMES)}.\nFilters: {_words(FILTERS)}.",
     }
@@ -103,8 +115,7 @@ def _cell(text: str) -> str:
 def _specs(specs: Mapping[str, ActionSpec] | Mapping[str, CheckSpec]) -> Iterator[str]:
     yield from ("| name | targets | what it does | parameters |", "|---|---|---|---|")
     for spec in specs.values():
-        kinds = "all" if spec.kinds == KINDS else ", ".join(sorted(spec.kinds))
-        yield f"| `{spec.name}` | {kinds} | {_cell(spec.summary)} | {_parameters(spec.schema)} |"
+        yield f"| `{spec.name}` | {_kinds(spec)} | {_cell(spec.summary)} | {_parameters(spec.schema)} |"
 
 
 def _parameters(schema: Mapping[str, Any]) -> str:
@@ -114,6 +125,72 @@ def _parameters(schema: Mapping[str, Any]) -> str:
         for name, each in schema.get("properties", {}).items()
     ]
     return "<br>".join(found) or "none"
+
+
+def _action(spec: ActionSpec) -> Iterator[str]:
+    yield from _details(spec, f"steps: [{{action: {spec.name}{_with(spec)}}}]")
+    proof = (
+        _words(spec.proof) + ", unless its rule has a `verify`" if spec.proof else "the `verify` of its rule"
+    )
+    yield from (f"- **Proof**: {proof}", f"- **Late writers**: {_FENCES[spec.fence]}")
+    if spec.lease is LeaseMode.SHARED:
+        yield "- **Beside others**: it leaves its target as it is, and shares it with others that do"
+    if spec.preempts:
+        yield "- **Before others**: those that only share its target give way to it"
+    if spec.critical:
+        yield "- **Pauses**: until the last such step is done the world can't be left as it is: a pause waits"
+    yield ""
+
+
+def _check(spec: CheckSpec) -> Iterator[str]:
+    yield from _details(spec, f"only_if: [{{check: {spec.name}{_with(spec)}}}]")
+    yield ""
+
+
+def _details(spec: ActionSpec | CheckSpec, use: str) -> Iterator[str]:
+    yield from (f"### `{spec.name}`", "", spec.summary, "", "```yaml", use, "```", "")
+    properties = cast("Mapping[str, Any]", spec.schema["properties"])
+    if properties:
+        yield from ("| parameter | left out | meaning | example |", "|---|---|---|---|")
+        for name, each in properties.items():
+            without = _parameter_left_out(name, each, cast("Sequence[str]", spec.schema.get("required", ())))
+            yield f"| `{name}` | {without} | {_cell(each['description'])} | {_listed_examples(each)} |"
+        yield ""
+    else:
+        yield from ("It takes no parameters.", "")
+    yield f"- **Targets**: {_kinds(spec)}"
+    yield f"- **Permissions**: {_permissions(spec) or 'none'}"
+
+
+def _parameter_left_out(name: str, each: Mapping[str, Any], required: Sequence[str]) -> str:
+    if name in required:
+        return "**required**"
+    default = each.get("default")
+    return "" if default is None else f"`{_yaml(default)}`"
+
+
+def _listed_examples(each: Mapping[str, Any]) -> str:
+    return ", ".join(f"`{_cell(_yaml(example))}`" for example in each["examples"])
+
+
+def _with(spec: ActionSpec | CheckSpec) -> str:
+    example = example_of(spec)
+    return f", with: {_yaml(example)}" if example else ""
+
+
+def _kinds(spec: ActionSpec | CheckSpec) -> str:
+    return "all" if spec.kinds == KINDS else ", ".join(sorted(spec.kinds))
+
+
+def _permissions(spec: ActionSpec | CheckSpec) -> str:
+    """What it needs in Kubernetes, verb by verb, as a Role says it."""
+    verbs: dict[tuple[str, str], list[str]] = {}
+    for group, resource, verb in sorted(spec.permissions):
+        verbs.setdefault((group, resource), []).append(verb)
+    return "; ".join(
+        f"{', '.join(each)} {resource}{f' ({group})' if group else ''}"
+        for (group, resource), each in verbs.items()
+    )
 
 
 def _targets() -> Iterator[str]:

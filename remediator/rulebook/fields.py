@@ -455,8 +455,18 @@ _REFERENCE = {
     "type": "object",
     "description": "Where a secret is kept: a variable of the daemon's environment, or a file.",
     "properties": {
-        "env": {"type": "string", "pattern": f"^{_ENV_NAME.pattern}$", "description": "The variable's name."},
-        "file": {"type": "string", "pattern": "^/", "description": "The file's absolute path."},
+        "env": {
+            "type": "string",
+            "pattern": f"^{_ENV_NAME.pattern}$",
+            "description": "The variable's name.",
+            "examples": ["LEAD_ROUTING_KEY"],
+        },
+        "file": {
+            "type": "string",
+            "pattern": "^/",
+            "description": "The file's absolute path.",
+            "examples": ["/etc/remediator/keys/lead"],
+        },
     },
     "minProperties": 1,
     "maxProperties": 1,

@@ -285,6 +285,15 @@ class RuleFile(Strict):
     rules: tuple[Rule, ...] = Field(
         default=(),
         description="In order of path, then position: the first whose `when` and `only_if` hold takes it.",
+        examples=[
+            [
+                {
+                    "name": "service-down-page",
+                    "when": {"matchers": ['alertname="ServiceDown"']},
+                    "target": "deployment/{{ labels.namespace }}/{{ labels.job }}",
+                }
+            ]
+        ],
     )
     limits: Annotated[SharedLimits, fields.OrEmpty] = Field(
         default=SharedLimits(),

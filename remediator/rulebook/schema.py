@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, NoDefault
@@ -46,16 +46,26 @@ def json_schema() -> dict[str, Any]:
         ("CheckUse", "check", CHECKS),
         ("FactUse", "check", CHECKS),
     ):
+        # The enum, sorted as it is, with what each word means: editors show it beside the completion.
+        parts[name]["properties"][key]["enumDescriptions"] = [specs[word].summary for word in sorted(specs)]
         parts[name]["allOf"] = [_parameters(key, spec) for spec in specs.values()]
     return {"$schema": DIALECT, **described, "title": "Remediator rule file"}
 
 
 def _parameters(key: str, spec: ActionSpec | CheckSpec) -> dict[str, Any]:
     needed = ["with"] if spec.schema.get("required") else []
-    then: dict[str, Any] = {"properties": {"with": _within(spec.schema)}}
+    described = {"description": spec.schema["description"], "examples": [example_of(spec)]}
+    then: dict[str, Any] = {"properties": {"with": _within(spec.schema) | described}}
     if needed:
         then["required"] = needed
     return {"if": {"properties": {key: {"const": spec.name}}, "required": [key]}, "then": then}
+
+
+def example_of(spec: ActionSpec | CheckSpec) -> dict[str, Any]:
+    """Parameters as they may be written: all that are required, else the first."""
+    properties = cast("Mapping[str, Any]", spec.schema["properties"])
+    shown = cast("list[str]", spec.schema.get("required")) or list(properties)[:1]
+    return {name: each["examples"][0] for name, each in properties.items() if name in shown}
 
 
 def _within(parameters: Mapping[str, object]) -> dict[str, Any]:
