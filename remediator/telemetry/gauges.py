@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import Counter as Counts
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from remediator.core.changes import Backlog, Brakes
-from remediator.core.guards import PauseScope
+from remediator.core.guards import BudgetKey, PauseScope
 from remediator.core.notices import Lane
 
 _WRITE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
@@ -114,9 +115,14 @@ class BrakeGauges:
         def gauge(name: str, what: str, *labels: str) -> Gauge:
             return Gauge(f"remediator_{name}", what, labels, registry=registry)
 
-        engaged = gauge("brakes_engaged", "Engaged brakes, on everything or on a namespace.", "scope")
+        told = "Engaged brakes, on everything or on a namespace, by the budget that was overspent."
+        engaged = gauge("brakes_engaged", told, "scope", "budget")
         scopes = {PauseScope.ALL: "all", PauseScope.TARGET: "namespace"}
-        self._engaged = {scope: engaged.labels(word) for scope, word in scopes.items()}
+        self._engaged = {
+            (scope, budget): engaged.labels(word, budget.value)
+            for scope, word in scopes.items()
+            for budget in BudgetKey
+        }
         self._alerts = gauge("braked_alerts", "Alerts that engaged brakes have stopped.")
         self._targets = gauge("braked_targets", "Targets on which engaged brakes have stopped something.")
         self._demanded = gauge(
@@ -125,8 +131,9 @@ class BrakeGauges:
 
     def show(self, brakes: Brakes) -> None:
         engaged = [each for each in brakes.rows if each.release is None]
-        for scope, gauge in self._engaged.items():
-            gauge.set(sum(each.pause.scope is scope for each in engaged))
+        counts = Counts((each.pause.scope, each.pause.brake) for each in engaged)
+        for key, gauge in self._engaged.items():
+            gauge.set(counts[key])
         self._alerts.set(sum(each.alerts for each in engaged))
         self._targets.set(sum(each.distinct for each in engaged))
         self._demanded.set(brakes.demanded)

@@ -93,7 +93,7 @@ async def test_a_storm_is_stopped_within_the_budget_and_told_once(
 
     async def counted() -> bool:
         counts = await metrics(world)
-        assert counts['remediator_brakes_engaged{scope="all"}'] == 1
+        assert counts['remediator_brakes_engaged{budget="targets",scope="all"}'] == 1
         assert counts["remediator_braked_targets"] == brake["targets"]
         assert counts['remediator_decisions_total{kind="skip",reason="brake"}'] <= brake["alerts"]
         return bool(counts["remediator_braked_alerts"] == brake["alerts"])
