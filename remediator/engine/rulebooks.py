@@ -94,7 +94,7 @@ class Rulebooks:
         Raises:
             RulebookError: the files can't be used, and the ledger holds no rulebook to go on with.
         """
-        before = await self._store.active_rulebook()
+        before = await self._store.active_hash()
         try:
             files, compiled = self._read()
         except RulebookError as error:
@@ -130,13 +130,15 @@ class Rulebooks:
             if files.hash == self._own and not (self.refused or self._refusals.standing):
                 return
             _log.info("rulebook proposed", who="a change of the rule files", hash=files.hash)
-            forced = before is not None and before.hash == self._own
-            await self._propose(files, compiled, before, forced=forced)
+            await self._propose(files, compiled, before, forced=before is not None and before == self._own)
 
     async def refresh(self) -> None:
         """Take over what the ledger says is in force, whoever put it there."""
-        row, before = await self._store.active_rulebook(), self._active
-        if row is None or (before is not None and before.rulebook.hash == row.hash):
+        before, hash_ = self._active, await self._store.active_hash()
+        if hash_ is None or (before is not None and before.rulebook.hash == hash_):
+            return
+        row = await self._store.rulebook(hash_)
+        if row is None:
             return
         self._active = self._compiled_row(row)
         _log.info("rulebook in force", hash=row.hash)
@@ -156,9 +158,9 @@ class Rulebooks:
             _log.error("pinned rulebook unreadable", hash=hash_, problems=error.problems)
             return None
 
-    async def _read_anew(self) -> tuple[RulebookRow | None, RuleFiles, Rulebook]:
+    async def _read_anew(self) -> tuple[RulebookHash | None, RuleFiles, Rulebook]:
         """What is in force, and the files as they are now; webhooks are kept while they are compiled."""
-        before = await self._store.active_rulebook()
+        before = await self._store.active_hash()
         try:
             return before, *await asyncio.to_thread(self._read)
         except RulebookError as error:
@@ -172,10 +174,9 @@ class Rulebooks:
         return files, rulebook
 
     async def _propose(
-        self, files: RuleFiles, compiled: Rulebook, before: RulebookRow | None, *, forced: bool
+        self, files: RuleFiles, compiled: Rulebook, before: RulebookHash | None, *, forced: bool
     ) -> Proposal:
-        expected = None if before is None else before.hash
-        proposal = await self._store.propose_rulebook(files, expected, forced=forced)
+        proposal = await self._store.propose_rulebook(files, before, forced=forced)
         self._problem, self._own = None, files.hash
         await self.refresh()
         await self._refusals.mended(files.hash, self.default_report())

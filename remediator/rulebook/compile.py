@@ -21,6 +21,8 @@ from remediator.rulebook.rule_models import Rule as RuleModel
 from remediator.rulebook.upgrades import FORMAT, UnknownVersion
 from remediator.rulebook.validation import Validated, validate
 
+_HEIR = "a name's limits and history go on in one rule alone: leave it out of `was`"
+
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
@@ -104,8 +106,8 @@ class _Judge:
         taken: dict[str, Place] = {}
         for name, reporter, path in self._names():
             if name in taken:
-                message = f"{name!r} is a rule's name already, in {taken[name]}: write another"
-                reporter.error(path, message)
+                remedy = "write another" if path == ("name",) else _HEIR
+                reporter.error(path, f"{name!r} is a rule's name already, in {taken[name]}: {remedy}")
             else:
                 taken[name] = reporter.place(path)
 

@@ -40,6 +40,7 @@ _TWICE = 0.05
 _READING = frozenset(
     {
         "_now",
+        "active_hash",
         "active_rulebook",
         "attempt_in_doubt",
         "backlog",

@@ -145,10 +145,10 @@ async def test_the_latest_reason_of_a_quarantine_is_the_one_shown(store: Store, 
 
 
 async def test_the_first_rulebook_becomes_active(store: Store, clock: FakeClock) -> None:
-    assert await store.active_rulebook() is None
+    assert (await store.active_hash(), await store.active_rulebook()) == (None, None)
     assert await store.propose_rulebook(OLD, None, forced=False) is Proposal.ACTIVATED
     row = RulebookRow(OLD.hash, clock.wall(), active=True, files=OLD.texts)
-    assert await store.active_rulebook() == row
+    assert (await store.active_hash(), await store.active_rulebook()) == (OLD.hash, row)
     assert await store.rulebook(OLD.hash) == row
     assert await store.rulebook(NEW.hash) is None
     assert await kinds(store) == [EventKind.RULEBOOK_ACTIVATED]
@@ -178,6 +178,7 @@ async def test_a_person_may_go_back(store: Store, clock: FakeClock) -> None:
     await store.propose_rulebook(NEW, OLD.hash, forced=False)
     clock.advance(60)
     assert await store.propose_rulebook(OLD, NEW.hash, forced=True) is Proposal.ACTIVATED
+    assert await store.active_hash() == OLD.hash
     assert await store.active_rulebook() == RulebookRow(OLD.hash, first_seen, active=True, files=OLD.texts)
     replaced = await store.rulebook(NEW.hash)
     assert replaced is not None

@@ -123,7 +123,7 @@ async def propose_rulebook(
     transaction: Transaction, proposed: RuleFiles, expected: RulebookHash | None, *, forced: bool
 ) -> Proposal:
     """Needs ``Lock.GUARDS`` alone: two replicas that boot with different files must not both win."""
-    active = await transaction.value("SELECT hash FROM rulebooks WHERE active")
+    active = await active_hash(transaction)
     seen = await transaction.value("SELECT 1 FROM rulebooks WHERE hash = $1", proposed.hash) is not None
     proposal = judge_proposal(active, proposed.hash, expected, seen=seen, forced=forced)
     if proposal is Proposal.ACTIVATED:
@@ -135,6 +135,11 @@ async def propose_rulebook(
     transaction.append_events(told)
     transaction.topics.add(Topic.RULEBOOK)
     return proposal
+
+
+async def active_hash(transaction: Transaction) -> RulebookHash | None:
+    found = await transaction.value("SELECT hash FROM rulebooks WHERE active")
+    return None if found is None else RulebookHash(found)
 
 
 async def active_rulebook(transaction: Transaction) -> RulebookRow | None:

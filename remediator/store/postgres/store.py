@@ -391,6 +391,9 @@ class PostgresStore:
         work = partial(controls.propose_rulebook, proposed=files, expected=expected, forced=forced)
         return await self._db.write(work, Lock.GUARDS)
 
+    async def active_hash(self) -> RulebookHash | None:
+        return await self._db.read(controls.active_hash)
+
     async def active_rulebook(self) -> RulebookRow | None:
         return await self._db.read(controls.active_rulebook)
 

@@ -120,8 +120,7 @@ def propose_rulebook(
     transaction: Transaction, proposed: RuleFiles, expected: RulebookHash | None, *, forced: bool
 ) -> Proposal:
     sql = transaction.sql
-    row = sql.execute("SELECT hash FROM rulebooks WHERE active = 1").fetchone()
-    active = None if row is None else RulebookHash(row[0])
+    active = active_hash(transaction)
     seen = sql.execute("SELECT 1 FROM rulebooks WHERE hash = ?", (proposed.hash,)).fetchone() is not None
     proposal = judge_proposal(active, proposed.hash, expected, seen=seen, forced=forced)
     if proposal is Proposal.ACTIVATED:
@@ -133,6 +132,11 @@ def propose_rulebook(
     append_events(transaction, told)
     transaction.topics.add(Topic.RULEBOOK)
     return proposal
+
+
+def active_hash(transaction: Transaction) -> RulebookHash | None:
+    row = transaction.sql.execute("SELECT hash FROM rulebooks WHERE active = 1").fetchone()
+    return None if row is None else RulebookHash(row[0])
 
 
 def active_rulebook(transaction: Transaction) -> RulebookRow | None:

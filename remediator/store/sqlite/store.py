@@ -316,6 +316,9 @@ class SqliteStore:
         work = partial(controls.propose_rulebook, proposed=files, expected=expected, forced=forced)
         return await self._writer.submit(work)
 
+    async def active_hash(self) -> RulebookHash | None:
+        return await self._writer.submit(controls.active_hash)
+
     async def active_rulebook(self) -> RulebookRow | None:
         return await self._writer.submit(controls.active_rulebook)
 
