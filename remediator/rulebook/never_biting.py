@@ -11,28 +11,29 @@ from remediator.core.rules import Brake, Limits, Rate, Rule
 from remediator.rulebook.document import Path
 from remediator.rulebook.problems import Reporter
 
-_USUAL = Limits()
+_REMEDY = "lower it, or leave it out"
 Finding = tuple[Path, str]
 
 
 def report_never_biting(rule: Rule, per_target: Limits | None, brake: Brake, reporter: Reporter) -> None:
-    """Warn of a rule's limits that never refuse anything."""
+    """Warn of limits that a rule itself has and that never refuse anything."""
     if not rule.steps:
-        for key in (each.name for each in fields(Limits)):
-            if getattr(rule.limits, key) == getattr(_USUAL, key):
-                continue
+        for key in (each.name for each in fields(Limits) if reporter.holds("limits", each.name)):
             message = f"`{key}` never bites, since a rule without `steps` never acts: leave it out"
             reporter.warn(("limits", key), message)
         return
     spacing = max(rule.limits.cooldown, per_target.cooldown if per_target else timedelta(0))
     for path, message in (*_of_rates(rule.limits.rate, spacing), *_of_targets(rule, brake)):
-        reporter.warn(("limits", *path), f"{message}: lower it, or leave it out", key=False)
+        if reporter.holds("limits", path[0]):
+            reporter.warn(("limits", *path), f"{message}: {_REMEDY}", key=False)
 
 
-def report_never_biting_per_target(per_target: Limits, reporter: Reporter) -> None:
-    """As above, of what holds for a target whichever rule acts on it."""
-    for path, message in _of_rates(per_target.rate, per_target.cooldown):
-        reporter.warn(("limits", "per_target", *path), f"{message}: lower it, or leave it out", key=False)
+def report_rates_that_never_bite(
+    rates: Sequence[Rate], cooldown: timedelta, place: Path, reporter: Reporter
+) -> None:
+    """As above, of rates beside rules: for all of them, or for a target whichever of them acts on it."""
+    for path, message in _of_rates(rates, cooldown):
+        reporter.warn((*place, *path), f"{message}: {_REMEDY}", key=False)
 
 
 def _of_rates(rates: Sequence[Rate], cooldown: timedelta) -> Iterator[Finding]:

@@ -62,6 +62,16 @@ class Reporter:
         """Report a warning at the key that ``path`` leads to, or at its value."""
         self.findings.warnings.append(Problem(self.place(path, key=key), message))
 
+    def holds(self, *path: str | int) -> bool:
+        """Whether something is written where ``path`` leads to."""
+        data = self.document.data
+        for part in self.prefix + path:
+            known = isinstance(data, dict) or (isinstance(data, list) and isinstance(part, int))
+            if not known or part not in (data if isinstance(data, dict) else range(len(data))):
+                return False
+            data = data[part]
+        return True
+
     def place(self, path: Path = (), *, key: bool = False) -> Place:
         return Place(self.file, *self.document.place(self.prefix + path, key=key))
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from remediator.core.rules import Rule
 from remediator.core.selections import always_protected
 from remediator.core.targets import CLUSTER_KINDS
-from remediator.rulebook.never_biting import report_never_biting, report_never_biting_per_target
+from remediator.rulebook.never_biting import report_never_biting, report_rates_that_never_bite
 from remediator.rulebook.policy import Policy
 from remediator.rulebook.problems import Place, Problem, Reporter, shown
 from remediator.rulebook.reach import report_unreached
@@ -55,8 +55,12 @@ def _review_databases(rules: Rules, policy: Policy) -> None:
 def _review_limits(rules: Rules, policy: Policy) -> None:
     for rule, reporter in rules:
         report_never_biting(rule, policy.per_target, policy.brake, reporter)
-    if policy.per_target is not None:
-        report_never_biting_per_target(policy.per_target, policy.reporters["limits"])
+    for key, place, limits in (
+        ("limits", ("limits", "per_target"), policy.per_target),
+        ("defaults", ("defaults", "limits"), policy.said.defaults.limits),
+    ):
+        if limits is not None:
+            report_rates_that_never_bite(limits.rate, limits.cooldown, place, policy.reporters[key])
 
 
 def _namespace_written(rule: Rule) -> str:

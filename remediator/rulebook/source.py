@@ -127,12 +127,12 @@ class FileRules:
 
     def tests(self) -> dict[str, str]:
         """The texts of the rules' tests, by path: each readable ``*.yaml`` in folders named ``tests``."""
-        folder = self._path if self._path.is_dir() else self._path.parent
+        folders = [self._path.parent]  # a lone file's are beside it
         texts = {}
         with suppress(UnreadableRules):
-            for each, entries in _folders(folder, set()):
-                if not any(entry.name == _TESTS and entry.is_dir() for entry in entries):
-                    continue
+            if self._path.is_dir():
+                folders = [folder for folder, _ in _folders(self._path, set())]
+            for each in (folder for folder in folders if (folder / _TESTS).is_dir()):
                 for name, path in _walk(each / _TESTS, SUFFIX).items():
                     with suppress(OSError, UnicodeDecodeError):
                         texts[str(each / _TESTS / name)] = _text(path)
