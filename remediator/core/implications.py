@@ -5,21 +5,12 @@ Never claims too much: where a pattern is not understood, nothing follows from i
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 
+from remediator.core.alternatives import texts_of
 from remediator.core.matchers import Matcher, Operator
 
-#: A pattern that stands for more values than these is not written out.
-MOST_VALUES = 200
-
-_LITERAL = re.compile(r"[^\\.*+?()\[\]{}|^$]|\\[^\w\s]")
 _NEVER_FALSE = ".*"
-
-
-class _Beyond(Exception):
-    """The pattern stands for too many values, or is more than alternatives of plain text."""
 
 
 def values_of(matchers: Iterable[Matcher]) -> frozenset[str] | None:
@@ -78,51 +69,5 @@ def _listed(matcher: Matcher) -> frozenset[str] | None:
     """The values that a matcher compares with, as far as they can be listed."""
     if matcher.operator in (Operator.EQUAL, Operator.NOT_EQUAL):
         return frozenset({matcher.value})
-    return _written_out(matcher.value)
-
-
-@lru_cache(maxsize=1024)
-def _written_out(pattern: str) -> frozenset[str] | None:
-    try:
-        values, end = _alternatives(pattern, 0)
-    except _Beyond:
-        return None
-    return frozenset(values) if end == len(pattern) else None
-
-
-def _alternatives(pattern: str, at: int) -> tuple[set[str], int]:
-    """The values of what begins at ``at``, up to a closing parenthesis or the end, and where that is."""
-    found, at = _sequence(pattern, at)
-    while pattern[at : at + 1] == "|":
-        more, at = _sequence(pattern, at + 1)
-        found |= more
-    return _bounded(found), at
-
-
-def _sequence(pattern: str, at: int) -> tuple[set[str], int]:
-    found = {""}
-    while at < len(pattern) and pattern[at] not in "|)":
-        part, at = _part(pattern, at)
-        if pattern[at : at + 1] == "?":
-            part, at = part | {""}, at + 1
-        found = _bounded({before + after for before in found for after in part})
-    return found, at
-
-
-def _part(pattern: str, at: int) -> tuple[set[str], int]:
-    if pattern[at] == "(":
-        after = at + 3 if pattern.startswith("(?:", at) else at + 1
-        inner, end = _alternatives(pattern, after)
-        if pattern[end : end + 1] != ")":
-            raise _Beyond
-        return inner, end + 1
-    literal = _LITERAL.match(pattern, at)
-    if literal is None:
-        raise _Beyond
-    return {literal[0].removeprefix("\\")}, literal.end()
-
-
-def _bounded(values: set[str]) -> set[str]:
-    if len(values) > MOST_VALUES:
-        raise _Beyond
-    return values
+    texts = texts_of(matcher.value)
+    return None if texts is None else frozenset(texts)

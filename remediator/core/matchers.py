@@ -77,12 +77,6 @@ _GO_LETTERS = dict(zip('abfnrtv\\"', '\a\b\f\n\r\t\v\\"', strict=True))
 
 _PARTS_OF_PATTERN = re.compile(r"\\Q.*?(?:\\E|\Z)|\\.", re.DOTALL)
 
-# A sign that stands for itself is written as it is, or behind a backslash if it would mean something else.
-_ESCAPED_SIGN = re.compile(r"\\([^\w\s|])", re.ASCII)
-_LITERAL = r"(?:[^\\.+*?()\[\]{}^$|]|\\[!-/:-@\[-^`{}~])*"
-_ALTERNATIVES = re.compile(
-    rf"\^?(?:(?P<bare>{_LITERAL}(?:\|{_LITERAL})*)|\((?:\?:)?(?P<grouped>{_LITERAL}(?:\|{_LITERAL})*)\))\$?"
-)
 
 _BETWEEN_COMMAS = re.compile(r"""(?:[^,"]|"(?:[^"\\]|\\.)*"|")+""", re.DOTALL)
 
@@ -192,18 +186,6 @@ def matcher(name: str, operator: Operator, value: str) -> Matcher:
         message = f"{value!r} is no RE2 regular expression: {_reason(error)}"
         raise MatcherError(message) from None
     return Matcher(name, operator, value, pattern)
-
-
-def literals(pattern: str) -> tuple[str, ...]:
-    """The texts that a regular expression matches, if it is nothing but texts with ``|`` between them.
-
-    Such as ``cart|auth``, in one pair of parentheses or not; else none.
-    """
-    found = _ALTERNATIVES.fullmatch(pattern)
-    if found is None:
-        return ()
-    between = (found["bare"] if found["bare"] is not None else found["grouped"]).split("|")
-    return tuple(dict.fromkeys(_ESCAPED_SIGN.sub(r"\1", each) for each in between))
 
 
 def _reason(error: Exception) -> str:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from remediator.core.matchers import Matcher, Operator, literals
+from remediator.core.alternatives import texts_of
+from remediator.core.matchers import Matcher, Operator
 from remediator.core.rules import AlertTrigger, Rule
 
 _Entry = tuple[int, Rule, AlertTrigger]
@@ -73,7 +74,7 @@ def _demands(trigger: AlertTrigger) -> Iterator[tuple[_Key, ...]]:
 def _values(matcher: Matcher) -> tuple[str, ...]:
     if matcher.operator is Operator.EQUAL:
         return (matcher.value,)
-    return literals(matcher.value) if matcher.operator is Operator.REGEX else ()
+    return (texts_of(matcher.value) or ()) if matcher.operator is Operator.REGEX else ()
 
 
 def _popularity(triggers: Sequence[_Entry]) -> dict[_Key, int]:

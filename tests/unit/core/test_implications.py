@@ -126,23 +126,3 @@ def test_what_follows_from_what(narrow: list[str], wide: list[str], *, follows: 
 )
 def test_what_can_t_hold_together(matchers: list[str], *, contradict: bool) -> None:
     assert (contradiction(parsed('z="1"', *matchers)) is not None) is contradict
-
-
-@pytest.mark.parametrize(
-    ("pattern", "values"),
-    [
-        ("a|b", {"a", "b"}),
-        ("(a|b)-(c|d)", {"a-c", "a-d", "b-c", "b-d"}),
-        ("web(-canary)?", {"web", "web-canary"}),
-        (r"a\.b\\", {"a.b\\"}),
-        ("", {""}),
-        ("a|", {"a", ""}),
-        ("a.b", None),
-        (r"\d", None),
-        ("(?i)a", None),
-        ("a??", None),
-        ("(a|b)" * 9, None),
-    ],
-)
-def test_a_pattern_of_alternatives_is_written_out(pattern: str, values: set[str] | None) -> None:
-    assert values_of([matcher("x", Operator.REGEX, pattern)]) == values

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from remediator.core.matchers import (
     Matcher,
     MatcherError,
     Operator,
-    literals,
     matcher,
     parse_matcher,
     parse_selection,
@@ -210,36 +208,6 @@ def test_the_index_finds_what_asking_each_rule_finds(
     for labels in alerts:
         scan = [r for r in rules if isinstance(r.trigger, AlertTrigger) and r.trigger.matches(labels)]
         assert index.matching(labels) == scan
-
-
-@pytest.mark.parametrize(
-    ("pattern", "texts"),
-    [
-        ("cart", ("cart",)),
-        ("cart|auth-service|cart", ("cart", "auth-service")),
-        ("^(?:a|b)$", ("a", "b")),
-        ("(a b|ü|x\ny)", ("a b", "ü", "x\ny")),
-        (r"10\.0\.0\.1|node\-1", ("10.0.0.1", "node-1")),
-        ("a|", ("a", "")),
-        *[
-            (pattern, ())
-            for pattern in ("a.b", "a+", "(?i)a", "a(b|c)", "((a))", "[a]", "a$|b", r"\d", r"\Qa\E")
-        ],
-        *[(pattern, ()) for pattern in (r"a\|b", r"\_", "a{2}", r"\pL", "a|(b)")],
-    ],
-)
-def test_the_few_texts_of_a_pattern_are_known(pattern: str, texts: tuple[str, ...]) -> None:
-    assert literals(pattern) == texts
-
-
-@given(st.lists(st.text(st.characters(codec="utf-8"), max_size=4), min_size=1, max_size=4), any_text)
-def test_a_pattern_matches_the_texts_that_it_is_known_for_and_no_other(texts: list[str], other: str) -> None:
-    pattern = "|".join(texts)
-    with suppress(MatcherError):
-        made = matcher("a", Operator.REGEX, pattern)
-        if known := literals(pattern):
-            assert all(made.matches({"a": text}) for text in known)
-            assert made.matches({"a": other}) is (other in known)
 
 
 def test_a_rule_is_filed_where_the_fewest_are_and_found_there_alone() -> None:
