@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -27,6 +27,7 @@ from remediator.rehearse.clockwork import Clockwork
 from remediator.rehearse.posts import Post
 from remediator.rehearse.recollection import Recollection, Remembered, Unknown, by_alert
 from remediator.rehearse.rehearsal import Recording, Rehearsal, Surroundings
+from remediator.rehearse.unheard import Unheard
 
 #: What a run of a simulation is called: nobody ever sees it.
 _RUN_ID = re.compile(r"\br-[0-9a-z]{10}\b")
@@ -138,6 +139,18 @@ class Difference:
         return self.before.undetermined or self.after.undetermined
 
 
+_Key = tuple[AlertKey, datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class _Played:
+    """What one play of the past came to, by the episodes' keys and when they were first seen."""
+
+    told: Mapping[_Key, tuple[Episode, Choices]]
+    unknown: Mapping[_Key, Sequence[Unknown]]
+    problems: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Simulator:
     """Simulates the same past against any rulebook.
@@ -164,68 +177,63 @@ class Simulator:
         source = _Approved(rules, live=self.live)
         rulebook = source.compile(source.read())
         facts = by_alert(self.remembered)
-        held, asked = self._play(source, rulebook, facts, held=True)
-        if not asked.unknown:
-            return self._simulation(rulebook, held, asked)
-        failed, also = self._play(source, rulebook, facts, held=False)
-        return self._simulation(rulebook, held, asked, failed, also)
+        unheard = Unheard(rulebook)
+        posts = unheard.heard(self.posts)
+        teller = _Teller(rulebook, self.mode)
+        plays = [self._play(source, teller, posts, facts, held=True)]
+        if plays[0].unknown:
+            plays.append(self._play(source, teller, posts, facts, held=False))
+        episodes = [*_compared(plays[0], plays[-1]), *teller.tell_unheard(unheard)]
+        return Simulation(
+            rulebook,
+            tuple(sorted(episodes, key=lambda each: each.episode.first_seen)),
+            len(self.posts),
+            self.assumed,
+            self.live,
+            sum(post.left_out for post in self.posts),
+            tuple(problem for play in plays for problem in play.problems),
+        )
 
     def _play(
         self,
         source: RulebookSource,
-        rulebook: Rulebook,
+        teller: _Teller,
+        posts: Sequence[Post],
         facts: Mapping[AlertKey, list[Remembered]],
         *,
         held: bool,
-    ) -> tuple[Recording, Recollection]:
+    ) -> _Played:
         recollection = Recollection(
-            rulebook, self.check_specs, self.action_specs, facts, self.assumed, held=held
+            teller.rulebook, self.check_specs, self.action_specs, facts, self.assumed, held=held
         )
         around = Surroundings(recollection.actions, recollection.checks, mode=self.mode, telling=False)
-        began = min((post.at for post in self.posts), default=None)
+        began = min((post.at for post in posts), default=None)
         clockwork = Clockwork() if began is None else Clockwork(began - _LEAD)
         rehearsal = Rehearsal(clockwork, self.make_store, source, around)
-        for post in self.posts:
+        for post in posts:
             rehearsal.post(post.at, post.body, post.source)
-        return rehearsal.play(), recollection
+        recording = rehearsal.play()
+        return _Played(teller.tell(recording), recollection.unknown, recording.problems)
 
-    def _simulation(
-        self,
-        rulebook: Rulebook,
-        held: Recording,
-        asked: Recollection,
-        failed: Recording | None = None,
-        also: Recollection | None = None,
-    ) -> Simulation:
-        teller = _Teller(rulebook, self.mode)
-        one = teller.tell(held)
-        other = one if failed is None else teller.tell(failed)
-        episodes = []
-        for key, (episode, choices) in one.items():
-            otherwise = other[key][1] if key in other else ()
-            at = episode.key, episode.first_seen
-            unknown = dict.fromkeys([*asked.unknown.get(at, ()), *(also.unknown.get(at, ()) if also else ())])
-            differs = [each.gist for each in choices] != [each.gist for each in otherwise]
-            undetermined = bool(unknown) or differs
-            episodes.append(
-                Simulated(episode, choices, otherwise if undetermined else (), tuple(unknown), undetermined)
-            )
-        problems = (*held.problems, *(failed.problems if failed else ()))
-        left_out = sum(post.left_out for post in self.posts)
-        return Simulation(
-            rulebook, tuple(episodes), len(self.posts), self.assumed, self.live, left_out, problems
-        )
+
+def _compared(held: _Played, failed: _Played) -> Iterator[Simulated]:
+    """What comes out the same, whatever it is that is not known, and what does not."""
+    for key, (episode, choices) in held.told.items():
+        otherwise = failed.told[key][1] if key in failed.told else ()
+        unknown = tuple(dict.fromkeys([*held.unknown.get(key, ()), *failed.unknown.get(key, ())]))
+        differs = [each.gist for each in choices] != [each.gist for each in otherwise]
+        undetermined = bool(unknown) or differs
+        yield Simulated(episode, choices, otherwise if undetermined else (), unknown, undetermined)
 
 
 def differences(before: Simulation, after: Simulation) -> list[Difference]:
     """The episodes on which two simulations of the same past differ, or may differ; oldest first."""
     known = {(each.episode.key, each.episode.first_seen): each for each in before.episodes}
-    found = []
-    for each in after.episodes:
-        was = known.get((each.episode.key, each.episode.first_seen))
-        if was is not None and _gist(was) != _gist(each):
-            found.append(Difference(was, each))
-    return found
+    pairs = (
+        (known.get((each.episode.key, each.episode.first_seen), Simulated(each.episode, ())), each)
+        for each in after.episodes
+    )
+    return [Difference(was, each) for was, each in pairs if _gist(was) != _gist(each)]
 
 
 def _gist(it: Simulated) -> tuple[object, ...]:
@@ -259,7 +267,13 @@ class _Teller:
     rulebook: Rulebook
     mode: Mode
 
-    def tell(self, recording: Recording) -> dict[tuple[AlertKey, datetime], tuple[Episode, Choices]]:
+    def tell_unheard(self, unheard: Unheard) -> Iterator[Simulated]:
+        for episode, made in unheard.decided():
+            yield Simulated(
+                episode, (Choice("", made.kind, made.reason, made.detail, "", made.mode, episode.first_seen),)
+            )
+
+    def tell(self, recording: Recording) -> dict[_Key, tuple[Episode, Choices]]:
         latest: dict[EpisodeId, dict[str, DecisionRow]] = {}
         for row in recording.decisions:
             latest.setdefault(row.episode, {})[row.rule] = row

@@ -216,3 +216,47 @@ def test_a_webhook_of_thousands_of_alerts_is_simulated_whole(tmp_path: Path) -> 
     it = simulator([large]).simulate(rules(tmp_path))
     assert it.counts == {("skip", "no_rule"): 1000}
     assert it.left_out == 7
+
+
+def test_alerts_that_no_rule_hears_of_are_decided_as_the_engine_decides_them(tmp_path: Path) -> None:
+    """The one rulebook hears of every alert, by a rule whose facts never hold; the other of none but one."""
+    deaf = rules(tmp_path, name="deaf")
+    hearing = rules(
+        tmp_path,
+        "was: [r]\n  - name: all\n    when: {matchers: ['alertname!=\"\"']}\n"
+        "    target: deployment/shop/x\n    only_if: [{check: kubernetes.gitops_managed}]\n    steps: []",
+        name="hearing",
+    )
+    posts = [_mixed(at / 7, n) for n, at in enumerate((0, 1, 5, 6, 60, 61, 90))]
+    past = simulator(posts, down(8), assumed={"kubernetes.gitops_managed": Said.NO})
+    one, other = past.simulate(deaf), past.simulate(hearing)
+    assert one.counts["skip", "no_rule"] > 5
+    assert one.counts["skip", "resolved"] == 1
+    assert [_decided(each) for each in one.episodes] == [_decided(each) for each in other.episodes]
+
+
+def _decided(each: Simulated) -> tuple[object, ...]:
+    reasons = [choice.reason.value for choice in each.choices]
+    return each.episode.key, each.episode.first_seen, each.episode.labels, reasons
+
+
+def _mixed(minute: float, number: int) -> Post:
+    """A webhook of several alerts, some of which end, and one of which is over when it is first told of."""
+    at = T0 + timedelta(minutes=minute)
+    told = [
+        ("firing", "Down", "cart", at),
+        ("firing", "Deaf", str(number), at),
+        ("resolved" if number % 2 else "firing", "Deaf", "x", at),
+        ("firing", "Deaf", f"flaps{number // 6}", at),
+        *([("resolved", "Deaf", "flaps1", at)] if number == 6 else []),
+    ]
+    alerts = [
+        {
+            "status": status,
+            "labels": {"alertname": name, "job": job},
+            "startsAt": (when - timedelta(seconds=number)).isoformat(),
+            "endsAt": when.isoformat() if status == "resolved" else "0001-01-01T00:00:00Z",
+        }
+        for status, name, job, when in told
+    ]
+    return Post(at, "default", json.dumps({"version": "4", "alerts": alerts}).encode())
