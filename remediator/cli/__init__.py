@@ -14,6 +14,7 @@ _COMMANDS = {
     "serve": "serve",
     "demo": "demo",
     "check": "check",
+    "test": "testing",
     "simulate": "simulate",
     "history": "story",
     "show": "story",

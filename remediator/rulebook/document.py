@@ -97,6 +97,8 @@ class Document:
         for index, part in enumerate(path):
             following = mark.parts.get(part)
             if following is None:
+                if part == 0:
+                    continue  # it stands for a list of one
                 break
             if key and index == len(path) - 1 and part in mark.keys:
                 return mark.keys[str(part)]

@@ -59,7 +59,12 @@ _CRON_RANGES = (("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1,
 _CRON_PART = re.compile(r"(?:\*|(\d{1,2})(?:-(\d{1,2}))?)(?:/([1-9]\d?))?")
 
 
-def _text(value: object, what: str) -> str:
+def text(value: object, what: str) -> str:
+    """The value if it is text.
+
+    Raises:
+        ValueError: it is not; the message says to write ``what``.
+    """
     if not isinstance(value, str):
         message = f"write {what}, as text"
         raise ValueError(message)  # noqa: TRY004  # pydantic makes an error of the field out of a ValueError alone
@@ -72,7 +77,7 @@ def _duration(value: object) -> timedelta:
             return timedelta(0)
         message = f"{value} has no unit: write a duration such as {value}s or {value}m"
         raise ValueError(message)
-    return parse_duration(_text(value, "a duration such as 30s, 8m, 1h30m or 7d"))
+    return parse_duration(text(value, "a duration such as 30s, 8m, 1h30m or 7d"))
 
 
 def _positive_duration(value: object) -> timedelta:
@@ -84,7 +89,7 @@ def _positive_duration(value: object) -> timedelta:
 
 
 def _rate(value: object) -> CoreRate:
-    written = _text(value, "a rate such as 3/1h")
+    written = text(value, "a rate such as 3/1h")
     found = _RATE.fullmatch(written)
     try:
         rate = CoreRate(int(found[1]), _positive_duration(found[2])) if found else None
@@ -112,28 +117,28 @@ def _share(value: object) -> tuple[int, timedelta | None]:
 
 
 def _matcher(value: object) -> CoreMatcher:
-    return parse_matcher(_text(value, "a matcher such as 'alertname=\"ServiceDown\"'"))
+    return parse_matcher(text(value, "a matcher such as 'alertname=\"ServiceDown\"'"))
 
 
 def _selector(value: object) -> tuple[Requirement, ...]:
     if not isinstance(value, Mapping):
-        return parse_selector(_text(value, "labels such as team=shop, or a mapping such as {team: shop}"))
+        return parse_selector(text(value, "labels such as team=shop, or a mapping such as {team: shop}"))
     if not value:
         message = "needs at least one label"
         raise ValueError(message)
     return tuple(
-        [equal(f"{key}", _text(each, f"the value of {shown(key)} in quotes")) for key, each in value.items()]
+        [equal(f"{key}", text(each, f"the value of {shown(key)} in quotes")) for key, each in value.items()]
     )
 
 
 def _target(value: object) -> TargetTemplate:
     return explained_target(
-        _text(value, "a target such as deployment/{{ labels.namespace }}/{{ labels.job }}")
+        text(value, "a target such as deployment/{{ labels.namespace }}/{{ labels.job }}")
     )
 
 
 def _object(value: object) -> CoreTarget:
-    written = _text(value, "an object such as statefulset/selfmonitor/postgres")
+    written = text(value, "an object such as statefulset/selfmonitor/postgres")
     segments = written.split("/")
     kind = segments[1 if len(segments) > 3 else 0]
     if kind not in NAMESPACED_KINDS:
@@ -186,7 +191,7 @@ def one_of(what: str, known: Collection[str]) -> Callable[[object], str]:
     """A reader that takes the words alone that are known when it reads."""
 
     def read(value: object) -> str:
-        written = _text(value, f"the name of one {what}")
+        written = text(value, f"the name of one {what}")
         if written not in known and not isinstance(value, StandIn):
             message = f"unknown {what} {shown(written)}: {nearest(written, known)}"
             raise ValueError(message)
@@ -211,7 +216,7 @@ def _otherwise(value: object) -> CoreOtherwise:
 
 def _named(pattern: re.Pattern[str], what: str, rule: str) -> Callable[[object], str]:
     def read(value: object) -> str:
-        written = _text(value, what)
+        written = text(value, what)
         if pattern.fullmatch(written) is None:
             message = f"{shown(written)} can't be {what}: {rule}"
             raise ValueError(message)
@@ -244,7 +249,7 @@ def channel(value: str) -> str:
 
 
 def _channel(value: object) -> str:
-    return channel(_text(value, "a channel such as slack:#incidents"))
+    return channel(text(value, "a channel such as slack:#incidents"))
 
 
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -280,7 +285,7 @@ def _key(value: object) -> str:
 
 
 def _cron(value: object) -> str:
-    written = _text(value, "a schedule of five fields such as 0 2 * * *")
+    written = text(value, "a schedule of five fields such as 0 2 * * *")
     fields = written.split()
     if len(fields) != len(_CRON_RANGES):
         message = (
@@ -288,10 +293,10 @@ def _cron(value: object) -> str:
             "write five (minute hour day month weekday), such as 0 2 * * *"
         )
         raise ValueError(message)
-    for text, (name, lowest, highest) in zip(fields, _CRON_RANGES, strict=True):
-        if not all(_fits_cron(part, lowest, highest) for part in text.split(",")):
+    for field, (name, lowest, highest) in zip(fields, _CRON_RANGES, strict=True):
+        if not all(_fits_cron(part, lowest, highest) for part in field.split(",")):
             message = (
-                f"{name} {shown(text)} does not fit: "
+                f"{name} {shown(field)} does not fit: "
                 f"write *, */5, 1-5 or 1,3 with numbers from {lowest} to {highest}"
             )
             raise ValueError(message)
@@ -307,7 +312,7 @@ def _fits_cron(part: str, lowest: int, highest: int) -> bool:
 
 
 def _timezone(value: object) -> str:
-    written = _text(value, "a timezone such as Europe/London")
+    written = text(value, "a timezone such as Europe/London")
     try:
         ZoneInfo(written)
     except (ValueError, LookupError, OSError):
@@ -338,7 +343,7 @@ def _json(kind: str, *examples: object, **more: object) -> WithJsonSchema:
 
 
 @dataclass(frozen=True, slots=True)
-class _Also:
+class Also:
     """An annotation that lets a value be written in another way too, and says so in the JSON Schema."""
 
     read: Callable[[object], object]
@@ -360,12 +365,18 @@ _DURATION = {
     "examples": ["30s", "8m", "1h30m"],
 }
 
-#: Lets a lone value stand for a list of one.
-Listed = _Also(_several, lambda described: described.get("items", {}))
+
+def _listed(value: object) -> object:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+#: Lets a lone value stand for a list of one; :data:`ListedAny` a lone mapping too.
+ListedAny = Also(_listed, lambda described: described.get("items", {}))
+Listed = Also(_several, lambda described: described.get("items", {}))
 #: Refuses an empty list; other than pydantic's own bound it does not count what is reported already.
 NotEmpty = (AfterValidator(_not_empty), Field(json_schema_extra={"minItems": 1}))
 #: Lets a key without a value stand for an empty mapping.
-OrEmpty = _Also(_nothing_is_empty, lambda _: {"type": "null"})
+OrEmpty = Also(_nothing_is_empty, lambda _: {"type": "null"})
 
 Duration = Annotated[
     timedelta, PlainValidator(_duration), WithJsonSchema({"anyOf": [_DURATION, {"const": 0}]})

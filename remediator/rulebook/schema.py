@@ -19,7 +19,7 @@ from remediator.rulebook.models import RuleFile
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-class _AsWritten(GenerateJsonSchema):
+class AsWritten(GenerateJsonSchema):
     """Defaults as they may be written in a file; and no titles, which would only repeat the keys."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002  # the base's signature
@@ -39,7 +39,7 @@ class _AsWritten(GenerateJsonSchema):
 
 def json_schema() -> dict[str, Any]:
     """The format's JSON Schema, in draft 2020-12."""
-    described = RuleFile.model_json_schema(schema_generator=_AsWritten)
+    described = RuleFile.model_json_schema(schema_generator=AsWritten)
     parts = described["$defs"]
     for name, key, specs in (
         ("StepUse", "action", ACTIONS),

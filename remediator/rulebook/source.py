@@ -62,7 +62,7 @@ class FileRules:
         problems: list[Problem] = []
         for name, path in sorted(self._paths().items()):
             try:
-                texts[name] = _text(path)
+                texts[name] = read_text(path)
             except OSError as error:
                 problems.append(Problem(Place(str(path)), f"can't be read: {error.strerror or error}"))
             except UnicodeDecodeError as error:
@@ -135,7 +135,7 @@ class FileRules:
             for each in (folder for folder in folders if (folder / _TESTS).is_dir()):
                 for name, path in _walk(each / _TESTS, SUFFIX).items():
                     with suppress(OSError, UnicodeDecodeError):
-                        texts[str(each / _TESTS / name)] = _text(path)
+                        texts[str(each / _TESTS / name)] = read_text(path)
         return texts
 
     def _paths(self) -> Mapping[str, Path]:
@@ -197,7 +197,13 @@ def _folders(folder: Path, seen: set[tuple[int, int]]) -> Iterator[tuple[Path, l
             yield from _folders(Path(entry.path), seen)
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """A file's text.
+
+    Raises:
+        OSError: it can't be read, or is too long.
+        UnicodeDecodeError: it is not UTF-8.
+    """
     with path.open("rb") as file:
         content = file.read(_MOST_BYTES + 1)
     if len(content) > _MOST_BYTES:

@@ -29,8 +29,9 @@ class Wakers:
             called, self._next[topic] = self._next[topic], asyncio.Event()
             called.set()
 
-    def limit(self, timeout: timedelta) -> AbstractAsyncContextManager[object]:
-        """Raises :class:`TimeoutError` within itself once the time is over."""
+    def limit(self, topic: Topic, timeout: timedelta) -> AbstractAsyncContextManager[object]:
+        """Raises :class:`TimeoutError` within itself once the time is over, whatever it is waited for."""
+        del topic
         return asyncio.timeout(timeout.total_seconds())
 
     async def wait(self, topic: Topic, timeout: timedelta) -> None:
@@ -38,7 +39,7 @@ class Wakers:
         heard = {} if task is None else self._heard.setdefault(task, {})
         if heard.get(topic, 0) == self._calls[topic]:
             try:
-                async with self.limit(timeout):
+                async with self.limit(topic, timeout):
                     await self._next[topic].wait()
             except TimeoutError:
                 return

@@ -16,7 +16,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from remediator.core.ports.store import StoreUnavailableError
+from remediator.core.ports.store import StoreUnavailableError, Topic
+from remediator.store.common.codecs import micros
 from remediator.store.common.wakers import Wakers
 from remediator.store.sqlite.clock import StoreClock
 from remediator.store.sqlite.commits import Commits, Job, deliver
@@ -34,7 +35,7 @@ _LONGEST = 600.0
 #: While there are such, they are looked at as often as ever, or this often (seconds).
 _AT_ONCE = (
     "SELECT EXISTS (SELECT 1 FROM webhooks WHERE taken_at IS NULL)"
-    " OR EXISTS (SELECT 1 FROM runs WHERE final = 0 AND state != 'asking')"
+    " OR EXISTS (SELECT 1 FROM runs WHERE final = 0 AND state IN ('pending', 'ready'))"
     " OR EXISTS (SELECT 1 FROM inquiries)"
 )
 _NOW_AND_THEN, _PACE = (
@@ -48,10 +49,11 @@ _NOW_AND_THEN, _PACE = (
 _DUE = """
     SELECT min(due) FROM (
         SELECT min(due_at) AS due FROM episodes WHERE due_at IS NOT NULL
+        UNION ALL SELECT min(deadline_at) FROM runs WHERE final = 0 AND state != 'asking'
         UNION ALL SELECT min(until) FROM approvals WHERE settled IS NULL
         UNION ALL SELECT min(due_at) FROM outbox WHERE state = 'unsent'
         UNION ALL SELECT min(next_at) FROM pages WHERE over_at IS NULL
-        UNION ALL SELECT min(until) FROM pauses WHERE lifted_at IS NULL
+        UNION ALL SELECT min(until) FROM pauses WHERE lifted_at IS NULL AND until > ?
     )
 """
 
@@ -130,11 +132,12 @@ class _Ledger:
         if self._found(_AT_ONCE):
             return 0.0
         longest = _PACE if self._found(_NOW_AND_THEN) else _LONGEST
-        due = self._found(_DUE)
-        return longest if due is None else min(longest, due / 1e6 - self._clock.read().timestamp())
+        now = micros(self._clock.read())
+        due = self._found(_DUE, now)
+        return longest if due is None else min(longest, (due - now) / 1e6)
 
-    def _found(self, query: str) -> int | None:
-        found: int | None = self._sql.execute(query).fetchone()[0]
+    def _found(self, query: str, *values: int) -> int | None:
+        found: int | None = self._sql.execute(query, values).fetchone()[0]
         return found
 
 
@@ -155,9 +158,11 @@ class _PatientWakers(Wakers):
                 limit.reschedule(looks)
 
     @asynccontextmanager
-    async def limit(self, timeout: timedelta) -> AsyncIterator[None]:
+    async def limit(self, topic: Topic, timeout: timedelta) -> AsyncIterator[None]:
         begun, pace = asyncio.get_running_loop().time(), timeout.total_seconds()
-        times = max(math.floor(self._idle_for() / pace), 1)
+        # Who holds a lease waits for no work: it has to be renewed.
+        idle_for = 0.0 if topic is Topic.LEASES else self._idle_for()
+        times = max(math.floor(idle_for / pace), 1)
         async with asyncio.timeout_at(begun + pace * times) as limit:
             self._waiting[limit] = begun, pace
             try:
