@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from itertools import product
 
 from remediator.core.alerts import fingerprint
-from remediator.core.answers import Answer, Heard, Listed, Standing
+from remediator.core.answers import AlertState, Answer, Heard, Listed
 from remediator.core.checks import CheckAnswer, CheckContext, Said
 from remediator.core.durations import format_duration
 from remediator.core.ids import RunId
@@ -134,7 +134,7 @@ class DescribedWorld:
         del receiver
         now = self._clockwork.wall
         listed = tuple(
-            Listed(each.fingerprint, Standing.ACTIVE, each.labels, each.model.annotations, each.begins)
+            Listed(each.fingerprint, AlertState.ACTIVE, each.labels, each.model.annotations, each.begins)
             for each in self._firings
             if each.fires(now) and all(matcher.matches(each.labels) for matcher in matchers)
         )
