@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from remediator.core.ports.store import Store
+from remediator.store.postgres import PostgresStore
 from tests.store.backends import BACKENDS, Backend
 from tests.store.clock import FakeClock
+from tests.store.postgres import PostgresBackend
 
 
 @pytest.fixture
@@ -30,3 +32,16 @@ async def store(backend: Backend) -> AsyncIterator[Store]:
     await store.open()
     yield store
     await store.close()
+
+
+@pytest.fixture
+async def replicas(tmp_path: Path, clock: FakeClock) -> AsyncIterator[list[PostgresStore]]:
+    """Three replicas of one ledger."""
+    backend = PostgresBackend(tmp_path, clock)
+    stores = [backend.make() for _ in range(3)]
+    for store in stores:
+        await store.open()
+    yield stores
+    for store in stores:
+        await store.close()
+    backend.close()
