@@ -91,8 +91,7 @@ def parse_matcher(text: str) -> Matcher:
     """
     readings = [found for read in (_read_classic, _read_utf8) if (found := read(text)) is not None]
     if not readings:
-        message = f'{text!r} is no matcher: write label="value", with one of = != =~ !~'
-        raise MatcherError(message)
+        raise MatcherError(_why_none(text))
     try:
         return matcher(*readings[0])
     except MatcherError:
@@ -109,6 +108,16 @@ def parse_selection(text: str) -> tuple[Matcher, ...]:
     """
     inner = text.strip().removeprefix("{").removesuffix("}")
     return tuple(parse_matcher(each) for each in _BETWEEN_COMMAS.findall(inner) if each.strip())
+
+
+def _why_none(text: str) -> str:
+    """Why a text is no matcher, and what to write."""
+    if _CLASSIC.fullmatch(text.strip().removeprefix("{")) is not None and not {*",{}"}.isdisjoint(text):
+        remedy = (
+            "make each an entry of its own, without braces, and put a value with a comma or brace in quotes"
+        )
+        return f"{text!r} is no matcher: {remedy}"
+    return f'{text!r} is no matcher: write label="value", with one of = != =~ !~'
 
 
 def _read_classic(text: str) -> tuple[str, Operator, str] | None:

@@ -66,7 +66,7 @@ LABELS = st.dictionaries(st.sampled_from(NAMES), VALUES)
 
 #: Starting a process costs more than what it does, so each example is a batch, and none is shrunk.
 BATCHES = settings(
-    max_examples=8,
+    max_examples=5,
     deadline=None,
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import re
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import yaml
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remediator.actions.specs import ACTIONS, CHECKS
+from remediator.cli.check import check
 from remediator.core.ports.channels import RulebookError, RuleFiles
 from remediator.rulebook.models import RuleFile
 from remediator.rulebook.rule_models import Rule
@@ -113,6 +117,39 @@ def test_any_change_of_a_good_file(data: st.DataObject) -> None:
 @given(st.integers(0, len(GOOD)), st.integers(0, 30), st.text("{}[]:-, \n\"'x", max_size=3))
 def test_any_edit_of_a_good_file(start: int, length: int, text: str) -> None:
     judge_text(GOOD[:start] + text + GOOD[start + length :])
+
+
+names = st.sampled_from(
+    ["a.yaml", "b.yaml", "sub/c.yaml", "tests/t.yaml", ".d.yaml", "e.yml", "f.yaml/g.yaml"]
+)
+
+
+@settings(FUZZED, max_examples=50)
+@given(
+    st.dictionaries(names, st.binary(max_size=40) | st.sampled_from([GOOD.encode(), b"rules: []", b"\xff"]))
+)
+def test_any_folder(files: dict[str, bytes]) -> None:
+    """As the daemon and `check` read it: the one raises its own error alone, the other says what it is."""
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        for name, content in files.items():
+            with contextlib.suppress(FileExistsError, NotADirectoryError):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_bytes(content)
+        source = FileRules(folder)
+        with contextlib.suppress(RulebookError):
+            source.compile(source.read())
+        told = CliRunner().invoke(check, [made, "--format", "github"])
+        assert isinstance(told.exception, SystemExit | None), told.exception
+        assert ("::error" in told.stdout) is (told.exit_code == 1)
+
+
+@FUZZED
+@given(st.lists(st.text(max_size=30) | st.sampled_from([GOOD, "rules: []", "brake: {}"]), max_size=3))
+def test_any_files_together(texts: list[str]) -> None:
+    named = {f"{number}.yaml": text for number, text in enumerate(texts)}
+    with contextlib.suppress(RulebookError):
+        FileRules(RULES).compile(RuleFiles(named, rulebook_hash(named)))
 
 
 def test_a_key_named_like_pydantic_s_mark_of_a_bad_key_is_a_key() -> None:
