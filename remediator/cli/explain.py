@@ -84,6 +84,8 @@ def _rule(out: Console, found: dict[str, Any]) -> None:
     was = f", was {', '.join(found['was'])}" if found["was"] else ""
     standing = f"mode {found['mode']}" if found["in_force"] else "not in the rulebook in force"
     out.print(Text.assemble((found["rule"], "bold"), f"  {standing}{was}  {found['summary']}"))
+    if found["from_defaults"]:
+        out.print(Text(f"  from `defaults`: {', '.join(found['from_defaults'])}"))
     for matcher in found["matchers"]:
         out.print(Text(f"  when   {matcher}"))
     _what_holds_it(out, found)

@@ -179,6 +179,8 @@ class Rule:
     report: tuple[str, ...] = ()
     mode: Mode = Mode.OBSERVE
     goes_on: bool = False
+    #: The keys, such as ``limits.cooldown``, that it has from the policy's defaults.
+    from_defaults: tuple[str, ...] = ()
 
     @property
     def names(self) -> frozenset[str]:

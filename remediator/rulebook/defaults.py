@@ -55,10 +55,15 @@ def inherited(written: models.Rule, defaults: Defaults) -> models.Rule:
     return written.model_copy(update=taken) if taken else written
 
 
+def from_defaults(written: models.Rule, defaults: Defaults) -> tuple[str, ...]:
+    """The keys that the rule has from ``defaults``."""
+    return tuple(".".join(path) for path in _concerned(written) if _inherits(written, defaults, path))
+
+
 def settings_of(written: models.Rule, policy: Policy, reporter: Reporter) -> Iterator[Setting]:
     """Everything that the rule could have from elsewhere, as it has it."""
     defaults = policy.said.defaults
-    for path in (*_FOR_ALL, *(_FOR_ACTING if written.steps else ())):
+    for path in _concerned(written):
         origin, place, value = Origin.BUILT_IN, None, _built_in(path)
         if _says(written, path):
             origin, place, value = Origin.RULE, reporter.place(path), _has(written, path)
@@ -66,6 +71,10 @@ def settings_of(written: models.Rule, policy: Policy, reporter: Reporter) -> Ite
             place = policy.reporters["defaults"].place(("defaults", *path))
             origin, value = Origin.DEFAULTS, _has(defaults, path)
         yield Setting(written.name, ".".join(path), _plain(value), origin, place)
+
+
+def _concerned(written: models.Rule) -> tuple[Path, ...]:
+    return (*_FOR_ALL, *(_FOR_ACTING if written.steps else ()))
 
 
 def _inherits(written: models.Rule, defaults: Defaults, path: Path) -> bool:

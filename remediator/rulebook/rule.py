@@ -8,7 +8,7 @@ from remediator.core.rules import AlertTrigger, ApprovalTerms, Count, Limits, Ot
 from remediator.core.targets import KINDS, TargetError, target_of
 from remediator.core.templates import TargetTemplate
 from remediator.rulebook import rule_models as models
-from remediator.rulebook.defaults import inherited
+from remediator.rulebook.defaults import from_defaults, inherited
 from remediator.rulebook.policy import Policy
 from remediator.rulebook.problems import Reporter, nearest, shown
 from remediator.rulebook.steps import StepCompiler, check_scope
@@ -67,6 +67,7 @@ def compile_rule(validated: Validated[models.Rule], policy: Policy, reporter: Re
         report=policy.channels(written.report, "report", reporter),
         mode=written.mode,
         goes_on=written.goes_on,
+        from_defaults=from_defaults(validated.model, policy.said.defaults),
     )
 
 

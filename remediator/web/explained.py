@@ -112,7 +112,8 @@ class NotTakenView(View, frozen=True):
 class RuleExplained(View, frozen=True, tag_field="explains", tag="rule"):
     """A rule: what it decided lately, what it did not take and why, and what holds it now.
 
-    `in_force` is false where the rulebook in force has it no more. `counts` are of its latest 20,000
+    `in_force` is false where the rulebook in force has it no more. `from_defaults` are the keys of the rule
+    that `defaults` say for it. `counts` are of its latest 20,000
     decisions, `guards` of targets that it had to do with lately; `pauses` (the brake's too) and
     `quarantines` are those that concern it now.
     """
@@ -123,6 +124,7 @@ class RuleExplained(View, frozen=True, tag_field="explains", tag="rule"):
     in_force: bool
     mode: Annotated[str, Meta(description="The lower of the daemon's and the rule's own.")]
     matchers: list[str]
+    from_defaults: list[str]
     counts: list[ReasonCountView]
     decisions: list[DecisionView]
     not_taken: list[NotTakenView]

@@ -63,6 +63,7 @@ def _(it: core.RuleExplained) -> explained.RuleExplained:
         in_force=rule is not None,
         mode=it.mode.word,
         matchers=[] if rule is None else _matchers(rule),
+        from_defaults=[] if rule is None else list(rule.from_defaults),
         counts=[_count(each) for each in it.counts],
         decisions=[views.decision(each) for each in it.decisions],
         not_taken=[

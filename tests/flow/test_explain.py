@@ -23,6 +23,7 @@ def a_book() -> str:
         rule("stale", only_if=[OLD]),
         rule(only_if=[RECENT], limits={"rate": ["3/1h"], "targets": "2/10m"}),
         rule("after"),
+        defaults={"severity": "P2", "limits": {"rate": ["9/1h"], "cooldown": "15m"}},
     )
 
 
@@ -128,7 +129,7 @@ async def test_a_rule_is_explained_by_its_decisions_its_misses_and_what_holds_it
     assert said["cooldown"][0] == "refuses"
     assert said["pause"] == ("refuses", "paused by operator: looking into it")
     assert [each["why"] for each in found["pauses"]] == ["looking into it"]
-    assert found["not_taken"] == []
+    assert (found["not_taken"], found["from_defaults"]) == ([], ["severity", "limits.cooldown"])
 
     missed = await explained(world, "elsewhere")
     assert (missed["counts"], missed["pauses"], missed["guards"]) == ([], [], [])
@@ -137,6 +138,7 @@ async def test_a_rule_is_explained_by_its_decisions_its_misses_and_what_holds_it
     assert [each["holds"] for each in one["account"]["matchers"]] == [True, False, False]
     code, text, errors = await world.cli("explain", "elsewhere")
     assert code == 0, errors
+    assert "from `defaults`: severity, limits.cooldown, limits.rate\n" in text
     assert f"job=\"other\": saw '{SERVICE}'" in text
 
 

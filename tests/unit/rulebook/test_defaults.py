@@ -48,6 +48,17 @@ def test_a_rule_that_says_nothing_has_what_defaults_say() -> None:
     assert rule.approval == ApprovalTerms(timedelta(minutes=7))
     assert rule.limits == Limits(timedelta(hours=1), (Rate(3, DAY),))
     assert rule.escalate == ("lead",)
+    said = (
+        "mode",
+        "severity",
+        "deadline",
+        "report",
+        "escalate",
+        "approval",
+        "limits.cooldown",
+        "limits.rate",
+    )
+    assert rule.from_defaults == said
 
 
 @pytest.mark.parametrize(
@@ -64,12 +75,15 @@ def test_a_rule_that_says_nothing_has_what_defaults_say() -> None:
     ],
 )
 def test_what_a_rule_says_itself_holds_also_if_it_is_the_usual(said: str, key: str, expected: Any) -> None:
-    assert getattr(one(f"{STEPS}\n    {said}"), key) == expected
+    rule = one(f"{STEPS}\n    {said}")
+    assert getattr(rule, key) == expected
+    assert key not in rule.from_defaults
 
 
 def test_a_rule_that_only_pages_has_nothing_to_approve_or_to_limit() -> None:
     rule = one("steps: []")
     assert (rule.approval, rule.limits, rule.severity) == (None, Limits(), "P1")
+    assert not [key for key in rule.from_defaults if key.startswith(("approval", "limits"))]
     judgement = of_text(RULES.format(rule="steps: []"))
     assert not [each for each in judgement.warnings if "never bites" in each.message]
 
