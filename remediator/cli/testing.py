@@ -79,14 +79,19 @@ def _play_all(loaded: Loaded, wanted: str | None) -> _Played:
     if wanted is not None and not stories and not loaded.errors:
         message = f"no test's name holds {wanted!r}: there are {len(loaded.stories)} tests"
         raise click.UsageError(message)
-    kit = Kit(
+    parts = kit()
+    return _Played(tuple(_timed(story, parts) for story in stories), loaded)
+
+
+def kit() -> Kit:
+    """What tests are played with."""
+    return Kit(
         ACTIONS,
         CHECKS,
         lambda clock, monotonic: MemoryStore(clock=clock, monotonic=monotonic),
         lambda alertmanagers: AlertResolved(CHECKS[RESOLVED], alertmanagers),
         lambda story: FileRules(story.rules, home()),
     )
-    return _Played(tuple(_timed(story, kit) for story in stories), loaded)
 
 
 def _timed(story: Story, kit: Kit) -> tuple[Outcome, float]:

@@ -46,7 +46,10 @@ class Kit:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a test: ``context`` is what happened around it, for the timeline."""
+    """What came of a test: ``context`` is what happened around it, for the timeline.
+
+    Without a ``recording`` it could not be played, and ``problems`` say why.
+    """
 
     story: Story
     began: datetime
@@ -54,6 +57,7 @@ class Outcome:
     lines: tuple[Line, ...]
     context: tuple[Happened, ...]
     problems: tuple[str, ...]
+    recording: Recording | None = None
 
     @property
     def passed(self) -> bool:
@@ -74,7 +78,7 @@ def play(story: Story, kit: Kit) -> Outcome:
     ]
     context = sorted((*world.happened, *people.happened, *beside), key=lambda each: each.at)
     problems = (*world.problems, *people.problems, *recording.problems)
-    return Outcome(story, began, recording.ended, lines, tuple(context), problems)
+    return Outcome(story, began, recording.ended, lines, tuple(context), problems, recording)
 
 
 def _play(

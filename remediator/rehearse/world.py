@@ -49,7 +49,7 @@ class Happened:
 
 
 @dataclass(slots=True)
-class _Firing:
+class Firing:
     """One firing of one alert."""
 
     labels: Mapping[str, str]
@@ -82,7 +82,7 @@ class DescribedWorld:
         self._clockwork = clockwork
         self._checks = {name: found for each in described for name, found in each.checks.items()}
         self._actions = {name: found for each in described for name, found in each.actions.items()}
-        self._firings = [firing for alert in alerts for firing in _firings(alert, clockwork.began)]
+        self._firings = [firing for alert in alerts for firing in firings(alert, clockwork.began)]
         self._tries: Counter[tuple[str, Target]] = Counter()
         self._succeeded: dict[tuple[str, Target], datetime] = {}
         self._stage: Stage | None = None
@@ -115,12 +115,12 @@ class DescribedWorld:
     async def _begin(self, stage: Stage) -> None:
         self._stage = stage
 
-    def _tell(self, rehearsal: Rehearsal, firing: _Firing, at: datetime) -> None:
+    def _tell(self, rehearsal: Rehearsal, firing: Firing, at: datetime) -> None:
         ends = firing.ends if at == firing.ends else None
         self.happened.append(Happened(at, f"{firing.shown} {'ends' if ends else 'fires'}"))
         rehearsal.post(at, _webhook(firing, ends))
 
-    def _again(self, firing: _Firing) -> Deed:
+    def _again(self, firing: Firing) -> Deed:
         async def tell(stage: Stage) -> None:
             if firing.fires(self._clockwork.wall):
                 await stage.store.save_webhook("default", _webhook(firing, None))
@@ -227,7 +227,7 @@ class DescribedWorld:
                 self._ends.add(task)
                 task.add_done_callback(self._ends.discard)
 
-    async def _end(self, firing: _Firing, stage: Stage) -> None:
+    async def _end(self, firing: Firing, stage: Stage) -> None:
         assert firing.ends is not None  # noqa: S101 - it was given its end a moment ago
         await asyncio.sleep((firing.ends - self._clockwork.wall).total_seconds())
         self.happened.append(Happened(firing.ends, f"{firing.shown} ends"))
@@ -265,7 +265,8 @@ class DescribedAction:
         return await self.world.probe(self.spec.name, context)
 
 
-def _firings(alert: models.Alert, began: datetime) -> Iterator[_Firing]:
+def firings(alert: models.Alert, began: datetime) -> Iterator[Firing]:
+    """Each alert that it stands for, each time that it fires."""
     names = list(alert.each)
     for values in product(*alert.each.values()):
         labels = {**alert.labels, **dict(zip(names, values, strict=True))}
@@ -275,10 +276,10 @@ def _firings(alert: models.Alert, began: datetime) -> Iterator[_Firing]:
                 ends = began + at + alert.lasts
             elif alert.resolved is not None and alert.resolved.at is not None:
                 ends = began + alert.resolved.at
-            yield _Firing(labels, alert, began + at, ends)
+            yield Firing(labels, alert, began + at, ends)
 
 
-def _repeats(firing: _Firing) -> Iterator[datetime]:
+def _repeats(firing: Firing) -> Iterator[datetime]:
     """When it is told again: of one whose end is not known beforehand for a day."""
     if firing.model.repeat is None:
         return
@@ -289,7 +290,7 @@ def _repeats(firing: _Firing) -> Iterator[datetime]:
         again += firing.model.repeat
 
 
-def _webhook(firing: _Firing, ends: datetime | None) -> bytes:
+def _webhook(firing: Firing, ends: datetime | None) -> bytes:
     alert = {
         "status": "firing" if ends is None else "resolved",
         "labels": dict(firing.labels),
