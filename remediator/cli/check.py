@@ -149,9 +149,9 @@ def _findings(path: Path, prometheus: Iterable[Path], roles: Sequence[Path]) -> 
 
 
 def _of_examples(judgement: Judgement, source: FileRules) -> list[Problem]:
-    """What the alerts of the rules' tests show; without any test nothing."""
+    """What the alerts of the rules' tests show."""
     some = [each for file, text in source.tests().items() for each in examples(file, text)]
-    return [*undefined_targets(judgement, some), *untested(judgement, some)] if some else []
+    return [*undefined_targets(judgement, some), *untested(judgement, some)]
 
 
 def _missing_permissions(judgement: Judgement, roles: Sequence[Path]) -> tuple[list[Problem], list[Problem]]:

@@ -63,7 +63,11 @@ def undefined_targets(judgement: Judgement, some: Sequence[Example]) -> list[Pro
 
 
 def untested(judgement: Judgement, some: Sequence[Example]) -> list[Problem]:
-    """Rules that none of these reach."""
+    """Rules that none of these reach; where there are none at all, that is said once."""
+    if judgement.written and not some:
+        _, reporter = judgement.written[0]
+        message = "no rule has a test: write some in `tests/` beside the rules, for `remediator test` to run"
+        return [Problem(reporter.place(("name",)), message)]
     index = RuleIndex([rule for rule, _ in judgement.written])
     reached = {rule.name for example in some for rule in index.matching(example.labels)}
     reached |= {example.runs for example in some if example.runs is not None}

@@ -254,7 +254,11 @@ def test_check_looks_around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     )
     (tmp_path / "rules.yaml").write_text(rules(*some, scope={"namespaces": ["shop", "data"]}))
     runner = CliRunner()
-    assert runner.invoke(check, [str(tmp_path)]).stdout.endswith("2 rules in 1 file: 0 errors, 0 warnings\n")
+    alone = runner.invoke(check, [str(tmp_path)]).stdout.splitlines()
+    assert alone[0].startswith(
+        f"{tmp_path}/rules.yaml:2:9: warning: no rule has a test: write some in `tests/`"
+    )
+    assert alone[1:] == ["2 rules in 1 file: 0 errors, 1 warning"]
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "t.yaml").write_text("tests: [{alerts: [{labels: {alertname: B}}]}]\n")
     (tmp_path / "role.yml").write_text(ROLE.replace("[list, patch]", "[list]"))
