@@ -12,6 +12,8 @@ from remediator.web.models import TargetText
 
 Why = Annotated[str, Meta(min_length=1, max_length=500, description="What people read later.")]
 Limit = Annotated[int, Meta(ge=1, le=1000)]
+#: The greatest number that a ledger can give a row.
+_MOST = 2**63 - 1
 
 
 class Asked(Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,9 +34,9 @@ class DecisionsQuery(Asked, frozen=True):
     """Which decisions; newest first."""
 
     limit: Limit = 50
-    before: Annotated[int, Meta(ge=1, description="Go on after this decision.")] | UnsetType = UNSET
+    before: Annotated[int, Meta(ge=1, le=_MOST, description="Go on after this decision.")] | UnsetType = UNSET
     rule: str | UnsetType = UNSET
-    episode: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    episode: Annotated[int, Meta(ge=1, le=_MOST)] | UnsetType = UNSET
 
 
 class EpisodesQuery(Asked, frozen=True):
@@ -42,13 +44,13 @@ class EpisodesQuery(Asked, frozen=True):
 
     limit: Limit = 200
     since: Annotated[datetime, Meta(tz=True, description="First seen then or later.")] | UnsetType = UNSET
-    before: Annotated[int, Meta(ge=1, description="The `before` of the last page.")] | UnsetType = UNSET
+    before: Annotated[int, Meta(ge=1, le=_MOST, description="The `before` of the last page.")] | UnsetType = UNSET
 
 
 class EventsQuery(Asked, frozen=True):
     """Which events; oldest first."""
 
-    after: Annotated[int, Meta(ge=0, description="The last id that you have.")] = 0
+    after: Annotated[int, Meta(ge=0, le=_MOST, description="The last id that you have.")] = 0
     limit: Limit = 200
 
 
@@ -83,7 +85,7 @@ class ResumeRequest(Asked, frozen=True):
     why: Why
     scope: PauseScope = PauseScope.ALL
     value: str = ""
-    id: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    id: Annotated[int, Meta(ge=1, le=_MOST)] | UnsetType = UNSET
 
 
 class ClearRequest(Asked, frozen=True):

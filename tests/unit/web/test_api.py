@@ -113,6 +113,13 @@ async def test_a_query_that_can_not_be_used_is_422_with_a_remedy(web: Web, query
     assert said in problem["detail"] + problem["remedy"]
 
 
+@pytest.mark.parametrize("query", ["decisions?before", "decisions?episode", "episodes?before", "events?after"])
+async def test_a_number_that_no_row_can_have_is_422(web: Web, query: str) -> None:
+    assert (await web.ask("GET", f"/api/v1/{query}={2**63 - 1}", bearer="look"))[0] == 200
+    status, problem, _ = await web.ask("GET", f"/api/v1/{query}={2**63}", bearer="look")
+    assert (status, query.partition("?")[2] in problem["detail"]) == (422, True)
+
+
 async def test_a_run_is_told_with_all_that_belongs_to_it(web: Web) -> None:
     status, run, _ = await web.ask("GET", "/api/v1/runs/r-aaaa1", bearer="look")
     assert status == 200
