@@ -44,7 +44,9 @@ class EpisodesQuery(Asked, frozen=True):
 
     limit: Limit = 200
     since: Annotated[datetime, Meta(tz=True, description="First seen then or later.")] | UnsetType = UNSET
-    before: Annotated[int, Meta(ge=1, le=_MOST, description="The `before` of the last page.")] | UnsetType = UNSET
+    before: Annotated[int, Meta(ge=1, le=_MOST, description="The `before` of the last page.")] | UnsetType = (
+        UNSET
+    )
 
 
 class EventsQuery(Asked, frozen=True):

@@ -113,7 +113,9 @@ async def test_a_query_that_can_not_be_used_is_422_with_a_remedy(web: Web, query
     assert said in problem["detail"] + problem["remedy"]
 
 
-@pytest.mark.parametrize("query", ["decisions?before", "decisions?episode", "episodes?before", "events?after"])
+@pytest.mark.parametrize(
+    "query", ["decisions?before", "decisions?episode", "episodes?before", "events?after"]
+)
 async def test_a_number_that_no_row_can_have_is_422(web: Web, query: str) -> None:
     assert (await web.ask("GET", f"/api/v1/{query}={2**63 - 1}", bearer="look"))[0] == 200
     status, problem, _ = await web.ask("GET", f"/api/v1/{query}={2**63}", bearer="look")
