@@ -144,17 +144,24 @@ def _history(since: str) -> _Past:
         begin = datetime.now(UTC) - parse_duration(since)
     except (ValueError, OverflowError) as error:
         raise click.BadParameter(f"{error}", param_hint="--since") from None
-    episodes: list[dict[str, Any]] = []
+    posts: list[Post] = []
+    facts: list[Remembered] = []
     before = None
+    while True:
+        page = _page(begin, before)
+        posts += posts_of(page["episodes"])
+        facts += facts_of(page["episodes"])
+        before = page["before"]
+        if before is None:
+            return _Past(sorted(posts, key=lambda post: post.at), facts)
+
+
+def _page(since: datetime, before: int | None) -> dict[str, Any]:
     try:
-        while True:
-            page = ask("GET", "/episodes", since=begin.isoformat(), before=before, limit=_PAGE)
-            episodes += page["episodes"]
-            before = page["before"]
-            if before is None:
-                return _Past(posts_of(episodes), facts_of(episodes))
+        page: dict[str, Any] = ask("GET", "/episodes", since=since.isoformat(), before=before, limit=_PAGE)
     except SystemExit:
         sys.exit(_MISUSE)  # 1 would say that something differs
+    return page
 
 
 def _simulated(simulator: Simulator, rules: Path) -> Simulation:

@@ -19,12 +19,12 @@ _UNKNOWN = "0001-01-01T00:00:00Z"
 
 
 def posts_of(episodes: Iterable[Mapping[str, Any]]) -> list[Post]:
-    """What came in when: an episode's first alert, and its end, in the order of time.
+    """What came in when: each episode's first alert, and its end.
 
     Repeats change nothing that is decided, and are left out. An episode that another took the place of ends
     with that one, as it did then.
     """
-    return sorted((post for each in episodes for post in _posts(each)), key=lambda post: post.at)
+    return [post for each in episodes for post in _posts(each)]
 
 
 def facts_of(episodes: Iterable[Mapping[str, Any]]) -> list[Remembered]:

@@ -13,6 +13,7 @@ import pytest
 from remediator.actions.specs import ACTIONS, CHECKS
 from remediator.core.alerts import AlertKey
 from remediator.core.checks import CheckAnswer, Fact, Said
+from remediator.core.manual import SOURCE, Request, fingerprint_of
 from remediator.core.rules import Expect
 from remediator.rehearse.posts import Post
 from remediator.rehearse.recollection import Remembered
@@ -180,6 +181,23 @@ def test_rules_that_only_observe_may_be_taken_for_live_ones(tmp_path: Path) -> N
     alone, live = simulator(down(0)), simulator(down(0), live=True)
     assert [alone.simulate(book).episodes[0].choices[0].mode.word] == ["observe"]
     assert [live.simulate(book).episodes[0].choices[0].mode.word] == ["live"]
+
+
+def test_what_a_person_asked_for_is_decided_as_such(tmp_path: Path) -> None:
+    posts = [_requested("repair", 0), _requested("gone", 1)]
+    assert told(simulator(posts).simulate(rules(tmp_path))) == ["repair:matched", ":no_rule"]
+
+
+def _requested(rule: str, minute: float) -> Post:
+    at = T0 + timedelta(minutes=minute)
+    alert = {
+        "status": "firing",
+        "labels": {"alertname": "ManualRun", "job": "cart"},
+        "annotations": Request(rule, "ada", "it is slow").annotations,
+        "startsAt": at.isoformat(),
+        "fingerprint": fingerprint_of(rule),
+    }
+    return Post(at, SOURCE, json.dumps({"version": "4", "alerts": [alert]}).encode())
 
 
 def test_two_rulebooks_differ_where_they_decide_otherwise(tmp_path: Path) -> None:
