@@ -237,7 +237,7 @@ class Person(Strict):
 
 #: What can be expected, and which further keys each takes beside `at`, `rule`, `target` and `says`.
 KINDS: Mapping[str, frozenset[str]] = {
-    "run": frozenset({"outcome", "reason", "steps", "joins", "ends"}),
+    "run": frozenset({"outcome", "reason", "steps", "joins", "ends", "times"}),
     "skip": frozenset({"times"}),
     "wait": frozenset({"times"}),
     "page": frozenset({"times"}),

@@ -38,7 +38,7 @@ rules:
     verify: {within: 2m, stable_for: 1m, checks: [{check: kubernetes.rolled_out}]}
     escalate: [lead, chief]
     mode: live
-contacts: {lead: {wait: 5m}, chief: {wait: 5m}}
+contacts: {lead: {wait: 30s}, chief: {wait: 30s}}
 """
 
 
