@@ -400,7 +400,7 @@ def _preempted(name: str, held: str, takes: str, prepare: Prepare = _nothing) ->
         takes=(takes,),
         ends={"cancelled": 0, "succeeded": 0},
         fields={
-            "steps": [step(SHARES, id="look", timeout=_STEP)],
+            "steps": [step(SHARES, id="look", timeout=_STEP, retry=5)],
             "verify": {"within": _AMPLE, "checks": [{"check": "kubernetes.deployments"}]},
         },
         second={"steps": [step(PREEMPTS, id="seize", timeout=_STEP, retry=2)]},
