@@ -49,6 +49,7 @@ from remediator.rulebook.source import FileRules
 from remediator.rulebook.watching import FileWatch
 from remediator.settings import Settings
 from remediator.settings.home import home
+from remediator.settings.traces import Trace
 from remediator.store import store_from_url
 from remediator.telemetry import Metrics
 from remediator.web import make_app
@@ -172,12 +173,17 @@ async def _serving(
 
 
 async def _opened(store: Store, lifeline: Lifeline) -> None:
+    """Open the ledger; that it can't be is told, and its end by the next start that can open it."""
+    trace = Trace(lifeline.thread.replace(":", "-"))
     try:
         await store.open()
     except StoreError as error:
+        trace.leave()
         lifeline.gone(str(error))
         await lifeline.deliver()
         raise
+    if trace.take_up():
+        lifeline.back()
 
 
 def _lifeline(settings: Settings, rulebooks: Rulebooks, notifiers: Mapping[str, Notifier]) -> Lifeline:

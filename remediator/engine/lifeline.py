@@ -44,7 +44,7 @@ class Lifeline:
     ) -> None:
         self._notifiers = notifiers
         self._channels = channels
-        self._thread = thread
+        self.thread = thread
         self._pager = pager
         self._untold: dict[str, Envelope] = {}
 
@@ -71,7 +71,7 @@ class Lifeline:
     def _say(self, notice: Notice, signal: Signal) -> None:
         for channel in (*([PAGER] if self._pager else []), *self._channels()):
             self._untold[channel] = Envelope(
-                channel, self._thread, notice, KEY, Lane.PAGES, standalone=True, signal=signal
+                channel, self.thread, notice, KEY, Lane.PAGES, standalone=True, signal=signal
             )
 
     async def _deliver(self, channel: str, envelope: Envelope) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.daemon import World
 from tests.support.processes import eventually
-from tests.support.rulebooks import rules
+from tests.support.rulebooks import alert, rules
 
 
 @pytest.mark.timeout(120)
@@ -31,10 +31,27 @@ async def test_a_full_disk_pages_without_the_ledger_and_its_end_is_told(world: W
     assert len(world.pagerduty.incidents) == 1
 
 
-async def test_a_ledger_that_cannot_be_opened_at_the_start_is_told(world: World) -> None:
+async def test_a_ledger_that_cannot_be_opened_at_the_start_is_told_and_resolved_by_the_start_that_can(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(world.folder))
+    folder = world.folder / "disk"
+    ledger = {"STORE": f"sqlite:///{folder / 'ledger.db'}", **world.pager_environment}
     world.write_rules(rules())
-    process = world.launch(STORE="sqlite:////nowhere/ledger.db", **world.pager_environment)
-    await eventually(lambda: not process.running, "it has given up", within=30)
+    starts = [world.launch(**ledger) for _ in range(2)]
+    await eventually(lambda: not any(each.running for each in starts), "both have given up", within=30)
     (incident,) = world.pagerduty.incidents
-    assert "/nowhere does not exist" in incident.summary
+    assert f"{folder} does not exist" in incident.summary
     await world.paged("its ledger can't be reached")
+    folder.mkdir()
+    await world.spawn(**ledger)
+    await world.incident("resolved", within=30)
+    await world.told("its ledger is back")
+    await world.stop()
+    said = len(world.slack.messages), len(world.pagerduty.events)
+    await world.spawn(**ledger)
+    await world.fire(alert())
+    await world.run_ended()
+    assert len(world.pagerduty.events) > said[1], "its run fails, for want of a service"
+    assert [each for each in world.slack.messages[said[0] :] if "ledger" in each.text] == []
+    assert [event.action for event in world.pagerduty.events[said[1] :]] == ["trigger"]
