@@ -279,6 +279,7 @@ async def test_what_was_counted_goes_with_its_episode(store: Store, clock: FakeC
     day = timedelta(days=1)
     clock.advance(2 * day.total_seconds())
     await store.prune(Shelf.DECISIONS, day, 0, 9)
+    await fire(store, "the latest, which stays")
     assert (await store.prune(Shelf.EPISODES, day, 0, 9)).rows == 1
     (made,) = await decided(store, await fire(store, "f1"), counting())
     assert made.detail == "1 of 2 within 5m (job=cart)"

@@ -35,7 +35,8 @@ async def test_what_one_shelf_is_refused_leaves_the_others_tidy(
     async with engine_parts(tmp_path) as parts:
         store = parts.store
         await store._writer.submit(lambda transaction: transaction.sql.execute(_REFUSES).close())
-        await store.record([Event(EventKind.ALARM_RAISED, await store.now(), {"detail": "old"})])
+        old = Event(EventKind.ALARM_RAISED, await store.now(), {"detail": "old"})
+        await store.record([old, Event(EventKind.RULEBOOK_DRIFTED, old.at)])
         await store.post([an_envelope()])
         (item,) = await store.due_envelopes(Lane.REPORTS, 1, timedelta(0))
         await store.sent(item, "")
