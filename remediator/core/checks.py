@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import TypeAlias
 
 from remediator.core.episodes import Episode
 from remediator.core.rules import Expect
@@ -13,6 +14,20 @@ from remediator.core.targets import Target
 
 #: The check whose evidence says how many ``deployments`` the target's namespace has.
 DEPLOYMENTS = "kubernetes.deployments"
+
+
+#: The episodes that a question concerns, page by page in the order of their ids: there may be very many.
+#: Each call begins anew.
+Concerned: TypeAlias = Callable[[], AsyncIterator[Sequence[Episode]]]
+
+
+def these(*episodes: Episode) -> Concerned:
+    """Those that are at hand."""
+
+    async def pages() -> AsyncIterator[Sequence[Episode]]:
+        yield sorted(episodes, key=lambda each: each.id)
+
+    return pages
 
 
 class Said(StrEnum):
@@ -67,5 +82,5 @@ class CheckContext:
 
     target: Target
     params: object
-    episodes: tuple[Episode, ...]
+    episodes: Concerned
     now: datetime

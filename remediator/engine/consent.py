@@ -16,7 +16,7 @@ from remediator.core.reasons import Reason
 from remediator.core.rules import ApprovalTerms, Rule, Step
 from remediator.core.runs import Move, Run
 from remediator.engine.acting import Acting
-from remediator.engine.facts import Facts
+from remediator.engine.facts import Facts, of_run
 from remediator.engine.journal import Journal
 from remediator.engine.parts import EngineParts
 from remediator.engine.planning import Planned, as_proposed, plan_steps, proposal_of
@@ -88,8 +88,8 @@ class Consent:
     async def changed_fact(self, values: Mapping[str, object]) -> tuple[Reason, str] | None:
         """Why what was approved must not be done after all: a fact no longer holds, or can't be had."""
         run = self._journal.run
-        episodes = await self._parts.store.episodes_of(run.id)
-        facts = await self._facts.gather(self._rule.only_if, run.target, episodes, values)
+        concerned = of_run(self._parts.store, run.id)
+        facts = await self._facts.gather(self._rule.only_if, run.target, concerned, values)
         for fact in facts:
             await self._journal.note(EventKind.RUN_CHECKED, fact.line, {"check": fact.check})
         return next((_why_not(fact) for fact in facts if not fact.holds), None)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from remediator.core.checks import DEPLOYMENTS, Fact
-from remediator.core.episodes import Episode
+from remediator.core.checks import DEPLOYMENTS, Concerned, Fact
 from remediator.core.guards import Question
 from remediator.core.rules import Condition
 from remediator.engine.facts import Facts
@@ -13,7 +12,7 @@ from remediator.engine.facts import Facts
 _COUNT = Condition(DEPLOYMENTS, {"at_least": 0})
 
 
-async def count_deployments(facts: Facts, question: Question, episodes: tuple[Episode, ...]) -> Fact:
+async def count_deployments(facts: Facts, question: Question, episodes: Concerned) -> Fact:
     """The fact that says how many there are; in error it is asked again for a while, as any other is."""
     (fact,) = await facts.gather((_COUNT,), question.target, episodes, {})
     return fact

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from remediator.core.changes import Decided, DecisionRequest, EpisodeWork
-from remediator.core.checks import Fact, Said
+from remediator.core.checks import Fact, Said, these
 from remediator.core.decide import (
     Decision,
     DecisionKind,
@@ -216,9 +216,9 @@ class DispatcherLoop(Loop):
             decided = peeked.kind is not DecisionKind.DEFER and stands_without_facts(peeked, episode, view)
             if rule.only_if and decided:
                 return replace(unasked, unasked=peeked.reason)
-        facts = await self._facts.gather(rule.only_if, target, (episode,), values)
+        facts = await self._facts.gather(rule.only_if, target, these(episode), values)
         if begins and question.uncounted and all(fact.holds for fact in facts):
-            facts = (*facts, await count_deployments(self._facts, question, (episode,)))
+            facts = (*facts, await count_deployments(self._facts, question, these(episode)))
             question = with_count(question, facts[-1])
         if all(fact.holds for fact in facts):
             return _Candidate(question, rule, target, facts)

@@ -10,7 +10,7 @@ from functools import partial
 
 from remediator.core.approvals import Proposal
 from remediator.core.changes import IntentRequest
-from remediator.core.checks import Fact
+from remediator.core.checks import Fact, these
 from remediator.core.durations import format_duration
 from remediator.core.episodes import Episode
 from remediator.core.events import Event, EventKind
@@ -28,7 +28,7 @@ from remediator.engine.attempts import WAIT, Attempts, pause
 from remediator.engine.consent import Consent
 from remediator.engine.counting import count_deployments, with_count
 from remediator.engine.coverage import Coverer
-from remediator.engine.facts import Facts
+from remediator.engine.facts import Facts, of_run
 from remediator.engine.journal import Journal, LostTheRunError
 from remediator.engine.leases import Holder
 from remediator.engine.parts import EngineParts
@@ -192,7 +192,7 @@ class Driver:
         question = request.question
         if not (request.first and question.uncounted):
             return question
-        fact = await count_deployments(self._facts, question, self._episodes)
+        fact = await count_deployments(self._facts, question, these(*self._episodes))
         await self._journal.note(EventKind.RUN_CHECKED, fact.line, {"check": fact.check})
         if not fact.holds:
             await self._refused(Reason.FACT_ERROR, f"{fact.check}: {fact.answer.detail}")
@@ -319,7 +319,8 @@ class Driver:
             await self._unproven("the rule names nothing that could prove the repair")
             return
         proof = Proof(self._parts.store, self._facts, self._tell_answer)
-        finding = await proof.watch(self._run, verify, self._current_episodes, self._values, self._stopping)
+        concerned = of_run(self._parts.store, self._run.id)
+        finding = await proof.watch(self._run, verify, concerned, self._values, self._stopping)
         if finding.verdict is Proven.PROVEN:
             await self._journal.move(self._token, Move.PROVE, detail=finding.detail)
         elif finding.verdict is Proven.DISPROVEN:
@@ -330,9 +331,6 @@ class Driver:
 
     async def _tell_answer(self, fact: Fact) -> None:
         await self._journal.note(EventKind.RUN_CHECKED, fact.line, {"check": fact.check})
-
-    async def _current_episodes(self) -> tuple[Episode, ...]:
-        return await self._parts.store.episodes_of(self._run.id)
 
     @property
     def _episodes(self) -> tuple[Episode, ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 
 import structlog
 
-from remediator.core.checks import CheckAnswer, CheckContext, Fact, Said
+from remediator.core.checks import CheckAnswer, CheckContext, Concerned, Fact, Said
 from remediator.core.episodes import Episode
+from remediator.core.ids import RunId
 from remediator.core.ports.actions import Check, ParameterError
 from remediator.core.ports.store import Store
 from remediator.core.rules import Condition
@@ -22,6 +23,8 @@ LOOK_TIMEOUT = timedelta(seconds=10)
 #: A fact in error is asked again for this long before the episode is stopped by it.
 GATHER_TIMEOUT = timedelta(seconds=10)
 _BETWEEN_TRIES = 1.0
+#: Episodes that are looked at together.
+_PAGE = 500
 
 
 class Facts:
@@ -35,7 +38,7 @@ class Facts:
         self,
         conditions: Sequence[Condition],
         target: Target,
-        episodes: tuple[Episode, ...],
+        episodes: Concerned,
         values: Mapping[str, object],
     ) -> tuple[Fact, ...]:
         """Ask in order, stopping at the first that does not hold: nothing after it can matter."""
@@ -52,7 +55,7 @@ class Facts:
         self,
         conditions: Sequence[Condition],
         target: Target,
-        episodes: tuple[Episode, ...],
+        episodes: Concerned,
         values: Mapping[str, object],
     ) -> tuple[Fact, ...]:
         """Ask all of them at once, once each."""
@@ -63,7 +66,7 @@ class Facts:
         self,
         condition: Condition,
         target: Target,
-        episodes: tuple[Episode, ...],
+        episodes: Concerned,
         values: Mapping[str, object],
         enough_at: float,
     ) -> Fact:
@@ -79,7 +82,7 @@ class Facts:
         self,
         condition: Condition,
         target: Target,
-        episodes: tuple[Episode, ...],
+        episodes: Concerned,
         values: Mapping[str, object],
     ) -> Fact:
         """Ask one check once."""
@@ -101,6 +104,18 @@ class Facts:
             _log.exception("check failed", check=condition.check, target=str(target))
             answer = CheckAnswer(Said.ERROR, f"{type(error).__name__} in {condition.check}")
         return Fact(condition.check, params, condition.expect, answer, now)
+
+
+def of_run(store: Store, run: RunId) -> Concerned:
+    """The episodes of a run as they are when a check asks, which thousands may have joined by then."""
+
+    async def pages() -> AsyncIterator[Sequence[Episode]]:
+        after = 0
+        while page := await store.episodes_of(run, after, _PAGE):
+            yield page
+            after = page[-1].id
+
+    return pages
 
 
 def render(params: Mapping[str, object], values: Mapping[str, object]) -> dict[str, object]:

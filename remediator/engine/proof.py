@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from remediator.core.checks import Fact, Said, lines
+from remediator.core.checks import Concerned, Fact, Said, lines
 from remediator.core.durations import format_duration
-from remediator.core.episodes import Episode
 from remediator.core.ports.store import Store
 from remediator.core.rules import Verify
 from remediator.core.runs import Run
@@ -49,7 +48,7 @@ class Proof:
         self,
         run: Run,
         verify: Verify,
-        episodes: Callable[[], Awaitable[tuple[Episode, ...]]],
+        episodes: Concerned,
         values: dict[str, object],
         stopping: asyncio.Event,
     ) -> Finding:
@@ -60,7 +59,7 @@ class Proof:
         good_since: datetime | None = None
         while not stopping.is_set():
             looked_at = await self._store.now()
-            facts = await self._facts.look_at_all(verify.checks, run.target, await episodes(), values)
+            facts = await self._facts.look_at_all(verify.checks, run.target, episodes, values)
             await self._tell_changes(facts)
             good = bool(facts) and all(fact.holds for fact in facts)
             now = await self._store.now()

@@ -20,7 +20,7 @@ from remediator.core.runs import Attempt
 from remediator.core.targets import Target
 from remediator.engine.acting import Acting, values_of
 from remediator.engine.coverage import Coverer
-from remediator.engine.facts import Facts
+from remediator.engine.facts import Facts, of_run
 from remediator.engine.loops import Loop
 from remediator.engine.parts import EngineParts
 from remediator.engine.proof import Proof, Proven
@@ -115,8 +115,8 @@ class RecoveryLoop(Loop):
         if rule is None or rule.verify is None:
             return None
         values = values_of(rule, row.run, row.episodes)
-        episodes = await self.store.episodes_of(row.run.id)
-        facts = await self._facts.look_at_all(rule.verify.checks, row.run.target, episodes, values)
+        concerned = of_run(self.store, row.run.id)
+        facts = await self._facts.look_at_all(rule.verify.checks, row.run.target, concerned, values)
         if not facts or not all(fact.holds for fact in facts):
             return None
         return await self._watched(row, rule.verify, values)
@@ -129,7 +129,7 @@ class RecoveryLoop(Loop):
         finding = await proof.watch(
             anew,
             replace(verify, within=within),
-            lambda: self.store.episodes_of(row.run.id),
+            of_run(self.store, row.run.id),
             values,
             asyncio.Event(),
         )

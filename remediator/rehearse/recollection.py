@@ -111,11 +111,12 @@ class Recollection:
         """A simulated run acts on a target: from now on its proof holds."""
         self._repaired[target] = at
 
-    def answer(self, spec: CheckSpec, context: CheckContext) -> CheckAnswer:
+    async def answer(self, spec: CheckSpec, context: CheckContext) -> CheckAnswer:
         """What the check said then; else what is assumed; else one of two answers."""
-        if self._proves_repair(spec, context):
+        episodes = [each async for page in context.episodes() for each in page]
+        episode = episodes[0]
+        if self._proves_repair(spec, context, episodes):
             return CheckAnswer(Said.YES, "assumed: what a simulated run does, works")
-        episode = context.episodes[0]
         known = self._stored(spec, context, episode)
         if known is not None:
             return known
@@ -126,11 +127,11 @@ class Recollection:
         expected = Said.YES if wanted is None or wanted.condition.expect is Expect.YES else Said.NO
         return CheckAnswer(expected if self.held else _OTHER[expected], "undetermined: not stored")
 
-    def _proves_repair(self, spec: CheckSpec, context: CheckContext) -> bool:
+    def _proves_repair(self, spec: CheckSpec, context: CheckContext, episodes: Sequence[Episode]) -> bool:
         at = self._repaired.get(context.target)
-        if at is None or all(episode.first_seen > at for episode in context.episodes):
+        if at is None or all(episode.first_seen > at for episode in episodes):
             return False
-        rules = self._rules_for(context.episodes[0])
+        rules = self._rules_for(episodes[0])
         proofs = [rule.verify for rule in rules if rule.verify is not None]
         return any(check.check == spec.name for verify in proofs for check in verify.checks)
 
@@ -203,7 +204,7 @@ class _Recalled:
         self._of = of
 
     async def look(self, context: CheckContext) -> CheckAnswer:
-        return self._of.answer(self.spec, context)
+        return await self._of.answer(self.spec, context)
 
 
 class _Pretended:

@@ -135,6 +135,25 @@ async def test_a_run_that_very_many_joined_is_told_in_part_and_counted_whole(
     assert not (await store.run_row("r-1"))[0].firing
 
 
+async def test_the_episodes_of_a_run_are_given_page_by_page_over_those_that_can_not_be_read(
+    store: Store, backend: Backend
+) -> None:
+    run = await begin(store)
+    joins = [a_request(await an_episode(store, f"f{n}")) for n in range(6)]
+    await store.decide(joins, lambda _r, _v: Decided(Decision(DecisionKind.JOIN, Reason.JOINED, run=run.id)))
+    every = await store.episodes_of(run.id)
+    assert [each.id for each in every] == sorted(each.id for each in every)
+    damaged = [each.id for each in every[2:5]]
+    for id_ in damaged:
+        await backend.execute(store, f"UPDATE episodes SET labels = '{{' WHERE id = {id_}")
+    after, found = 0, list[int]()
+    while page := await store.episodes_of(run.id, after, 2):
+        assert len(page) <= 2
+        found += [each.id for each in page]
+        after = page[-1].id
+    assert found == [each.id for each in every if each.id not in damaged]
+
+
 async def test_decisions_are_newest_first_and_page(store: Store) -> None:
     episodes = [await an_episode(store, f"f{n}") for n in range(3)]
     await store.decide([a_request(episode) for episode in episodes], skipping)

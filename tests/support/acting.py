@@ -14,7 +14,7 @@ from remediator.actions.specs import ACTIONS, CHECKS
 from remediator.clients.alertmanager import AlertmanagerClient
 from remediator.clients.kubernetes import KubernetesClient
 from remediator.clients.kubernetes.client import Json, Operation
-from remediator.core.checks import CheckAnswer, CheckContext
+from remediator.core.checks import CheckAnswer, CheckContext, these
 from remediator.core.ids import AttemptId, RunId, Token
 from remediator.core.ports.actions import ActionContext, Plan, Probe, Refusal, Result
 from remediator.core.targets import Target
@@ -123,4 +123,4 @@ class Hand:
         target = Target("default", "deployment", self._namespace, name)
         parsed = CHECKS[check].parse(params or {}, False)
         at = datetime.now(UTC) + timedelta(seconds=later)
-        return await self._checks[check].look(CheckContext(target, parsed, (), at))
+        return await self._checks[check].look(CheckContext(target, parsed, these(), at))

@@ -36,6 +36,10 @@ _OF_RUN = (
     f"SELECT {COLUMNS} FROM run_episodes j JOIN episodes e ON e.id = j.episode"
     " WHERE j.run = $1 ORDER BY j.joined_at, e.id LIMIT $2"
 )
+_OF_RUN_AFTER = (
+    f"SELECT {COLUMNS} FROM run_episodes j JOIN episodes e ON e.id = j.episode"
+    " WHERE j.run = $1 AND j.episode > $2 ORDER BY j.episode LIMIT $3"
+)
 _WANTED = (
     f"SELECT {COLUMNS} FROM episodes e WHERE (e.id = $1 OR $1::bigint IS NULL"
     f" AND e.id > (SELECT coalesce(max(id), 0) FROM episodes) - {MOST_SEARCHED})"
@@ -74,11 +78,21 @@ async def episodes(transaction: Transaction, wanted: EpisodeFilter) -> list[Epis
     return [episode_from(row) for row in found]
 
 
-async def episodes_of_run(
-    transaction: Transaction, run: RunId, limit: int | None = None
-) -> tuple[Episode, ...]:
+async def first_episodes_of_run(transaction: Transaction, run: RunId, limit: int) -> tuple[Episode, ...]:
+    """Those that came first."""
     rows = await transaction.rows(_OF_RUN, run, limit)
     return tuple(readable(transaction, "episodes", rows, episode_from))
+
+
+async def episodes_of_run(
+    transaction: Transaction, run: RunId, after: int, limit: int | None
+) -> tuple[Episode, ...]:
+    while rows := await transaction.rows(_OF_RUN_AFTER, run, after, limit):
+        found = readable(transaction, "episodes", rows, episode_from)
+        if found:
+            return tuple(found)
+        after = rows[-1][0]
+    return ()
 
 
 async def counts_of_run(transaction: Transaction, run: RunId) -> tuple[int, int]:

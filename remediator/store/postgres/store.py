@@ -282,8 +282,9 @@ class PostgresStore:
     async def attempt_in_doubt(self, run: RunId) -> Attempt | None:
         return await self._db.read(partial(runs.attempt_in_doubt, run=run))
 
-    async def episodes_of(self, run: RunId) -> tuple[Episode, ...]:
-        return await self._db.read(partial(episodes.episodes_of_run, run=run))
+    async def episodes_of(self, run: RunId, after: int = 0, limit: int | None = None) -> tuple[Episode, ...]:
+        work = partial(episodes.episodes_of_run, run=run, after=after, limit=limit)
+        return await self._db.read(work)
 
     async def acquire(self, run: RunId, owner: Owner, ttl: timedelta, demand: Demand = ALONE) -> Lease | Held:
         return await self._db.write(partial(leases.acquire, run=run, owner=owner, ttl=ttl, demand=demand))

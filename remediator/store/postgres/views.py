@@ -11,7 +11,7 @@ from remediator.store.common.runs import COLUMNS, run_from
 from remediator.store.common.unread import readable
 from remediator.store.postgres.approvals import approvals_of
 from remediator.store.postgres.decisions import decisions_of_run
-from remediator.store.postgres.episodes import counts_of_run, episodes_of_run
+from remediator.store.postgres.episodes import counts_of_run, first_episodes_of_run
 from remediator.store.postgres.events import events_of_run
 from remediator.store.postgres.runs import attempts_of, run_by_id
 from remediator.store.postgres.transaction import Transaction
@@ -59,7 +59,7 @@ async def story_of(transaction: Transaction, run: Run) -> RunRow:
         run=run,
         joined=joined,
         firing=bool(still_open),
-        episodes=await episodes_of_run(transaction, run.id, MOST_OF_STORY),
+        episodes=await first_episodes_of_run(transaction, run.id, MOST_OF_STORY),
         decisions=await decisions_of_run(transaction, run.id),
         attempts=await attempts_of(transaction, run.id),
         events=await events_of_run(transaction, run.id),

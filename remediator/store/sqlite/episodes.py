@@ -37,6 +37,10 @@ _OF_RUN = (
     f"SELECT {COLUMNS} FROM run_episodes j JOIN episodes e ON e.id = j.episode"
     " WHERE j.run = ? ORDER BY j.joined_at, e.id LIMIT ?"
 )
+_OF_RUN_AFTER = (
+    f"SELECT {COLUMNS} FROM run_episodes j JOIN episodes e ON e.id = j.episode"
+    " WHERE j.run = ? AND j.episode > ? ORDER BY j.episode LIMIT ?"
+)
 _COUNTS_OF_RUN = (
     "SELECT count(*), count(e.closed) FROM run_episodes j JOIN episodes e ON e.id = j.episode WHERE j.run = ?"
 )
@@ -82,10 +86,23 @@ def episodes(transaction: Transaction, wanted: EpisodeFilter) -> list[Episode]:
     return [episode_from(row) for row in rows]
 
 
-def episodes_of_run(transaction: Transaction, run: RunId, limit: int = _ALL) -> tuple[Episode, ...]:
+def first_episodes_of_run(transaction: Transaction, run: RunId, limit: int) -> tuple[Episode, ...]:
+    """Those that came first."""
     return tuple(
         readable(transaction, "episodes", transaction.sql.execute(_OF_RUN, (run, limit)), episode_from)
     )
+
+
+def episodes_of_run(
+    transaction: Transaction, run: RunId, after: int, limit: int | None
+) -> tuple[Episode, ...]:
+    most = _ALL if limit is None else limit
+    while rows := transaction.sql.execute(_OF_RUN_AFTER, (run, after, most)).fetchall():
+        found = readable(transaction, "episodes", rows, episode_from)
+        if found:
+            return tuple(found)
+        after = rows[-1][0]
+    return ()
 
 
 def counts_of_run(transaction: Transaction, run: RunId) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from remediator.store.common.runs import COLUMNS, run_from
 from remediator.store.common.unread import readable
 from remediator.store.sqlite.approvals import approvals_of
 from remediator.store.sqlite.decisions import decisions_of_run
-from remediator.store.sqlite.episodes import counts_of_run, episodes_of_run
+from remediator.store.sqlite.episodes import counts_of_run, first_episodes_of_run
 from remediator.store.sqlite.events import events_of_run
 from remediator.store.sqlite.runs import attempts_of, run_by_id
 from remediator.store.sqlite.transaction import Transaction
@@ -67,7 +67,7 @@ def story_of(transaction: Transaction, run: Run) -> RunRow:
         run=run,
         joined=joined,
         firing=bool(still_open),
-        episodes=episodes_of_run(transaction, run.id, MOST_OF_STORY),
+        episodes=first_episodes_of_run(transaction, run.id, MOST_OF_STORY),
         decisions=decisions_of_run(transaction, run.id),
         attempts=attempts_of(transaction, run.id),
         events=events_of_run(transaction, run.id),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,7 @@ from remediator.actions.alerts import AlertResolved
 from remediator.actions.specs import CHECKS
 from remediator.clients.alertmanager import AlertmanagerClient
 from remediator.core.answers import Silent
-from remediator.core.checks import CheckAnswer, CheckContext, Said
+from remediator.core.checks import CheckAnswer, CheckContext, Concerned, Said
 from remediator.core.episodes import Closed, Episode
 from remediator.core.ids import EpisodeId
 from remediator.core.targets import Target
@@ -39,11 +39,21 @@ def episode(alert: Alert = DOWN, closed: Closed | None = None, number: int = 1) 
     )
 
 
+def in_pages(episodes: Sequence[Episode]) -> Concerned:
+    """One to a page, as the ledger gives them."""
+
+    async def pages() -> AsyncIterator[Sequence[Episode]]:
+        for each in sorted(episodes, key=lambda one: one.id):
+            yield (each,)
+
+    return pages
+
+
 async def ask(*urls: str, episodes: tuple[Episode, ...] = (episode(),), timeout: float = 5) -> CheckAnswer:
     client = AlertmanagerClient(urls, timeout=timeout)
     spec = CHECKS["alert.resolved"]
     context = CheckContext(
-        Target("default", "deployment", "shop", "cart"), spec.parse({}, False), episodes, NOW
+        Target("default", "deployment", "shop", "cart"), spec.parse({}, False), in_pages(episodes), NOW
     )
     try:
         return await AlertResolved(spec, client).look(context)
@@ -161,3 +171,35 @@ async def test_a_password_in_the_url_is_never_shown() -> None:
     assert isinstance(heard, Silent)
     assert "hunter2" not in f"{heard}"
     assert heard.url == "http://127.0.0.1:1/prefix"
+
+
+async def test_of_very_many_that_still_fire_all_are_counted_and_some_are_named() -> None:
+    alerts = [Alert({**LABELS, "instance": str(number)}, starts_at=NOW) for number in range(250)]
+    known = tuple(episode(alert, number=number) for number, alert in enumerate(alerts, 1))
+    async with alertmanager(*alerts) as server:
+        answer = await ask(server.url, episodes=known)
+    named = answer.evidence["fingerprints"]
+    assert answer.detail.startswith("250 alerts still active")
+    assert isinstance(named, list)
+    assert len(named) == 100
+
+
+async def test_who_joins_while_alertmanager_is_asked_is_the_next_looks() -> None:
+    late = Alert({**LABELS, "alertname": "HighErrorRate"}, starts_at=NOW)
+    joined: list[Episode] = []
+
+    async def pages() -> AsyncIterator[Sequence[Episode]]:
+        yield (episode(),)
+        yield joined
+        joined[:] = [episode(late, number=2)]
+
+    async with alertmanager(late) as server:
+        client = AlertmanagerClient([server.url])
+        spec = CHECKS["alert.resolved"]
+        target = Target("default", "deployment", "shop", "cart")
+        answers = [
+            (await AlertResolved(spec, client).look(CheckContext(target, None, pages, NOW))).said
+            for _ in range(2)
+        ]
+        await client.close()
+    assert answers == [Said.YES, Said.NO]

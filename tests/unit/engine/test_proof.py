@@ -9,8 +9,7 @@ from typing import cast
 
 import pytest
 
-from remediator.core.checks import CheckAnswer, CheckContext, Fact, Said
-from remediator.core.episodes import Episode
+from remediator.core.checks import CheckAnswer, CheckContext, Fact, Said, these
 from remediator.core.ports.actions import CheckSpec
 from remediator.core.ports.store import Store
 from remediator.core.rules import Condition, Expect, Verify
@@ -62,15 +61,12 @@ def watched(
         async def tell(fact: Fact) -> None:
             told.append(f"{fact.check} {fact.answer.said.value}")
 
-        async def episodes() -> tuple[Episode, ...]:
-            return ()
-
         verify = Verify(
             tuple(Condition(name, {}, expect) for name in checks), WITHIN, timedelta(seconds=stable)
         )
         verifying = replace(run(), verifying_since=START, deadline_at=START + timedelta(seconds=deadline))
         proof = Proof(store, Facts(store, checks), tell)
-        return await proof.watch(verifying, verify, episodes, {}, stopping), round(passed(), 3)
+        return await proof.watch(verifying, verify, these(), {}, stopping), round(passed(), 3)
 
     finding, at = in_no_time(scene())
     return finding, at, told
@@ -165,7 +161,7 @@ def facts(*said: str | dict[float, str]) -> tuple[list[str], float]:
         scripts = [{0.0: word} if isinstance(word, str) else word for word in said]
         checks = {f"c{n}": Scripted(f"c{n}", script) for n, script in enumerate(scripts)}
         conditions = [Condition(name) for name in [*checks, "missing"]]
-        gathered = await Facts(store, checks).gather(conditions, ENDED.target, (), {})
+        gathered = await Facts(store, checks).gather(conditions, ENDED.target, these(), {})
         return [fact.answer.said.value for fact in gathered], passed()
 
     return in_no_time(scene())

@@ -48,8 +48,11 @@ class Runs(Protocol):
         """The run's attempt that has no outcome, if any."""
         ...
 
-    async def episodes_of(self, run: RunId) -> tuple[Episode, ...]:
-        """The episodes that the run was begun for or that joined it."""
+    async def episodes_of(self, run: RunId, after: int = 0, limit: int | None = None) -> tuple[Episode, ...]:
+        """The episodes that the run was begun for or that joined it, by id: the next ones after this one.
+
+        None are given only when there is none left that can be read.
+        """
         ...
 
     async def acquire(self, run: RunId, owner: Owner, ttl: timedelta, demand: Demand = ALONE) -> Lease | Held:
