@@ -15,6 +15,7 @@ import pytest
 
 from remediator.rulebook.source import rulebook_hash
 from remediator.sandbox.alertmanager import Alert
+from remediator.sandbox.kubernetes.api import ApiRequest
 from tests.support.daemon import Story, World, changing
 from tests.support.processes import ManagedProcess, eventually
 from tests.support.rulebooks import NAMESPACE, alert, image, rule, rules, step
@@ -35,6 +36,11 @@ def version(number: int) -> str:
     return rules(
         grow, brake={"targets": "1000/1m", "failures": "1000/1m", "parallel": 9}, defaults={"report": ["log"]}
     )
+
+
+def restarting(request: ApiRequest) -> bool:
+    """Whether a request is the write of the first step, after which the second is still to come."""
+    return changing(request) and b"/spec/template" in request.body
 
 
 class Volume:
@@ -101,7 +107,7 @@ async def put_in_force(world: World, volume: Volume, process: ManagedProcess, nu
 
     At the last change the daemon is killed, too, and goes on with that run once it is up again.
     """
-    held = world.hold(changing)
+    held = world.hold(restarting)
     await held.struck()
     way = (volume.swap, volume.write)[number % 2]
     way(version(number))
