@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from random import Random
 
 from remediator.core.approvals import Answer, How
@@ -21,6 +22,10 @@ from tests.simulation.weather import Sky, Weather
 _RESTARTED_AFTER = (0.2, 3.0, 15.0)
 #: The share of requests that a person answers, and of those answers the share that approves.
 _ANSWERING, _GRANTING = 0.85, 0.7
+#: Longer than any run may take.
+_LONG_PAUSE = 95.0
+#: The share of moves at which a person pauses.
+_FRIGHTENED = 0.7
 #: From SIGTERM to SIGKILL.
 _LONGEST_STOP = 10.0
 
@@ -92,6 +97,7 @@ class Chaos:
         if replica.alive:
             self._diary.note(replica.name, "is killed")
             self._diary.count("crashes")
+            self._sky.troubles.append(self._clockwork.now)
             replica.kill()
             self._outside.call_later(self._random.choice(_RESTARTED_AFTER), self._start, replica)
 
@@ -100,6 +106,7 @@ class Chaos:
         if replica.alive:
             self._diary.note(replica.name, "is asked to stop")
             self._diary.count("graceful stops")
+            self._sky.troubles.append(self._clockwork.now)
             replica.stop()
             self._outside.call_later(_LONGEST_STOP, self._replace, replica, replica.node)
 
@@ -118,6 +125,7 @@ class Chaos:
         if seconds > ttl:
             self._diary.count("pauses past a lease")
         node.freeze()
+        self._sky.troubles.append(self._clockwork.now)
         self._outside.call_later(seconds, self._thaw, node)
 
     def _thaw(self, node: Node) -> None:
@@ -138,6 +146,15 @@ class Chaos:
         if self._random.random() < _ANSWERING:
             self._outside.call_later(self._random.uniform(0.5, 30), self._answer, RunId(run))
 
+    def frightened(self, target: str) -> None:
+        """A service is being moved over: many a person wants that to stop."""
+        if self._random.random() < _FRIGHTENED:
+            scope = self._random.choice(((PauseScope.ALL, ""), (PauseScope.TARGET, target)))
+            length = timedelta(seconds=self._random.uniform(4, 25))
+            replica = self._random.choice(self._replicas)
+            pause = partial(_pause, scope=scope, length=length)
+            self._outside.call_later(self._random.uniform(0, 1), replica.command, pause)
+
     def _answer(self, run: RunId) -> None:
         granted = self._random.random() < _GRANTING
         answer = Answer(granted, "ann", "looked at it", How.API)
@@ -154,7 +171,8 @@ class Chaos:
 
     def _person(self) -> None:
         """Somebody pauses, resumes or clears, at whatever replica is there."""
-        replica, verb = self._random.choice(self._replicas), self._random.choice(("pause", "resume", "clear"))
+        verb = self._random.choice(("pause", "pause", "resume", "clear"))
+        replica = self._random.choice(self._replicas)
         name = self._random.choice(SERVICES)
         scope, value = self._random.choice(
             (
@@ -164,11 +182,11 @@ class Chaos:
                 (PauseScope.TARGET, f"namespace/{space_of(name)}"),
             )
         )
-        length = timedelta(seconds=self._random.uniform(3, 30))
+        length = timedelta(seconds=self._random.choice((self._random.uniform(3, 30), _LONG_PAUSE)))
 
         async def act(commands: Commands) -> None:
             if verb == "pause":
-                await commands.pause(scope, value, "drill", "ann", length)
+                await _pause(commands, scope=(scope, value), length=length)
             elif verb == "resume":
                 await commands.resume(scope, value, "it is over", "ann")
             else:
@@ -180,3 +198,7 @@ class Chaos:
         """Somebody has looked at what is in quarantine."""
         for quarantine in await commands.store.quarantines():
             await commands.clear(quarantine.target, "looked at it", "ann")
+
+
+async def _pause(commands: Commands, *, scope: tuple[PauseScope, str], length: timedelta) -> None:
+    await commands.pause(*scope, "drill", "ann", length)

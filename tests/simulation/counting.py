@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from tests.simulation.diary import Diary
 from tests.simulation.seen import Commit, History, SeenEvent
 
@@ -21,6 +23,9 @@ _BY_KIND = {
     "run.cancelled": "cancelled",
     "run.observed": "observed",
     "run.expired": "expired",
+    "lease.preempted": "leases preempted",
+    "run.preempted": "runs that gave way",
+    "run.pause_waits": "pauses that waited for a critical section",
     "run.refused": "refused",
     "episode.stale": "stale alerts",
     "automation.paused": "pauses by a person",
@@ -48,7 +53,10 @@ _DROPPED = {
 
 
 def count_commit(diary: Diary, commit: Commit, history: History) -> None:
-    """Count what a commit's events tell of, and what it has dropped."""
+    """Count what a commit's events tell of, what it has dropped, and leases side by side."""
+    if commit.name == "acquire":
+        held = Counter(lease.target for lease in commit.leases)
+        diary.count("leases shared", sum(1 for times in held.values() if times > 1))
     if commit.name == "prune":
         for table, what in _DROPPED.items():
             diary.count(what, history.one(f"SELECT count(*) FROM dropped_{table} WHERE fresh"))

@@ -15,7 +15,7 @@ from remediator.actions.registry import build_actions, build_checks, build_place
 from remediator.core.checks import CheckAnswer, CheckContext
 from remediator.core.ids import Owner
 from remediator.core.notices import Envelope
-from remediator.core.ports.actions import Check, CheckSpec
+from remediator.core.ports.actions import Action, Check, CheckSpec
 from remediator.core.ports.channels import Delivered, Delivery, Notifier, RulebookSource, TryAgain
 from remediator.core.ports.store import StoreError
 from remediator.core.rules import Mode
@@ -128,6 +128,7 @@ class Surroundings:
     store: Callable[[Node], SqliteStore]
     client: Callable[[Node], Any]
     alertmanagers: Callable[[Node], Any]
+    actions: Callable[[Node, Any], Mapping[str, Action]]
     channels: Callable[[Node], Mapping[str, Notifier]]
     rules: RulebookSource
     witness: Callable[[str, str, str, str], None]
@@ -206,12 +207,11 @@ class Replica:
         client = around.client(node)
         alertmanagers = around.alertmanagers(node)
         checks = build_checks(client, alertmanagers)
-        actions = build_actions(client)
         alarms = Alarms(store, metrics, rulebooks.active.rulebook.default_report)
         parts = EngineParts(
             store=store,
             rulebooks=rulebooks,
-            actions=actions,
+            actions={**build_actions(client), **around.actions(node, client)},
             checks={name: WitnessedCheck(check, node, around.witness) for name, check in checks.items()},
             places=build_places(client),
             alertmanagers=alertmanagers,

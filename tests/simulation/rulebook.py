@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 
 from remediator.core.ports.channels import RuleFiles
-from remediator.core.rules import Rulebook
+from remediator.core.rules import Rule, Rulebook
 from remediator.rulebook.source import FileRules, rulebook_hash
+from tests.simulation.actions import OWN
 
 #: Services, each a Deployment; the last two are out of bounds, each in a namespace of its own.
 SERVICES = ("cart", "auth", "mail", "bank", "void")
@@ -22,6 +24,11 @@ _SHARE = f", share: {SHARE}%/{SHARE_WINDOW}s, release_after: 15s"
 CHANNEL = "slack:#sim"
 #: The rule that counts alerts, how many it asks for, and within how many seconds.
 COUNTING, AT_LEAST, WITHIN = "many-restart", 2, 20
+
+#: The rules whose runs share their targets.
+COPYING = ("disk-copy", "disk-copy-away")
+#: The rule that preempts those, with a critical section: its first two steps.
+MOVING = "lost-move"
 
 _RULES = """
 rules:
@@ -58,7 +65,7 @@ rules:
     when: {{matchers: ['alertname="Full"']}}
     target: deployment/{{{{ labels.namespace }}}}/{{{{ labels.job }}}}
     limits: {{cooldown: {cooldown}s, rate: [{rate}]}}
-    deadline: 60s
+    deadline: 20s
     steps: [{{id: more, action: kubernetes.scale, with: {{replicas: 3}}, timeout: 12s}}]
     verify: {{within: 15s, checks: [{{check: kubernetes.pods_ready}}]}}
     report: ["{channel}"]
@@ -80,7 +87,7 @@ rules:
       count: {{at_least: {at_least}, within: {within}s, by: [namespace, job]}}
     target: deployment/{{{{ labels.namespace }}}}/{{{{ labels.job }}}}
     limits: {{cooldown: {cooldown}s}}
-    deadline: 60s
+    deadline: 15s
     steps: [{{id: restart, action: kubernetes.rollout_restart, timeout: 12s}}]
     verify: {{within: 15s, checks: [{{check: kubernetes.rolled_out}}]}}
     report: ["{channel}"]
@@ -94,6 +101,43 @@ rules:
     approval: {{within: 20s, otherwise: escalate}}
     deadline: 60s
     steps: [{{id: restart, action: kubernetes.rollout_restart, timeout: 12s}}]
+    verify: {{within: 15s, checks: [{{check: kubernetes.rolled_out}}]}}
+    report: ["{channel}"]
+    mode: live
+
+  - name: disk-copy
+    summary: Copy a service's data before its disk is full
+    when: {{matchers: ['alertname="Disk"']}}
+    target: deployment/{{{{ labels.namespace }}}}/{{{{ labels.job }}}}
+    limits: {{cooldown: {cooldown}s}}
+    deadline: 20s
+    steps: [{{id: copy, action: kubernetes.rollout_restart, timeout: 20s, retry: 1}}]
+    verify: {{within: 15s, checks: [{{check: kubernetes.pods_ready}}]}}
+    report: ["{channel}"]
+    mode: live
+    continue: true
+
+  - name: disk-copy-away
+    summary: And once more, to another place
+    when: {{matchers: ['alertname="Disk"']}}
+    target: deployment/{{{{ labels.namespace }}}}/{{{{ labels.job }}}}
+    limits: {{cooldown: {cooldown}s}}
+    deadline: 20s
+    steps: [{{id: copy, action: kubernetes.rollout_restart, timeout: 20s, retry: 1}}]
+    verify: {{within: 15s, checks: [{{check: kubernetes.pods_ready}}]}}
+    report: ["{channel}"]
+    mode: live
+
+  - name: lost-move
+    summary: Move a service over, whoever copies its data
+    when: {{matchers: ['alertname="Lost"']}}
+    target: deployment/{{{{ labels.namespace }}}}/{{{{ labels.job }}}}
+    limits: {{cooldown: {cooldown}s}}
+    deadline: 60s
+    steps:
+      - {{id: fence, action: kubernetes.rollout_restart, timeout: 12s, retry: 1}}
+      - {{id: promote, action: kubernetes.rollout_restart, timeout: 12s, retry: 1}}
+      - {{id: room, action: kubernetes.scale, with: {{replicas: 2}}, timeout: 12s}}
     verify: {{within: 15s, checks: [{{check: kubernetes.rolled_out}}]}}
     report: ["{channel}"]
     mode: live
@@ -180,7 +224,13 @@ def _freeze(begins: datetime, ends: datetime) -> str:
 @cache
 def _compiled(text: str) -> Rulebook:
     texts = {"rules.yaml": text}
-    return _SOURCE.compile(RuleFiles(texts, rulebook_hash(texts)))
+    book = _SOURCE.compile(RuleFiles(texts, rulebook_hash(texts)))
+    return replace(book, rules=tuple(map(_with_own_actions, book.rules)))
+
+
+def _with_own_actions(rule: Rule) -> Rule:
+    steps = (replace(step, action=OWN.get(step.id, step.action)) for step in rule.steps)
+    return replace(rule, steps=tuple(steps))
 
 
 class SharedRules:

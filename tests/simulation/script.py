@@ -12,8 +12,8 @@ from tests.simulation.alerting import Alert, Group, Peer
 from tests.simulation.diary import Diary
 from tests.simulation.rulebook import HELD, SERVICES, WITHIN, space_of
 
-_KINDS = ("bad release", "bad for good", "slow", "full", "stuck", "odd", "blip")
-_HOW_OFTEN = (30, 10, 25, 20, 12, 5, 10)
+_KINDS = ("bad release", "bad for good", "slow", "full", "stuck", "odd", "blip", "disk", "lost")
+_HOW_OFTEN = (30, 10, 25, 20, 12, 5, 10, 8, 28)
 _ALERTS = {
     "bad release": "Down",
     "bad for good": "Down",
@@ -22,7 +22,11 @@ _ALERTS = {
     "stuck": "Stuck",
     "odd": "Odd",
     "blip": "Slow",
+    "disk": "Disk",
+    "lost": "Lost",
 }
+#: How often a service is lost whose disk is getting full.
+_FULL_DISK = 0.7
 #: How often instances of one service get into trouble one after the other; how many there are, how often it
 #: is another than before, and how often it is for a short while.
 _TRICKLES, _INSTANCES, _OTHERS, _SHORT = 0.25, 3, 0.6, 0.7
@@ -98,6 +102,9 @@ class Script:
     async def _trouble(self, kind: str, name: str, at: float) -> None:
         random = self._random
         await asyncio.sleep(at)
+        if kind == "lost" and random.random() < _FULL_DISK:
+            self._outside.begin(self._trouble("disk", name, 0))
+            await asyncio.sleep(random.uniform(0.5, 5))
         self._diary.note("world", f"{kind}: {name}")
         over = self._begin(kind, name)
         await asyncio.sleep(random.uniform(0.5, 4))

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import zstandard
 
 from remediator.core.notices import Envelope
-from remediator.sandbox.kubernetes.audit import AuditEntry
+from remediator.rehearse.clockwork import EPOCH
+from remediator.store.common.codecs import moment
 from remediator.store.sqlite.transaction import Work
 from tests.simulation.diary import Clock
 
@@ -40,6 +41,15 @@ class LeaseRow(NamedTuple):
     token: int
     expires_at: int
     shared: int
+
+
+class AtWork(NamedTuple):
+    """A moment at which a replica's run is at work on a target that its action does not fence."""
+
+    who: str
+    run: str
+    target: str
+    now: int
 
 
 class Look(NamedTuple):
@@ -74,7 +84,6 @@ class Write:
 
     who: str
     target: str
-    entry: AuditEntry
     attempt: str | None
     token: int | None
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -85,8 +94,9 @@ class Limits:
     """The loosest that any rulebook of this simulation allows (times in microseconds).
 
     ``rate`` is the window of the one rate, ``kept`` for how long at least whatever was decided and done is
-    known. ``share`` is on how many distinct targets of the shop runs may begin within the share's window;
-    ``freeze`` from when to when some services may not be changed.
+    known. ``share`` is on how
+    many distinct targets of the shop runs may begin within the share's window; ``freeze`` from when to when
+    some services may not be changed.
     """
 
     cooldown: int
@@ -104,6 +114,8 @@ class History:
     sql: sqlite3.Connection
     clock: Clock
     limits: Limits
+    #: When a replica was stopped or killed, or the ledger did not answer it at once (seconds).
+    troubles: list[float] = field(default_factory=list)
     events: list[SeenEvent] = field(default_factory=list)
     leases: tuple[LeaseRow, ...] = ()
     looks: list[Look] = field(default_factory=list)
@@ -149,6 +161,10 @@ class History:
             self.applied[write.attempt] = write.target
         if write.token is not None:
             self.stamped[write.target] = max(write.token, self.stamped.get(write.target, 0))
+
+    def clock_of(self, micros: int) -> float:
+        """A time of the ledger, in the simulation's seconds."""
+        return (moment(micros) - EPOCH).total_seconds()
 
     def kept_bodies(self) -> set[bytes]:
         """The bodies of all posts in the ledger."""

@@ -105,7 +105,7 @@ def forecast(random: Random) -> Weather:
         peers=random.choice((1, 2, 2)),
         lease_ttl=random.choice((3.0, 6.0, 12.0)),
         storm=random.uniform(40, 90) + 20 * pruned,
-        parallel=random.choice((1, 2, 3)),
+        parallel=random.choice((1, 2, 3, 3)),
         ledger=link(0.6, 0.02),
         cluster=link(0.7, 0.12),
         posts=link(0.7, 0.25),
@@ -124,17 +124,29 @@ def forecast(random: Random) -> Weather:
     )
 
 
+#: A message that takes longer there and back is late (seconds).
+_SLOW = 0.1
+
+
 @dataclass(slots=True)
 class Sky:
     """Draws each message's fate from the weather, until it is calm."""
 
     random: Random
     calm: bool = False
+    #: When a replica was stopped or killed, or the ledger did not answer it at once.
+    troubles: list[float] = field(default_factory=list)
     #: Pairs of (who, what) that can't reach each other, until when.
     cut: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def fate(self, weather: LinkWeather, who: str, what: str, now: float) -> Fate:
         """What becomes of a message that `who` sends to `what` now."""
+        fate = self._draw(weather, who, what, now)
+        if what == "ledger" and (fate.there + fate.back > _SLOW or not (fate.arrives and fate.answered)):
+            self.troubles.append(now)
+        return fate
+
+    def _draw(self, weather: LinkWeather, who: str, what: str, now: float) -> Fate:
         random = self.random
         there, back = random.uniform(0.0005, 0.004), random.uniform(0.0005, 0.004)
         if self.calm:

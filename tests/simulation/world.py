@@ -12,14 +12,18 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
+from remediator.core.ids import AttemptId
 from remediator.core.notices import Envelope
+from remediator.core.ports.actions import Action
 from remediator.core.ports.channels import Notifier
 from remediator.core.ports.store import Topic
+from remediator.core.targets import Target
 from remediator.rehearse.clockwork import EPOCH, Clockwork, Node, StuckError
 from remediator.sandbox.kubernetes.audit import AuditEntry
 from remediator.store.common.codecs import micros
 from remediator.store.sqlite.transaction import Work
 from tests.simulation import laws
+from tests.simulation.actions import COPY, CRITICAL, FENCE, SPECS, Copies, Unhurried, Vault
 from tests.simulation.alerting import Peer, SimulatedAlertmanagers
 from tests.simulation.chaos import Chaos
 from tests.simulation.cluster import Cluster, SimulatedClient, attempt_of, token_after
@@ -30,7 +34,7 @@ from tests.simulation.network import Network, RefusedError, ResetError
 from tests.simulation.replica import Replica, SimulatedChannel, Surroundings
 from tests.simulation.rulebook import DECISIONS, SHARED, SharedRules, rule_files
 from tests.simulation.script import Script
-from tests.simulation.seen import Commit, History, Limits, Look, Write
+from tests.simulation.seen import AtWork, Commit, History, Limits, Look, Write
 from tests.simulation.weather import CALM, Sky, Weather, forecast
 
 #: Within this time after the faults are over everything must have come to an end (seconds).
@@ -63,6 +67,7 @@ class World:
         self.broken: Broken | None = None
         self.ledger = SharedLedger(self.clockwork, self.random, self.diary)
         self.cluster = Cluster(self.clockwork, self.diary)
+        self.vault = Vault(lambda: self.clockwork.wall, self._on_copy, set())
         self.network = Network(self.outside, self.sky, self.diary)
         weather, freeze = self.weather, _freeze(self.weather)
         self.rules = SharedRules(
@@ -83,7 +88,7 @@ class World:
             SHARED if weather.share else None,
             freeze and (micros(freeze[0]), micros(freeze[1])),
         )
-        self.history = History(self.ledger.sql, self.clockwork, limits)
+        self.history = History(self.ledger.sql, self.clockwork, limits, self.sky.troubles)
         self.ledger.seen = self._on_commit
         self.cluster.written = self._on_write
         self.peers = [
@@ -160,6 +165,8 @@ class World:
         for event in commit.events:
             if event.kind == "run.asked" and event.run is not None:
                 self.chaos.asked(event.run)
+            if event.kind == "attempt.succeeded" and event.data.get("action") == FENCE:
+                self.chaos.frightened(str(event.target))
         count_commit(self.diary, commit, self.history)
         for law in laws.AFTER_COMMIT:
             for what in law(self.history, commit):
@@ -186,7 +193,13 @@ class World:
         target = f"deployment/{entry.namespace}/{entry.name}"
         found = self.cluster.standin.get("deployments", entry.namespace, entry.name)
         labels = found["metadata"].get("labels") or {}
-        write = Write(who, target, entry, attempt_of(entry), token_after(entry), labels)
+        self._judge_write(Write(who, target, attempt_of(entry), token_after(entry), labels))
+
+    def _on_copy(self, who: str, target: Target, attempt: AttemptId) -> None:
+        self.diary.note(who, f"the vault keeps {attempt}")
+        self._judge_write(Write(who, f"copy/{target.namespace}/{target.name}", attempt, None))
+
+    def _judge_write(self, write: Write) -> None:
         for law in laws.AFTER_WRITE:
             for what in law(self.history, write):
                 self.break_law(law.__name__, what)
@@ -197,6 +210,12 @@ class World:
         self.diary.note(who, f"answers 200 to {json.loads(body)['groupKey']}")
         for what in laws.law_1_what_was_answered_is_kept(self.history, body):
             self.break_law("law_1_what_was_answered_is_kept", what)
+
+    def _on_work(self, who: str, run: str, target: Target) -> None:
+        work = AtWork(who, run, str(target), _micros(self))
+        for law in laws.AT_WORK:
+            for what in law(self.history, work):
+                self.break_law(law.__name__, what)
 
     def _on_look(self, who: str, check: str, target: str, said: str) -> None:
         self.history.looks.append(Look(self.clockwork.now, who, check, target, said))
@@ -252,6 +271,10 @@ class World:
                 _NO_FILE, clock=lambda: clockwork.wall, monotonic=lambda: clockwork.now, executor=line
             )
 
+        def actions(node: Node, client: Any) -> Mapping[str, Action]:
+            copies = Copies(self.vault, self.network, node, weather.cluster, self._on_work)
+            return {COPY: copies} | {name: Unhurried(SPECS[name], client) for name in CRITICAL}
+
         def channels(node: Node) -> Mapping[str, Notifier]:
             return {
                 "slack": SimulatedChannel("slack", self.network, node, weather.channel, self._receive),
@@ -266,6 +289,7 @@ class World:
             alertmanagers=lambda node: SimulatedAlertmanagers(
                 self.peers, self.script.firing, self.network, node, weather.cluster
             ),
+            actions=actions,
             channels=channels,
             rules=self.rules,
             witness=self._on_look,

@@ -12,13 +12,14 @@ from remediator.actions.kubernetes.deployments import DeploymentAction
 from remediator.actions.kubernetes.objects import TOKEN
 from remediator.clients.kubernetes import ApiError
 from remediator.core.ids import RunId
-from remediator.core.leases import Contention, Held, Lease, Occupied, contend
+from remediator.core.leases import Contention, Cover, Held, Lease, Occupied, Preempted, Side, contend
 from remediator.core.ports.actions import ActionContext, Plan, Probe, Sighting
 from remediator.core.rules import Step
 from remediator.core.runs import Attempt
 from remediator.engine.acting import step_key
 from remediator.engine.attempts import Attempts
 from remediator.engine.journal import Journal
+from remediator.engine.leases import Holder
 from remediator.store.sqlite import leases
 from remediator.store.sqlite.transaction import Transaction
 from tests.simulation.bugs.bug import Bug, laws
@@ -134,6 +135,23 @@ def _blind(standing: Occupied, forgotten: Sequence[str]) -> Occupied:
 _contend: Any = contend
 
 
+_renew_once: Any = Holder._renew_once
+
+
+async def _renewed_whoever_preempts(holder: Holder) -> Lease | Preempted | None:
+    lease = holder.lease
+    answer: Lease | Preempted | None = await _renew_once(holder)
+    if isinstance(answer, Lease):
+        return answer
+    holder._renewed_at = asyncio.get_running_loop().time()
+    return lease
+
+
+def _barred_by_who_is_alone(cover: Cover, other: Cover) -> bool:
+    apart = cover.side is Side.WHOLE or cover.side is not other.side
+    return cover.place == other.place and apart and not (cover.shared or other.shared)
+
+
 BUGS: Sequence[Bug] = (
     Bug(
         "act before intent",
@@ -180,6 +198,24 @@ BUGS: Sequence[Bug] = (
         "a lease is given although another's lives",
         laws("law_5_nobody_takes_a_lease_that_lives"),
         {"remediator.store.sqlite.leases.contend": _contention_without("until")},
+    ),
+    Bug(
+        "shared beside alone",
+        "who shares a target gets it although another holds it alone",
+        laws("law_5_one_lease_per_target", "law_5_nobody_works_beside_who_holds_it_alone"),
+        {"remediator.core.leases.Cover.bars": _barred_by_who_is_alone},
+    ),
+    Bug(
+        "expired lease",
+        "who once held a lease may write what became of its run",
+        laws("law_5_only_the_holder_moves_a_run"),
+        {"remediator.store.sqlite.leases._LEASED": leases._LEASED.replace("expires_at > ?", "? IS NOT NULL")},
+    ),
+    Bug(
+        "preempted and goes on",
+        "a run that another preempts works on until its lease is gone, and beyond",
+        laws("law_5_nobody_works_beside_who_holds_it_alone"),
+        {"remediator.engine.leases.Holder._renew_once": _renewed_whoever_preempts},
     ),
     Bug(
         "tokens that do not grow",

@@ -19,7 +19,9 @@ from remediator.core.guards import (
     standing,
 )
 from remediator.core.guards.values import allow
-from remediator.core.rules import Expect
+from remediator.core.rules import Expect, Step
+from remediator.core.runs import Outcome
+from remediator.engine.sections import Sections
 from remediator.store.sqlite import SqliteStore, moves
 from tests.simulation.bugs.bug import Bug, laws, without
 
@@ -52,6 +54,15 @@ _take_slot = moves._take_slot
 
 def _approved_by_nobody(_question: Question, _view: GuardView) -> GuardAnswer:
     return allow(Guard.APPROVAL, "not asked for")
+
+
+def _once_within_always_within(sections: Sections, _step: Step) -> bool:
+    done = [each for each in sections._journal.story.attempts if each.outcome is Outcome.SUCCEEDED]
+    return any(each.action in sections._critical for each in done)
+
+
+async def _say_nothing(_sections: Sections) -> None:
+    return
 
 
 BUGS: Sequence[Bug] = (
@@ -88,6 +99,24 @@ BUGS: Sequence[Bug] = (
                 asking._WAITING_STEP, standing.waiting_pause
             )
         },
+    ),
+    Bug(
+        "section cut",
+        "a pause leaves a critical section half done",
+        laws("law_7_a_pause_cuts_no_critical_section"),
+        {"remediator.engine.sections.Sections.holds": lambda *_: False},
+    ),
+    Bug(
+        "section without end",
+        "a run that was in a critical section is never stopped by a pause any more",
+        laws("law_7_no_intent_while_paused"),
+        {"remediator.engine.sections.Sections.holds": _once_within_always_within},
+    ),
+    Bug(
+        "pause waits in silence",
+        "nobody hears that a pause waits for a critical section",
+        laws("law_7_people_hear_that_their_pause_waits"),
+        {"remediator.engine.sections.Sections._tell": _say_nothing},
     ),
     Bug(
         "cooldown forgotten",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from tests.simulation.laws.registry import Problems, after_commit, after_write, of
-from tests.simulation.seen import Commit, History, LeaseRow, Write
+from tests.simulation.actions import COPY
+from tests.simulation.laws.registry import Problems, after_commit, after_write, at_work, of
+from tests.simulation.rulebook import COPYING, MOVING
+from tests.simulation.seen import AtWork, Commit, History, LeaseRow, Write
 
 #: Moves by which nothing is or was touched, and which need no lease.
-_UNLEASED = frozenset({"run.created", "run.joined", "run.planned", "run.observed"})
+_UNLEASED = frozenset({"run.created", "run.joined", "run.planned", "run.observed", "page.opened"})
 _MAY_BE_UNLEASED = frozenset({"run.asked", "run.cancelled", "run.refused", "run.expired", "guards.asked"})
 
 
@@ -57,12 +59,15 @@ def law_4_unknown_quarantines(history: History, commit: Commit) -> Problems:
 
 @after_commit
 def law_4_doubt_is_cleared_before_others_act(history: History, commit: Commit) -> Problems:
+    """But for copies, which change nothing: beside them others may copy, and who may preempt them goes on."""
     for event in of(commit, "attempt.intended"):
         other = history.one(
             "SELECT a.id FROM attempts a JOIN runs r ON r.id = a.run WHERE a.outcome IS NULL AND r.final = 0"
-            " AND r.target = ? AND r.id <> ?",
+            " AND r.target = ? AND r.id <> ? AND NOT (a.action = ? AND ?)",
             event.target,
             event.run,
+            COPY,
+            event.rule in (*COPYING, MOVING),
         )
         if other is not None:
             yield f"{event.run} means to act on {event.target} while nobody knows what became of {other}"
@@ -79,6 +84,30 @@ def law_5_one_lease_per_target(history: History, commit: Commit) -> Problems:
         if other is not lease and not (other.shared and lease.shared):
             yield f"{other.run} and {lease.run} both hold {lease.target}"
     del history
+
+
+@at_work
+def law_5_nobody_works_beside_who_holds_it_alone(history: History, work: AtWork) -> Problems:
+    for lease in history.leases:
+        others = lease.target == work.target and lease.run != work.run
+        if others and not lease.shared and lease.expires_at > work.now:
+            yield f"{work.who} is at work for {work.run} on {work.target}, which {lease.run} holds alone"
+
+
+@after_commit
+def law_5_who_is_preempted_gives_way(history: History, commit: Commit) -> Problems:
+    """It begins nothing more, and leaves nothing open: no attempt, no quarantine, no lease."""
+    for event in of(commit, "attempt.intended"):
+        by = history.one("SELECT preempted_by FROM leases WHERE run = ?", event.run)
+        if by is not None:
+            yield f"{event.run} means to act, and {by} has preempted it"
+    for event in of(commit, "run.preempted"):
+        reason = history.one("SELECT reason FROM runs WHERE id = ? AND state = 'cancelled'", event.run)
+        left = history.rows("SELECT id FROM attempts WHERE run = ? AND outcome IS NULL", event.run)
+        left += history.rows("SELECT target FROM quarantines WHERE run = ?", event.run)
+        left += history.rows("SELECT token FROM leases WHERE run = ?", event.run)
+        if reason != "preempted" or left:
+            yield f"{event.run} was preempted, ended for {reason}, and left {left}"
 
 
 @after_commit

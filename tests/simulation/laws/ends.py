@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.simulation.laws.registry import Problems, after_commit, after_write, at_end, of
-from tests.simulation.rulebook import COUNTING
+from tests.simulation.rulebook import COUNTING, MOVING
 from tests.simulation.seen import Commit, History, Write
 
 # Law 9: success is verified.
@@ -44,6 +44,9 @@ _PROOFS = {
     "full-scale": {"kubernetes.pods_ready": 0.0},
     COUNTING: {"kubernetes.rolled_out": 0.0},
     "stuck-asks": {"kubernetes.rolled_out": 0.0},
+    "disk-copy": {"kubernetes.pods_ready": 0.0},
+    "disk-copy-away": {"kubernetes.pods_ready": 0.0},
+    MOVING: {"kubernetes.rolled_out": 0.0},
 }
 
 

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
+
 from remediator.core.guards import PauseScope
-from tests.simulation.laws.registry import SECOND, Problems, after_commit, after_write, first_intents, of
-from tests.simulation.rulebook import FROZEN, HELD, RATE, SHARE_WINDOW, SHOP, TARGETS
-from tests.simulation.seen import Commit, History, Write
+from tests.simulation.actions import CRITICAL, PROMOTE
+from tests.simulation.laws.registry import (
+    SECOND,
+    Problems,
+    after_commit,
+    after_write,
+    at_end,
+    first_intents,
+    of,
+)
+from tests.simulation.rulebook import FROZEN, HELD, MOVING, RATE, SHARE_WINDOW, SHOP, TARGETS
+from tests.simulation.seen import Commit, History, SeenEvent, Write
 
 #: A fact is asked for shortly before it is decided by (seconds): the claim on an episode bounds it.
 _FRESH = 30.0
+#: So soon is at once (microseconds): a replica looks each second, even if nobody wakes it.
+_AT_ONCE = 1.5 * SECOND
 
 
 # Law 6: fail closed.
@@ -52,8 +65,53 @@ def law_7_no_intent_while_paused(history: History, commit: Commit) -> Problems:
             (PauseScope.TARGET.value, event.target),
             (PauseScope.TARGET.value, f"namespace/{namespace}"),
         }
-        if stopping.intersection(pauses):
+        if stopping.intersection(pauses) and not _within_a_section(history, event):
             yield f"{event.run} means to act although it is paused"
+
+
+def _within_a_section(history: History, event: SeenEvent) -> bool:
+    """Whether a critical action was done right before this one, which is critical too."""
+    earlier = history.rows(
+        "SELECT action, outcome FROM attempts WHERE run = ? AND id <> ? ORDER BY seq DESC",
+        event.run,
+        event.data["attempt"],
+    )
+    before = itertools.takewhile(lambda row: row[0] in CRITICAL, earlier)
+    return event.data["action"] in CRITICAL and any(outcome == "succeeded" for _, outcome in before)
+
+
+@after_commit
+def law_7_a_pause_cuts_no_critical_section(history: History, commit: Commit) -> Problems:
+    """Of a move the second step follows the first, whoever has paused meanwhile."""
+    for event in of(commit, "run.waiting"):
+        within = history.one("SELECT 1 FROM runs WHERE id = ? AND position = 1 AND NOT broken", event.run)
+        if event.rule == MOVING and str(event.data["detail"]).startswith("pause") and within:
+            yield f"{event.run} waits for a pause in the middle of its critical section"
+
+
+@at_end
+def law_7_people_hear_that_their_pause_waits(history: History) -> Problems:
+    """At once, where the ledger answers and nobody is stopped meanwhile."""
+    told = {(each.run, each.data["pause"]) for each in history.events if each.kind == "run.pause_waits"}
+    for run, target, begun, ended in history.rows(
+        "SELECT r.id, r.target, a.intended_at, a.ended_at FROM all_attempts a JOIN all_runs r ON r.id = a.run"
+        " WHERE a.action = ? AND a.outcome = 'succeeded'",
+        PROMOTE,
+    ):
+        since, until = (history.clock_of(at) for at in (begun, ended))
+        if any(since - 1 < trouble < until + 1 for trouble in history.troubles):
+            continue
+        waited = history.rows(
+            "SELECT id FROM all_pauses WHERE brake IS NULL AND (scope = 'all' OR value = ?) AND at < ?"
+            " AND coalesce(lifted_at, until) > max(at, ?) + ?",
+            target,
+            ended - _AT_ONCE,
+            begun,
+            _AT_ONCE,
+        )
+        for (pause,) in waited:
+            if (run, pause) not in told:
+                yield f"pause {pause} waited for {run} to be moved over, and nobody was told"
 
 
 @after_commit

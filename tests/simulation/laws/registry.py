@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tests.simulation.seen import Commit, History, SeenEvent, Write
+from tests.simulation.seen import AtWork, Commit, History, SeenEvent, Write
 
 Problems = Iterator[str]
 
 AFTER_COMMIT: list[Callable[[History, Commit], Problems]] = []
 AFTER_WRITE: list[Callable[[History, Write], Problems]] = []
+AT_WORK: list[Callable[[History, AtWork], Problems]] = []
 AT_END: list[Callable[[History], Problems]] = []
 
 SECOND = 1_000_000
@@ -24,6 +25,12 @@ def after_commit(law: Callable[[History, Commit], Problems]) -> Callable[[Histor
 def after_write(law: Callable[[History, Write], Problems]) -> Callable[[History, Write], Problems]:
     """A law that each write to the cluster is held to."""
     AFTER_WRITE.append(law)
+    return law
+
+
+def at_work(law: Callable[[History, AtWork], Problems]) -> Callable[[History, AtWork], Problems]:
+    """A law about what a replica does under its lease, where the target itself refuses nobody."""
+    AT_WORK.append(law)
     return law
 
 
