@@ -12,7 +12,7 @@ from remediator.core.checks import CheckAnswer, CheckContext, Concerned, Fact, S
 from remediator.core.episodes import Episode
 from remediator.core.ids import RunId
 from remediator.core.ports.actions import Check, ParameterError
-from remediator.core.ports.store import Store
+from remediator.core.ports.store import Store, StoreError
 from remediator.core.rules import Condition
 from remediator.core.targets import Target
 from remediator.core.templates import TemplateError, template
@@ -85,7 +85,11 @@ class Facts:
         episodes: Concerned,
         values: Mapping[str, object],
     ) -> Fact:
-        """Ask one check once."""
+        """Ask one check once.
+
+        Raises:
+            StoreError: the ledger could not say when it is, or which episodes are concerned.
+        """
         now = await self._store.now()
         params: Mapping[str, object] = condition.params
         try:
@@ -100,6 +104,9 @@ class Facts:
             answer = CheckAnswer(Said.ERROR, f"this daemon has no check {condition.check}")
         except TimeoutError:
             answer = CheckAnswer(Said.ERROR, f"no answer within {LOOK_TIMEOUT.total_seconds():.0f} s")
+        except StoreError:
+            # Which episodes are concerned is the ledger's to say: without it nothing goes on at all.
+            raise
         except Exception as error:  # noqa: BLE001 - a check's bug is an error answer, not the engine's end
             _log.exception("check failed", check=condition.check, target=str(target))
             answer = CheckAnswer(Said.ERROR, f"{type(error).__name__} in {condition.check}")
