@@ -35,6 +35,8 @@ FILTERS = (
 #: The names that a template may use.
 NAMES = ("labels", "annotations", "fingerprint", "starts_at", "group", "steps")
 _LONGEST_RESULT = 10_000
+#: In characters: compiling takes time that grows with its length, and a rulebook has thousands.
+_LONGEST_SOURCE = 10_000
 _MOST_DIGITS = 300
 
 
@@ -167,10 +169,16 @@ def template(source: str) -> Template:
     """Read a template.
 
     Raises:
-        TemplateError: it does not parse, uses ``{% %}``, an unlisted name or filter, or calls something.
+        TemplateError: it is unreasonably long, does not parse, uses ``{% %}``, an unlisted name or filter, or
+            calls something.
     """
     if "{" not in source:
         return Template(source)
+    if len(source) > _LONGEST_SOURCE:
+        message = (
+            f"{_shown(source)}: a template has at most {_LONGEST_SOURCE} characters, this has {len(source)}"
+        )
+        raise TemplateError(message)
     if _STATEMENT.search(source):
         message = f"{_shown(source)}: only {{{{ expressions }}}} are allowed, no {{% %}} and no {{# #}}"
         raise TemplateError(message)
