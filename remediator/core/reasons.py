@@ -42,6 +42,7 @@ class Reason(StrEnum):
     UNANSWERED = "unanswered"
     LAPSED = "lapsed"
     OUTDATED = "outdated"
+    FORGOTTEN = "forgotten"
 
     @property
     def meaning(self) -> str:
@@ -86,4 +87,5 @@ _MEANINGS: dict[Reason, str] = {
     Reason.UNANSWERED: "nobody approved it in time, and the rule wants a person then",
     Reason.LAPSED: "nobody approved it in time, and the rule lets it rest then",
     Reason.OUTDATED: "what was approved is not what would be done now",
+    Reason.FORGOTTEN: "the target bears this very attempt: it was done, and the ledger has forgotten it",
 }

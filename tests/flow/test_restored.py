@@ -10,7 +10,7 @@ import pytest
 
 from remediator.sandbox.faults import DropReply
 from tests.store.postgres import server
-from tests.support.daemon import ADAS, World, changing
+from tests.support.daemon import ADAS, World, changing, reading
 from tests.support.processes import eventually
 from tests.support.rulebooks import NAMESPACE, SERVICE, rule, rules
 
@@ -125,4 +125,28 @@ async def test_an_attempt_that_was_under_way_is_probed_and_not_done_again(world:
         return "attempt.taken_over" in kinds and "attempt.succeeded" in kinds
 
     await eventually(probed, "the attempt is probed", within=20)
+    assert len(world.applied()) == 1
+
+
+async def test_a_run_that_was_done_after_the_copy_is_not_done_again(world: World) -> None:
+    await world.spawn(rules(rule(deadline="10m")))
+    held = world.hold(reading)
+    await world.fire(await world.break_service())
+    await held.struck()
+    assert (await world.cli("pause", "--rule", "rollback", "--why", "a copy is made"))[0] == 0
+    held.release()
+    copy = world.folder / "copy.db"
+    assert (await world.cli("backup", "--ledger", str(copy)))[0] == 0
+    assert (await world.cli("resume", "--rule", "rollback"))[0] == 0
+    assert (await world.run_ended())["outcome"] == "succeeded"
+    await world.stop()
+    for path in (world.ledger, *world.folder.glob("ledger.db-*")):
+        path.unlink()
+    shutil.copy(copy, world.ledger)
+    await world.spawn()
+    for lifted in ([], ["--rule", "rollback"]):
+        assert (await world.cli("resume", *lifted, "--why", "looked at everything", token=ADAS))[0] == 0
+    done = await world.run_ended()
+    assert (done["outcome"], done["reason"]) == ("refused", "forgotten")
+    await world.paged("bears attempt")
     assert len(world.applied()) == 1

@@ -130,9 +130,23 @@ async def test_a_named_revision_is_the_one_unless_it_was_fled_from(cluster: Clus
     await hand.act(params={"to_revision": 1})
     assert image_of(await cluster.taken_up("cart")) == GOOD
     for number, why in ((3, "was fled from"), (4, "is the current one"), (9, "those kept are 4, 3, 2")):
-        refusal = await hand.plan(UNDO, hand.context(params={"to_revision": number}))
+        refusal = await hand.plan(UNDO, hand.context(attempt="r-2/undo/1", params={"to_revision": number}))
         assert isinstance(refusal, Refusal)
         assert why in refusal.detail
+
+
+async def test_what_a_ledger_has_forgotten_is_not_done_again(cluster: Cluster, hand: Hand) -> None:
+    """A ledger put back from a copy plans anew what was done since; a later attempt hides no earlier one."""
+    await cluster.deploy("cart", GOOD, ALSO_GOOD, BROKEN)
+    await hand.act(token=1, attempt="r-1/undo/1")
+    await cluster.taken_up("cart")
+    await hand.act(token=2, attempt="r-2/undo/1")
+    await cluster.taken_up("cart")
+    for attempt in ("r-1/undo/1", "r-2/undo/1"):
+        refusal = await hand.plan(UNDO, hand.context(token=3, attempt=attempt))
+        assert isinstance(refusal, Refusal)
+        assert refusal.reason is Reason.FORGOTTEN
+        assert attempt in refusal.detail
 
 
 async def test_a_paused_deployment_is_left_alone(cluster: Cluster, hand: Hand) -> None:

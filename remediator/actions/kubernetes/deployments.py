@@ -74,6 +74,9 @@ class DeploymentAction(Action, ABC):
             if is_protected(found):
                 why = f"{context.target} is protected by its annotation {PROTECTED}"
                 return Refusal(why, reason=Reason.PROTECTED)
+            if (where := await self._done_before(context, found)) is not None:
+                why = f"{where} bears attempt {context.attempt}, of which the ledger knows nothing"
+                return Refusal(why, reason=Reason.FORGOTTEN)
             plan = await self._plan(context, found)
             if isinstance(plan, Refusal):
                 return plan
@@ -108,6 +111,12 @@ class DeploymentAction(Action, ABC):
             why = f"{context.target} does not bear attempt {context.attempt}, which can no longer arrive"
             return Probe(Sighting.NOT_HAPPENED, why)
         return Probe(Sighting.HAPPENED, f"{where} bears attempt {context.attempt}", self._values(plan.data))
+
+    async def _done_before(self, context: ActionContext, deployment: Json) -> str | None:
+        """Who bears an attempt that is only being planned: a ledger put back from a copy has forgotten it."""
+        if ATTEMPT not in annotations_of(deployment):
+            return None
+        return await self._bearer(deployment, context.attempt)
 
     async def _bearer(self, deployment: Json, attempt: AttemptId) -> str | None:
         """Who bears the attempt: the Deployment, or a ReplicaSet that the controller copied it onto.

@@ -297,7 +297,7 @@ def test_each_decision_and_who_hears_of_it(
 def test_every_reason_is_within_reach_or_belongs_to_a_run() -> None:
     """What is counted is decided on in `test_counts.py`."""
     reached = {row[4] for row in DECISIONS} | {R.COUNT}
-    of_runs = {R.MODE, R.LEASE, R.PREEMPTED, R.RULE_GONE, R.MINIMUM_HEALTHY}
+    of_runs = {R.MODE, R.LEASE, R.PREEMPTED, R.RULE_GONE, R.MINIMUM_HEALTHY, R.FORGOTTEN}
     of_runs |= {R.UNAPPROVED, R.DENIED, R.UNANSWERED, R.LAPSED, R.OUTDATED}
     assert reached | of_runs == set(Reason)
     assert {row[3] for row in DECISIONS} == set(DecisionKind)
