@@ -8,14 +8,16 @@ import shutil
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, BinaryIO, NoReturn
 from urllib.parse import urlencode
 
 import click
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
+from remediator.notify.text import clean
 from remediator.settings import SettingsError, load_client_settings
 
 _TIMEOUT_SECONDS = 25.0
@@ -23,9 +25,18 @@ _TIMEOUT_SECONDS = 25.0
 _DOWNLOAD_SECONDS = 600.0
 
 
+class Terminal(Console):
+    """Lets no terminal obey control characters in other people's text, such as an alert's labels."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The parts to be written; colours and moves of our own are in styles and control segments."""
+        for part in super().render(renderable, options):
+            yield part if part.control else part._replace(text=clean(part.text))
+
+
 def console() -> Console:
     """Standard output: colours only on a terminal, and wide enough not to break lines for a pipe."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    return Terminal(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 
 def ask(method: str, path: str, body: Mapping[str, object] | None = None, **query: object) -> Any:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from remediator.core.decide import DecisionKind
 from remediator.core.reasons import Reason
+from remediator.notify.text import flat
 from remediator.rehearse.simulation import Choice, Choices, Difference, Simulated, Simulation
 
 _ASSUMPTIONS = (
@@ -272,7 +273,7 @@ def _given(params: Any) -> str:
 def _name(each: Simulated) -> str:
     episode = each.episode
     labels = (f"{name}={value}" for name, value in episode.labels.items() if name != "alertname")
-    return " ".join([episode.alertname or "an alert without a name", *labels])
+    return flat(" ".join([episode.alertname or "an alert without a name", *labels]))
 
 
 def _counts(it: Simulation) -> list[dict[str, Any]]:

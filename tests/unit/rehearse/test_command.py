@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -12,8 +13,10 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.text import Text
 
 from remediator.cli import cli
+from remediator.cli.client import Terminal
 from tests.unit.rehearse.test_simulation import ROLLED_OUT, down, rules
 
 PAGE = Path(__file__).parents[3] / "docs" / "simulating.md"
@@ -128,3 +131,19 @@ def test_without_a_daemon_history_is_misuse_and_not_a_difference(monkeypatch: py
     done = call("--since", "30d", "--diff", "rules")
     assert done.exit_code == 2
     assert "no Remediator answers at http://127.0.0.1:9" in done.output
+
+
+def test_no_label_moves_the_cursor_or_begins_a_line(book: Path) -> None:
+    firing = json.loads(down(0)[0].body)
+    firing["alerts"][0]["labels"]["x"] = "\x1b[31mred\n  forged"
+    done = call("-", "--rules", book, said=json.dumps(firing))
+    assert done.exit_code == 0, done.output
+    assert "\x1b" not in done.stdout
+    assert "x=\ufffd[31mred forged" in done.stdout
+
+
+def test_a_terminal_obeys_our_own_colours_alone() -> None:
+    out = Terminal(file=io.StringIO(), force_terminal=True, color_system="standard")
+    with out.capture() as capture:
+        out.print(Text("theirs \x1b[2J", style="red"))
+    assert capture.get() == "\x1b[31mtheirs \ufffd[2J\x1b[0m\n"
