@@ -18,8 +18,8 @@ PROTECTED, OUT_OF_SCOPE = "bank", "void"
 SHOP = "shop"
 #: What bears this is protected.
 HELD = {"guard": "held"}
-#: Of the three Deployments in the shop two, within so many seconds.
-SHARE, SHARED, SHARE_WINDOW = 67, 2, 40
+#: Of the three Deployments in the shop one, within so many seconds.
+SHARE, SHARED, SHARE_WINDOW = 34, 1, 40
 _SHARE = f", share: {SHARE}%/{SHARE_WINDOW}s, release_after: 15s"
 CHANNEL = "slack:#sim"
 #: The rule that counts alerts, how many it asks for, and within how many seconds.
