@@ -26,6 +26,8 @@ _ANSWERING, _GRANTING = 0.85, 0.7
 _LONG_PAUSE = 95.0
 #: The share of moves at which a person pauses.
 _FRIGHTENED = 0.7
+#: The share of changes before which somebody protects their target, where anybody does.
+_HELD_IN_TIME = 0.3
 #: From SIGTERM to SIGKILL.
 _LONGEST_STOP = 10.0
 
@@ -66,7 +68,7 @@ class Chaos:
             (weather.partition_every, self._partition),
             (weather.people_every, self._person),
             (weather.meddling_every, self._meddle),
-            (weather.holding_every, self._hold),
+            (weather.holding_every, self._hold_some),
         ):
             if every:
                 self._tasks.append(self._outside.create_task(self._now_and_then(every, happening)))
@@ -165,8 +167,17 @@ class Chaos:
     def _meddle(self) -> None:
         self._script.meddle()
 
-    def _hold(self) -> None:
-        name = self._script.hold()
+    def intended(self, target: str) -> None:
+        """Something is about to be changed: now and then it is protected just before that arrives."""
+        if self._weather.holding_every and self._random.random() < _HELD_IN_TIME:
+            name = target.rpartition("/")[2]
+            self._outside.call_later(self._random.uniform(0, 0.01), self._hold, name)
+
+    def _hold_some(self) -> None:
+        self._hold(self._script.in_trouble())
+
+    def _hold(self, name: str) -> None:
+        self._script.hold(name)
         self._outside.call_later(self._random.uniform(1, 10), self._script.let_go, name)
 
     def _person(self) -> None:

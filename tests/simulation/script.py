@@ -86,13 +86,15 @@ class Script:
             self._cluster.annotate(space_of(name), name, {"touched-at": str(round(self._clockwork.now))})
             self._diary.note("kubectl", f"annotates {name}")
 
-    def hold(self) -> str:
-        """Somebody labels a service so that it is protected, rather one in trouble; gives which."""
+    def in_trouble(self) -> str:
+        """A service, rather one that an alert tells of."""
         firing = sorted({alert.labels["job"] for alert in self.alerts if alert.firing})
-        name = self._random.choice(firing or SERVICES)
+        return self._random.choice(firing or SERVICES)
+
+    def hold(self, name: str) -> None:
+        """Somebody labels a service so that it is protected."""
         self._cluster.label(space_of(name), name, HELD)
         self._diary.note("kubectl", f"labels {name}: it is held")
-        return name
 
     def let_go(self, name: str) -> None:
         """Somebody takes that label away."""

@@ -165,6 +165,8 @@ class World:
         for event in commit.events:
             if event.kind == "run.asked" and event.run is not None:
                 self.chaos.asked(event.run)
+            if event.kind == "attempt.intended":
+                self.chaos.intended(str(event.target))
             if event.kind == "attempt.succeeded" and event.data.get("action") == FENCE:
                 self.chaos.frightened(str(event.target))
         count_commit(self.diary, commit, self.history)
