@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 
 from remediator.core.changes import DecisionRow, RunFilter, RunRow
-from remediator.core.decide import DecisionKind
+from remediator.core.decide import Decision, DecisionKind
 from remediator.core.episodes import Episode
 from remediator.core.events import Event
 from remediator.core.ids import Owner
@@ -40,6 +40,8 @@ _LEASE_TTL = timedelta(seconds=15)
 _GRACE = timedelta(seconds=6)
 #: How often it is looked whether anything is left to do (seconds), and for how long at most.
 _LOOK, _PATIENCE = 5.0, timedelta(days=2)
+#: By when what was put off has been decided on again.
+_AGAIN = timedelta(minutes=1)
 #: Rows read at a time.
 _PAGE = 500
 _SCHEMES = ("slack", "log", "pagerduty")
@@ -220,7 +222,7 @@ class Rehearsal:
         left = True
         while left and self._clockwork.wall < enough:
             await asyncio.sleep(_LOOK)
-            left = await _something_is_left(stage.store)
+            left = await _something_is_left(stage.store, self._clockwork.wall)
 
     async def _wait_for(self, when: datetime) -> None:
         await asyncio.sleep(max((when - self._clockwork.wall).total_seconds(), 0.0))
@@ -240,14 +242,21 @@ class Rehearsal:
         )
 
 
-async def _something_is_left(store: Store) -> bool:
+async def _something_is_left(store: Store, now: datetime) -> bool:
     backlog = await store.backlog()
     if backlog.webhooks or backlog.episodes or backlog.outbox or backlog.unfinished_runs or backlog.inquiries:
         return True
     latest: dict[tuple[int, str], DecisionRow] = {}
     for row in await store.decisions(_PAGE):
         latest.setdefault((row.episode, row.rule), row)
-    return any(row.decision.kind is DecisionKind.DEFER for row in latest.values())
+    return any(_still_waits(row.decision, now) for row in latest.values())
+
+
+def _still_waits(decision: Decision, now: datetime) -> bool:
+    """One whose time has come was decided on again, by its rule or, as with too few of a count, by none."""
+    if decision.kind is not DecisionKind.DEFER:
+        return False
+    return decision.not_before is None or now < decision.not_before + _AGAIN
 
 
 async def _all_episodes(store: Store) -> tuple[Episode, ...]:

@@ -235,3 +235,22 @@ def test_a_day_is_played_in_a_moment(tmp_path: Path) -> None:
     [told] = json.loads(result.output)["tests"]
     assert parse_duration(told["played"]) == timedelta(days=1)
     print(f"a day of 12 runs in {told['seconds']} s")  # noqa: T201
+
+
+def test_too_few_of_a_count_are_played_until_they_are_decided_and_no_longer(tmp_path: Path) -> None:
+    book = tmp_path / "counting.yaml"
+    counting = {
+        "name": "counting",
+        "when": {"matchers": ['alertname="Hangs"'], "count": {"at_least": 2, "within": "5m", "by": ["job"]}},
+        "target": "deployment/shop/cart",
+        "steps": [],
+    }
+    book.write_text(yaml.safe_dump({"rules": [counting]}))
+    test = {"name": "one", "alerts": [{"labels": {"alertname": "Hangs", "job": "cart"}}]}
+    file = tmp_path / "one.yaml"
+    file.write_text(
+        yaml.safe_dump({"rules": book.name, "tests": [{**test, "expect": [{"skip": "no_rule"}]}]})
+    )
+    result = run(str(file), "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.output)["tests"][0]["played"].startswith("6m")
