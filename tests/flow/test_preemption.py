@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from remediator.sandbox.kubernetes.api import ApiRequest
-from tests.support.daemon import Hold, Story, World
+from tests.support.daemon import ADAS, Hold, Story, World
 from tests.support.metrics import counted
 from tests.support.preemption import PREEMPTS, SHARES, add_actions
 from tests.support.processes import eventually
@@ -88,4 +88,20 @@ async def test_one_that_may_not_preempt_waits_until_who_looks_is_done(world: Wor
     looked, undone = await ended(world, "look"), await ended(world, "undo")
     assert (looked["outcome"], undone["outcome"]) == ("succeeded", "succeeded")
     assert (await intended(world, undone))["at"] >= looked["ended"]
+    assert await world.events("lease.preempted") == []
+
+
+async def test_one_that_may_not_act_yet_makes_nobody_give_way(world: World) -> None:
+    """Approved, it is paused: it neither takes the place nor calls off who has it."""
+    held = await looks(world, by_name("seize", steps=[step(PREEMPTS)], approval={"within": "10m"}))
+    await world.fire(alert(labels={"wants": "seize"}))
+    seizing = await world.run_in("asking")
+    assert (await world.cli("pause", "--rule", "seize", "--why", "a backup first"))[0] == 0
+    assert (await world.cli("approve", seizing["id"], "--why", "later", token=ADAS))[0] == 0
+    await world.run_in("pending")
+    held.release()
+    assert (await ended(world, "look"))["outcome"] == "succeeded"
+    assert not world.applied()
+    assert (await world.cli("resume", "--rule", "seize", "--why", "it is done"))[0] == 0
+    assert (await ended(world, "seize"))["outcome"] == "succeeded"
     assert await world.events("lease.preempted") == []
