@@ -7,6 +7,8 @@ UV := .uv
 REPORTS ?=
 # How many seeds `make simulate` plays.
 SEEDS ?= 2000
+# On how many workers `make test` spreads: most tests wait, so that two are worth it on any machine.
+WORKERS ?= 2
 # Where a suite's JUnit report goes: nowhere, unless REPORTS names a folder.
 report = $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml)
 
@@ -29,7 +31,7 @@ demo: setup ## see an alert roll a broken release back, all on this machine
 	@$(BIN)/remediator demo
 
 test: setup ## every test that needs nothing but Python
-	$(PYTEST) tests --ignore=tests/e2e --ignore=tests/faults --ignore=tests/bench --ignore=tests/simulation/test_teeth.py $(call report,test)
+	$(PYTEST) tests --numprocesses $(WORKERS) --dist worksteal --ignore=tests/e2e --ignore=tests/faults --ignore=tests/bench --ignore=tests/simulation/test_teeth.py $(call report,test)
 
 simulate: setup ## play SEEDS random histories of replicas that crash, on all cores; the laws have to hold in each
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(if $(REPORTS),--junit $(REPORTS)/simulate.xml)
