@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, model_validator
 
 from remediator.rehearse import words
-from remediator.rulebook import fields
+from remediator.rulebook import fields, schedules
 from remediator.rulebook.problems import nearest
 from remediator.rulebook.rule_models import ActionName, CheckName, Strict
 
@@ -341,7 +341,7 @@ class Test(Strict):
         description="When it begins; left out, a Monday at noon. Freezes go by it.",
         examples=["2026-12-24 18:00"],
     )
-    timezone: fields.Timezone = Field(
+    timezone: schedules.Timezone = Field(
         default="UTC", description="Whose clocks `starts` is on.", examples=["Europe/London"]
     )
     mode: words.Modes = Field(

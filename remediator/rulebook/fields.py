@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
@@ -24,7 +23,6 @@ from remediator.core.durations import parse_duration
 from remediator.core.labels import Requirement, equal, parse_selector
 from remediator.core.matchers import Matcher as CoreMatcher
 from remediator.core.matchers import parse_matcher
-from remediator.core.references import Keeper, Reference
 from remediator.core.rules import Expect as CoreExpect
 from remediator.core.rules import Mode as CoreMode
 from remediator.core.rules import Otherwise as CoreOtherwise
@@ -36,9 +34,6 @@ from remediator.rulebook.problems import nearest, shown
 from remediator.rulebook.templates import explained_target
 from remediator.rulebook.upgrades import FORMAT
 
-#: The channels that a report may go to, by what stands before the colon.
-CHANNEL_SCHEMES = ("slack", "log")
-
 _RATE = re.compile(r"(\d{1,6})\s*/\s*(\S+)")
 _SHARE = re.compile(r"(\d{1,3})\s*%(?:\s*/\s*(\S+))?")
 _RULE_NAME = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_.]{0,99}")
@@ -48,15 +43,6 @@ _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 # Prometheus takes nearly anything for a label; what is likelier meant as a matcher or a template is refused.
 _LABEL = re.compile(r"(?!labels\.)[^\s{}\[\]\"'=~!,]{1,200}")
 _STEP_ID = re.compile(r"[a-z][a-z0-9_]{0,39}")
-# Slack's names for channels, and its ids: https://api.slack.com/methods/conversations.create
-_SLACK = re.compile(r"#[^\s#@,:A-Z]{1,80}|[CGDU][A-Z0-9]{5,20}")
-_SLACK_ID = re.compile(r"[UWS][A-Z0-9]{5,20}")
-#: A key itself has 32 characters, and is no name.
-_KEY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,30}")
-_WEBHOOK = "slack_webhook"
-_LOG = re.compile(r"[-\w.]{0,60}")
-_CRON_RANGES = (("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 7))
-_CRON_PART = re.compile(r"(?:\*|(\d{1,2})(?:-(\d{1,2}))?)(?:/([1-9]\d?))?")
 
 
 def text(value: object, what: str) -> str:
@@ -214,7 +200,9 @@ def _otherwise(value: object) -> CoreOtherwise:
     return CoreOtherwise(_otherwise_word(value))
 
 
-def _named(pattern: re.Pattern[str], what: str, rule: str) -> Callable[[object], str]:
+def named(pattern: re.Pattern[str], what: str, rule: str) -> Callable[[object], str]:
+    """Read ``what`` by a pattern; one that does not match is an error that names the ``rule``."""
+
     def read(value: object) -> str:
         written = text(value, what)
         if pattern.fullmatch(written) is None:
@@ -223,104 +211,6 @@ def _named(pattern: re.Pattern[str], what: str, rule: str) -> Callable[[object],
         return written
 
     return read
-
-
-_key_name = _named(_KEY_NAME, "a routing key's name", "write the name of the key, never the key")
-
-
-def channel(value: str) -> str:
-    """Read a channel such as ``slack:#incidents``.
-
-    Raises:
-        ValueError: its scheme is unknown, or what follows is nothing that the scheme knows.
-    """
-    scheme, _, rest = value.partition(":")
-    if scheme not in CHANNEL_SCHEMES or (scheme == "slack" and ":" not in value):
-        example = f"slack:{value}" if value.startswith("#") else "slack:#incidents"
-        message = f"{shown(value)} is no channel: write it as {example}, or log"
-        raise ValueError(message)
-    if scheme == "slack" and _SLACK.fullmatch(rest) is None:
-        message = f"{shown(rest)} is no Slack channel: write slack:#name in lower case, or slack: and its id"
-        raise ValueError(message)
-    if scheme == "log" and _LOG.fullmatch(rest) is None:
-        message = f"{shown(value)} is no channel: write log alone, or log:word"
-        raise ValueError(message)
-    return value
-
-
-def _channel(value: object) -> str:
-    return channel(text(value, "a channel such as slack:#incidents"))
-
-
-_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-
-def _reference(value: object) -> Reference:
-    keeper, name = next(iter(value.items())) if isinstance(value, Mapping) and len(value) == 1 else ("", "")
-    if keeper not in tuple(Keeper) or not isinstance(name, str) or not name:
-        message = (
-            "write where the secret is kept, as {env: NAME} or {file: PATH}, and never the secret itself"
-        )
-        raise ValueError(message)
-    if keeper == Keeper.ENV and _ENV_NAME.fullmatch(name) is None:
-        message = f"{shown(name)} is no variable's name: use letters, digits and `_`"
-        raise ValueError(message)
-    if keeper == Keeper.FILE and not (name.startswith("/") and name.isprintable()):
-        message = f"{shown(name)} is no absolute path: begin it with /"
-        raise ValueError(message)
-    return Reference(Keeper(keeper), name)
-
-
-def _webhook_or_channel(value: object) -> str:
-    if not isinstance(value, Mapping):
-        return _channel(value)
-    if list(value) != [_WEBHOOK]:
-        message = f"a channel is a text such as slack:#incidents, or {{{_WEBHOOK}: {{env: NAME}}}}"
-        raise ValueError(message)
-    return f"slack:{_reference(value[_WEBHOOK])}"
-
-
-def _key(value: object) -> str:
-    return f"{_reference(value)}" if isinstance(value, Mapping) else _key_name(value)
-
-
-def _cron(value: object) -> str:
-    written = text(value, "a schedule of five fields such as 0 2 * * *")
-    fields = written.split()
-    if len(fields) != len(_CRON_RANGES):
-        message = (
-            f"{shown(written)} has {len(fields)} fields: "
-            "write five (minute hour day month weekday), such as 0 2 * * *"
-        )
-        raise ValueError(message)
-    for field, (name, lowest, highest) in zip(fields, _CRON_RANGES, strict=True):
-        if not all(_fits_cron(part, lowest, highest) for part in field.split(",")):
-            message = (
-                f"{name} {shown(field)} does not fit: "
-                f"write *, */5, 1-5 or 1,3 with numbers from {lowest} to {highest}"
-            )
-            raise ValueError(message)
-    return " ".join(fields)
-
-
-def _fits_cron(part: str, lowest: int, highest: int) -> bool:
-    found = _CRON_PART.fullmatch(part)
-    if found is None:
-        return False
-    bounds = [int(bound) for bound in (found[1], found[2]) if bound is not None]
-    return all(lowest <= bound <= highest for bound in bounds) and bounds == sorted(bounds)
-
-
-def _timezone(value: object) -> str:
-    written = text(value, "a timezone such as Europe/London")
-    try:
-        ZoneInfo(written)
-    except (ValueError, LookupError, OSError):
-        from zoneinfo import available_timezones
-
-        message = f"unknown timezone {shown(written)}: {nearest(written, sorted(available_timezones()))}"
-        raise ValueError(message) from None
-    return written
 
 
 def _several(value: object) -> object:
@@ -338,7 +228,8 @@ def _nothing_is_empty(value: object) -> object:
     return {} if value is None else value
 
 
-def _json(kind: str, *examples: object, **more: object) -> WithJsonSchema:
+def json_schema(kind: str, *examples: object, **more: object) -> WithJsonSchema:
+    """A schema of one kind, as editors see it, with ``more`` of its keywords."""
     return WithJsonSchema({"type": kind, **({"examples": list(examples)} if examples else {}), **more})
 
 
@@ -385,16 +276,16 @@ PositiveDuration = Annotated[timedelta, PlainValidator(_positive_duration), With
 Rate = Annotated[
     CoreRate,
     PlainValidator(_rate),
-    _json("string", "3/1h", "5/10m", pattern=r"^[0-9]+\s*/\s*([0-9]+(w|d|h|ms|m|s))+$"),
+    json_schema("string", "3/1h", "5/10m", pattern=r"^[0-9]+\s*/\s*([0-9]+(w|d|h|ms|m|s))+$"),
 ]
 #: A percentage, and its window where one is written.
 Share = Annotated[
     tuple[int, timedelta | None],
     PlainValidator(_share),
-    _json("string", "30%", "30%/10m", pattern=r"^[0-9]{1,3}\s*%(\s*/\s*([0-9]+(w|d|h|ms|m|s))+)?$"),
+    json_schema("string", "30%", "30%/10m", pattern=r"^[0-9]{1,3}\s*%(\s*/\s*([0-9]+(w|d|h|ms|m|s))+)?$"),
 ]
 Matcher = Annotated[
-    CoreMatcher, PlainValidator(_matcher), _json("string", 'alertname="ServiceDown"', 'job=~"auth-.+"')
+    CoreMatcher, PlainValidator(_matcher), json_schema("string", 'alertname="ServiceDown"', 'job=~"auth-.+"')
 ]
 Selector = Annotated[
     tuple[Requirement, ...],
@@ -411,17 +302,19 @@ Selector = Annotated[
 Target = Annotated[
     TargetTemplate,
     PlainValidator(_target),
-    _json("string", 'deployment/{{ labels.namespace | default("shop") }}/{{ labels.job }}', pattern="/"),
+    json_schema(
+        "string", 'deployment/{{ labels.namespace | default("shop") }}/{{ labels.job }}', pattern="/"
+    ),
 ]
 Object = Annotated[
     CoreTarget,
     PlainValidator(_object),
-    _json("string", "statefulset/selfmonitor/postgres", pattern="/"),
+    json_schema("string", "statefulset/selfmonitor/postgres", pattern="/"),
 ]
 DatabaseName = Annotated[
     str,
-    PlainValidator(_named(_DNS_NAME, "a database's name", "use a-z, digits, `-` and `.`, as in a target")),
-    _json("string", "production", pattern=f"^{_DNS_NAME.pattern}$"),
+    PlainValidator(named(_DNS_NAME, "a database's name", "use a-z, digits, `-` and `.`, as in a target")),
+    json_schema("string", "production", pattern=f"^{_DNS_NAME.pattern}$"),
 ]
 Expect = Annotated[
     CoreExpect,
@@ -439,87 +332,33 @@ Kind = Annotated[str, PlainValidator(one_of("kind", sorted(KINDS))), WithJsonSch
 RuleName = Annotated[
     str,
     PlainValidator(
-        _named(
+        named(
             _RULE_NAME,
             "a rule's name",
             "use letters, digits, `-`, `_` and `.`, 100 at most, the first no sign",
         )
     ),
-    _json("string", "service-down-rollback", pattern=f"^{_RULE_NAME.pattern}$"),
+    json_schema("string", "service-down-rollback", pattern=f"^{_RULE_NAME.pattern}$"),
 ]
 NamespaceName = Annotated[
     str,
-    PlainValidator(_named(_NAMESPACE, "a namespace's name", "use a-z, digits and `-`, 63 at most")),
-    _json("string", "shop", pattern=f"^{_NAMESPACE.pattern}$"),
+    PlainValidator(named(_NAMESPACE, "a namespace's name", "use a-z, digits and `-`, 63 at most")),
+    json_schema("string", "shop", pattern=f"^{_NAMESPACE.pattern}$"),
 ]
 StepId = Annotated[
     str,
-    PlainValidator(_named(_STEP_ID, "a step's id", "use a-z, digits and `_`, 40 at most, a letter first")),
-    _json("string", "undo", pattern=f"^{_STEP_ID.pattern}$"),
+    PlainValidator(named(_STEP_ID, "a step's id", "use a-z, digits and `_`, 40 at most, a letter first")),
+    json_schema("string", "undo", pattern=f"^{_STEP_ID.pattern}$"),
 ]
-SlackId = Annotated[
-    str,
-    PlainValidator(_named(_SLACK_ID, "a Slack id", "write that of a person, U…, or of a group, S…")),
-    _json("string", "S0123456789", pattern=f"^{_SLACK_ID.pattern}$"),
-]
-_REFERENCE = {
-    "type": "object",
-    "description": "Where a secret is kept: a variable of the daemon's environment, or a file.",
-    "properties": {
-        "env": {
-            "type": "string",
-            "pattern": f"^{_ENV_NAME.pattern}$",
-            "description": "The variable's name.",
-            "examples": ["LEAD_ROUTING_KEY"],
-        },
-        "file": {
-            "type": "string",
-            "pattern": "^/",
-            "description": "The file's absolute path.",
-            "examples": ["/etc/remediator/keys/lead"],
-        },
-    },
-    "minProperties": 1,
-    "maxProperties": 1,
-    "additionalProperties": False,
-    "examples": [{"env": "LEAD_ROUTING_KEY"}],
-}
-#: A routing key's name, or a reference to one as text.
-RoutingKey = Annotated[
-    str,
-    PlainValidator(_key),
-    WithJsonSchema(
-        {"anyOf": [{"type": "string", "examples": ["lead"], "pattern": f"^{_KEY_NAME.pattern}$"}, _REFERENCE]}
-    ),
-]
-#: A channel; that of an incoming webhook has the reference to its URL for a name.
-Channel = Annotated[
-    str,
-    PlainValidator(_webhook_or_channel),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "examples": ["slack:#incidents", "log"]},
-                {
-                    "type": "object",
-                    "description": "A channel of Slack that an incoming webhook posts to.",
-                    "properties": {_WEBHOOK: _REFERENCE},
-                    "required": [_WEBHOOK],
-                    "additionalProperties": False,
-                },
-            ]
-        }
-    ),
-]
-Cron = Annotated[str, PlainValidator(_cron), _json("string", "0 2 * * *")]
-Timezone = Annotated[str, PlainValidator(_timezone), _json("string", "Europe/London")]
-Retries = Annotated[int, PlainValidator(_whole(0, 10)), _json("integer", 2, minimum=0, maximum=10)]
+Retries = Annotated[int, PlainValidator(_whole(0, 10)), json_schema("integer", 2, minimum=0, maximum=10)]
 Label = Annotated[
     str,
-    PlainValidator(_named(_LABEL, "a label's name", "write the name alone, such as job")),
-    _json("string", "job", pattern=f"^{_LABEL.pattern}$"),
+    PlainValidator(named(_LABEL, "a label's name", "write the name alone, such as job")),
+    json_schema("string", "job", pattern=f"^{_LABEL.pattern}$"),
 ]
-Count = Annotated[int, PlainValidator(_whole(1, 10_000)), _json("integer", 3, minimum=1, maximum=10_000)]
+Count = Annotated[
+    int, PlainValidator(_whole(1, 10_000)), json_schema("integer", 3, minimum=1, maximum=10_000)
+]
 FormatVersion = Annotated[
     int,
     PlainValidator(_whole(FORMAT.newest, FORMAT.newest)),

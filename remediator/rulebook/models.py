@@ -20,7 +20,7 @@ from remediator.core.rules import (
     Patience,
     WatchdogPolicy,
 )
-from remediator.rulebook import fields
+from remediator.rulebook import addresses, fields, schedules
 from remediator.rulebook.freezes import FreezeMoment
 from remediator.rulebook.rule_models import NOTHING, Approval, Limits, Matchers, Rule, Strict, Words
 
@@ -136,7 +136,7 @@ class Freeze(Names):
         description="When it ends, written as `from` is; a day is frozen to its end.",
         examples=["2027-01-04", "mon 08:00"],
     )
-    timezone: fields.Timezone = Field(
+    timezone: schedules.Timezone = Field(
         default="UTC", description="Whose clocks and days these are.", examples=["Europe/London"]
     )
 
@@ -158,10 +158,10 @@ class Contact(Strict):
     """Somebody who can be named in `escalate`."""
 
     summary: str = Field(default="", description="Who that is.", examples=["Leads the platform's engineers"])
-    slack: fields.SlackId | None = Field(
+    slack: addresses.SlackId | None = Field(
         default=None, description="Slack id of the person or group to mention.", examples=["S0123456789"]
     )
-    pagerduty: fields.RoutingKey | None = Field(
+    pagerduty: addresses.RoutingKey | None = Field(
         default=None,
         description="Their routing key: its name, as the file of `REMEDIATOR_PAGERDUTY_ROUTING_KEY` has it, "
         "or where it is kept, `{env: NAME}` or `{file: PATH}`.",
@@ -324,7 +324,7 @@ class RuleFile(Strict):
         description="Who can be named in `escalate`.",
         examples=[{"engineering-lead": {"summary": "Leads the platform's engineers"}}],
     )
-    channels: Mapping[str, fields.Channel] = Field(
+    channels: Mapping[str, addresses.Channel] = Field(
         default={},
         description="Short names for channels, to be used in `report`. One that a webhook posts to is "
         "`{slack_webhook: {env: NAME}}`, or `{file: PATH}`: where the webhook's URL is kept.",

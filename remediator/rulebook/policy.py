@@ -26,8 +26,8 @@ from remediator.core.rules import (
 from remediator.core.selections import Selection
 from remediator.core.targets import DEFAULT_CLUSTER, Target
 from remediator.rulebook import models
+from remediator.rulebook.addresses import channel
 from remediator.rulebook.document import Path
-from remediator.rulebook.fields import channel
 from remediator.rulebook.freezes import compiled
 from remediator.rulebook.problems import Reporter, nearest, shown
 from remediator.rulebook.validation import Validated

@@ -21,7 +21,7 @@ from remediator.core.rules import DEFAULT_COOLDOWN, DEFAULT_STEP_TIMEOUT
 from remediator.core.rules import Expect as CoreExpect
 from remediator.core.rules import Mode as CoreMode
 from remediator.core.rules import Otherwise as CoreOtherwise
-from remediator.rulebook import fields
+from remediator.rulebook import fields, schedules
 from remediator.rulebook.parameters import UNKNOWN, check_parameters, read_parameters
 
 NOTHING = timedelta(0)
@@ -88,12 +88,12 @@ class When(Strict):
         description="How many such alerts there have to be together before any of them is acted on.",
         examples=[{"at_least": 3, "within": "5m", "by": ["job"]}],
     )
-    schedule: fields.Cron | None = Field(
+    schedule: schedules.Cron | None = Field(
         default=None,
         description="A cron schedule of five fields. Not acted on yet: the rule never runs.",
         examples=["0 2 * * *"],
     )
-    timezone: fields.Timezone | None = Field(
+    timezone: schedules.Timezone | None = Field(
         default=None, description="The schedule's timezone; left out, UTC.", examples=["Europe/London"]
     )
     manual: fields.Flag | None = Field(
