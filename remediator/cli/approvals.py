@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from remediator.cli.client import ask, print_json
+from remediator.cli.client import ask, print_json, say
 
 _DIGEST = click.option(
     "--digest", help="The plan that you saw, or its beginning; else what is asked for now."
@@ -44,7 +44,7 @@ def _answer(verb: str, run: str, why: str, digest: str | None, *, as_json: bool)
         print_json(made)
         return
     for line in request_lines(made):
-        click.echo(line)
+        say(line)
 
 
 def request_lines(approval: dict[str, Any]) -> Iterator[str]:

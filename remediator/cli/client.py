@@ -72,7 +72,7 @@ def _answer(
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - http(s) by settings
     try:
-        with urllib.request.urlopen(request, timeout=timeout) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=timeout) as answer:  # noqa: S310 - as above
             yield answer
     except urllib.error.HTTPError as error:
         _stop(_explained(error))
@@ -82,6 +82,16 @@ def _answer(
             f"no Remediator answers at {settings.base_url}: {reason}\n"
             "Is `remediator serve` running? Set REMEDIATOR_URL to where it listens."
         )
+
+
+def one_line(text: str) -> str:
+    """A line as it is, but what others wrote in it neither breaks it nor commands the terminal."""
+    return clean(text).replace("\n", " ")
+
+
+def say(text: str) -> None:
+    """One line on standard output."""
+    click.echo(one_line(text))
 
 
 def print_json(value: object) -> None:

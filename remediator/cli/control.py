@@ -9,7 +9,7 @@ import click
 from rich.markup import escape
 
 from remediator.cli import painting
-from remediator.cli.client import ask, console, print_json
+from remediator.cli.client import ask, console, print_json, say
 
 
 @click.command()
@@ -69,7 +69,7 @@ def run(
     if as_json:
         print_json(made)
     else:
-        click.echo(_request_line(made))
+        say(_request_line(made))
     decision = made["decision"]
     if decision is not None and decision["kind"] == "skip":
         sys.exit(1)
@@ -113,7 +113,7 @@ def pause(
     if as_json:
         print_json(made)
     else:
-        click.echo(f"paused: {painting.pause_line(made)}")
+        say(f"paused: {painting.pause_line(made)}")
 
 
 @click.command()
@@ -131,7 +131,7 @@ def resume(*, rule: str | None, target: str | None, id_: int | None, why: str, a
     if as_json:
         print_json(lifted)
     else:
-        click.echo(f"resumed: {lifted['lifted']} lifted")
+        say(f"resumed: {lifted['lifted']} lifted")
 
 
 @click.command()
@@ -140,7 +140,7 @@ def resume(*, rule: str | None, target: str | None, id_: int | None, why: str, a
 def clear(*, target: str, why: str) -> None:
     """Lift a target's quarantine, in your own name (a token of OPERATORS_FILE)."""
     cleared = ask("POST", "/clear", {"target": target, "why": why})
-    click.echo(f"cleared: {cleared['target']}")
+    say(f"cleared: {cleared['target']}")
 
 
 @click.command()
@@ -153,7 +153,7 @@ def ack(*, page: str, why: str, as_json: bool) -> None:
     if as_json:
         print_json(taken)
     else:
-        click.echo(f"acknowledged by {taken['acknowledged_by']}: {taken['title']}")
+        say(f"acknowledged by {taken['acknowledged_by']}: {taken['title']}")
 
 
 @click.command()
@@ -161,7 +161,7 @@ def reload() -> None:
     """Put the rule files as they are now in force; files with errors change nothing."""
     made = ask("POST", "/rulebook/reload", {})
     book = made["rulebook"]
-    click.echo(f"{made['proposal']}: rulebook {book['hash'][:12] if book else 'none'}")
+    say(f"{made['proposal']}: rulebook {book['hash'][:12] if book else 'none'}")
 
 
 def _scope(rule: str | None, target: str | None) -> dict[str, str]:

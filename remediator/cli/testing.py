@@ -14,6 +14,7 @@ import click
 
 from remediator.actions.alerts import AlertResolved
 from remediator.actions.specs import ACTIONS, CHECKS
+from remediator.cli.client import one_line
 from remediator.core.durations import format_duration
 from remediator.rehearse import showing
 from remediator.rehearse.files import Loaded, Story, load
@@ -116,7 +117,7 @@ def _timeline(outcome: Outcome) -> list[str]:
     lines = [f"{head}  {click.style(outcome.story.test.name, bold=True)}", f"        {outcome.story.place}"]
     for row in showing.rows(outcome):
         mark = click.style(f"{row.mark:>10}", fg=_COLOURS.get(row.mark), bold=bool(row.mark))
-        said = row.text if row.mark else click.style(row.text, dim=True)
+        said = one_line(row.text) if row.mark else click.style(one_line(row.text), dim=True)
         lines.append(f"{mark}  {row.at:>8}  {said}")
     return lines
 

@@ -73,7 +73,7 @@ class Node(asyncio.AbstractEventLoop):
         while self._tasks:  # some begin others at their end
             task = self._tasks.pop()
             if not task.done():
-                task._log_destroy_pending = False  # type: ignore[attr-defined]
+                task._log_destroy_pending = False  # type: ignore[attr-defined] # asyncio's own switch
                 _close(task.get_coro())
 
     # What asyncio asks of a loop.

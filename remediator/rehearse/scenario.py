@@ -73,8 +73,12 @@ def play(story: Story, kit: Kit) -> Outcome:
         return Outcome(story, began, began, (), (), (str(error),))
     lines = judge(story.test.expect, happened, began)
     judged = {id(line.entry) for line in lines}
+    unheard = any(line.expected is not None and line.expected.told and not line.holds for line in lines)
+    # What people were told fills the screen: it is shown to whom some of it is missing.
     beside = [
-        Happened(each.at, each.shown) for each in happened if id(each) not in judged and each.kind != "told"
+        Happened(each.at, each.shown)
+        for each in happened
+        if id(each) not in judged and (unheard or each.kind != "told")
     ]
     context = sorted((*world.happened, *people.happened, *beside), key=lambda each: each.at)
     problems = (*world.problems, *people.problems, *recording.problems)

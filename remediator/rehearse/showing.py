@@ -105,6 +105,8 @@ def shown_expectation(each: Expectation) -> str:
         line += f" of {each.rule}"
     if each.target is not None:
         line += f" on {each.target}"
+    if each.channel is not None:
+        line += f" in {each.channel}"
     more = [f"{each.outcome or ''}{f' ({each.reason})' if each.reason else ''}"]
     more += [f"steps {', '.join(each.steps) or 'none'}"] if each.steps is not None else []
     more += [f"{each.joins} joined"] if each.joins is not None else []

@@ -243,9 +243,9 @@ class AlertmanagerStandIn(Served):
 
 _ROUTES: dict[str, Callable[[AlertmanagerStandIn, web.BaseRequest], web.Response]] = {
     "/api/v2/status": AlertmanagerStandIn._status,  # noqa: SLF001 - its own routes
-    "/api/v2/alerts": AlertmanagerStandIn._list,  # noqa: SLF001
-    "/-/healthy": AlertmanagerStandIn._healthy,  # noqa: SLF001
-    "/-/ready": AlertmanagerStandIn._healthy,  # noqa: SLF001
+    "/api/v2/alerts": AlertmanagerStandIn._list,  # noqa: SLF001 - as above
+    "/-/healthy": AlertmanagerStandIn._healthy,  # noqa: SLF001 - as above
+    "/-/ready": AlertmanagerStandIn._healthy,  # noqa: SLF001 - as above
 }
 
 

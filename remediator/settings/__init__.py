@@ -220,7 +220,7 @@ class ClientSettings(_Environment):
         if self.url is not None:
             return self.url
         # Who listens everywhere is reached on loopback.
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.listen.host, self.listen.host)  # noqa: S104
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.listen.host, self.listen.host)  # noqa: S104 - read, not bound
         return f"{'https' if self.tls_cert else 'http'}://{Address(host, self.listen.port)}"
 
     @property

@@ -254,3 +254,14 @@ def test_too_few_of_a_count_are_played_until_they_are_decided_and_no_longer(tmp_
     result = run(str(file), "--json")
     assert result.exit_code == 0, result.output
     assert json.loads(result.output)["tests"][0]["played"].startswith("6m")
+
+
+def test_what_people_were_told_is_shown_to_who_misses_some_of_it(tmp_path: Path) -> None:
+    hostile = {"labels": {"alertname": "Down", "job": "cart", "instance": "a\n\x1b[31mb"}}
+    expected = [{"run": "restart"}, {"told": "rolled forward", "channel": "log"}]
+    result = play(tmp_path, alerts=[hostile], expect=expected)
+    assert result.exit_code == 1
+    missing = next(line for line in result.output.splitlines() if "told rolled forward in log" in line)
+    assert "missing" in missing.lower()
+    assert re.search(r"told slack:#incidents: cart: repaired and verified", result.output), result.output
+    assert "\x1b[31mb" not in result.output
