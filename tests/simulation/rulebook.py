@@ -124,7 +124,7 @@ rules:
     limits: {{cooldown: {cooldown}s}}
     deadline: 20s
     steps: [{{id: copy, action: kubernetes.rollout_restart, timeout: 20s, retry: 1}}]
-    verify: {{within: 15s, checks: [{{check: kubernetes.pods_ready}}]}}
+    verify: {{within: 15s, checks: [{{check: kubernetes.rolled_out}}]}}
     report: ["{channel}"]
     mode: live
 

@@ -25,6 +25,8 @@ _ALERTS = {
     "disk": "Disk",
     "lost": "Lost",
 }
+#: How often one instance is told of late.
+_LATE = 0.3
 #: How often a service is lost whose disk is getting full.
 _FULL_DISK = 0.7
 #: How often instances of one service get into trouble one after the other; how many there are, how often it
@@ -111,6 +113,8 @@ class Script:
         over = self._begin(kind, name)
         await asyncio.sleep(random.uniform(0.5, 4))
         group = self._group(_ALERTS[kind], name, range(random.choice((1, 1, 2, 3))))
+        if random.random() < _LATE:
+            self._outside.begin(self._told_late(_ALERTS[kind], name, over))
         await self._until(over)
         await asyncio.sleep(random.uniform(0, 6))
         self._resolve(group)
@@ -122,6 +126,16 @@ class Script:
                 alert.starts_at, alert.ends_at = self._clockwork.now, None
             await self._until(over)
             self._resolve(group)
+
+    async def _told_late(self, alertname: str, name: str, over: Callable[[], bool]) -> None:
+        """One more instance is in the same trouble since now, and nobody is told before it is dealt with."""
+        began = self._clockwork.now
+        await asyncio.sleep(self._random.uniform(5, 30))
+        group = self._group(alertname, name, (_INSTANCES,))
+        group.alerts[0].starts_at = began
+        await self._until(over)
+        await asyncio.sleep(self._random.uniform(4, 10))
+        self._resolve(group)
 
     async def _trickle(self, name: str, at: float) -> None:
         """Instances of a service get into trouble, some of them again, in time to count together or not."""

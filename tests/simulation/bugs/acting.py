@@ -207,9 +207,15 @@ BUGS: Sequence[Bug] = (
     ),
     Bug(
         "expired lease",
-        "who once held a lease may write what became of its run",
-        laws("law_5_only_the_holder_moves_a_run"),
-        {"remediator.store.sqlite.leases._LEASED": leases._LEASED.replace("expires_at > ?", "? IS NOT NULL")},
+        "nobody heeds that a lease is over: neither who held it, nor the ledger",
+        laws("law_5_only_the_holder_moves_a_run", "law_5_tokens_grow"),
+        {
+            **{
+                f"remediator.store.sqlite.leases.{name}": statement.replace("expires_at > ?", "? IS NOT NULL")
+                for name, statement in (("_LEASED", leases._LEASED), ("_RENEW", leases._RENEW))
+            },
+            "remediator.engine.leases.Holder._left": lambda holder: holder._ttl.total_seconds(),
+        },
     ),
     Bug(
         "preempted and goes on",
