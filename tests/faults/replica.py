@@ -23,7 +23,7 @@ from tests.support.preemption import add_actions
 
 #: What :func:`hurry` shortens too far for three replicas and dozens of runs on one machine.
 _CALM = {
-    "remediator.engine.driver.PROBE_FOR": timedelta(seconds=5),
+    "remediator.engine.attempts.PROBE_FOR": timedelta(seconds=5),
     "remediator.engine.driver.BLIND_FOR": timedelta(seconds=15),
     "remediator.engine.recovery._EVERY": 2.0,
     "remediator.engine.pages.PagesLoop.idle": timedelta(seconds=1),

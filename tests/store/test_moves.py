@@ -157,6 +157,26 @@ async def test_an_intent_is_written_with_its_attempt_when_the_guards_allow(
     assert await store.attempt_in_doubt(run.id) is None
 
 
+async def test_no_attempt_is_intended_twice_by_who_has_not_seen_how_far_the_run_is(
+    store: Store, clock: FakeClock
+) -> None:
+    run = await begin(store)
+    held = await lease(store, run)
+    ready = await advanced(store, held.token, run, RunState.READY)
+    answer = await store.intend(held.token, an_intent(ready), agreeing, Intending(ready, held.token))
+    assert isinstance(answer, Intended)
+    assert answer.change is not None
+    done = replace(an_attempt(run, held.token, clock.wall()), outcome=Outcome.SUCCEEDED, detail="done")
+    after = replace(to(answer.change.run, RunState.READY), position=1)
+    assert await store.advance(held.token, RunChange(after, RunState.ACTING, attempt=done)) is None
+    again = await store.intend(
+        held.token, an_intent(ready, first=False), agreeing, Intending(ready, held.token)
+    )
+    assert again is Refused.MOVED
+    assert await store.run(run.id) == after
+    assert await store.attempt_in_doubt(run.id) is None
+
+
 async def test_an_attempt_in_doubt_is_found_after_a_restart(backend: Backend) -> None:
     store = backend.make()
     await store.open()

@@ -23,6 +23,7 @@ from remediator.store.postgres.transaction import Transaction
 from remediator.store.postgres.views import story_of
 
 _STATE = "SELECT state FROM runs WHERE id = $1 FOR NO KEY UPDATE"
+_KNOWN = "SELECT 1 FROM attempts WHERE id = $1"
 _TAKE_SLOT = "INSERT INTO slots (run, rule, target, taken_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"
 
 
@@ -75,6 +76,9 @@ async def intend(
         await brakes.heed(transaction, run.target, verdict)
         return Intended(verdict, None)
     wanted = change(view, verdict)
+    if wanted.attempt is not None and await transaction.value(_KNOWN, wanted.attempt.id):
+        # Whoever intends it again has not seen how far the run is.
+        return Refused.MOVED
     refused = await advance(transaction, token, wanted)
     if refused is not None:
         return refused

@@ -8,7 +8,7 @@ from dataclasses import replace
 from remediator.core.approvals import Objection
 from remediator.core.changes import Intended, IntentRequest, Refused, RunChange
 from remediator.core.guards import NO_LOOKBACK, GuardView, Lookback, Verdict
-from remediator.core.ids import RunId, Token
+from remediator.core.ids import AttemptId, RunId, Token
 from remediator.core.leases import Preempted
 from remediator.core.ports.store import Ask, Settle
 from remediator.core.runs import Run
@@ -69,6 +69,8 @@ def intend(
         brakes.heed(transaction, run.target, verdict)
         return Intended(verdict, None)
     wanted = change(view, verdict)
+    if wanted.attempt is not None and _is_known(transaction, wanted.attempt.id):
+        return Refused.MOVED
     refused = advance(transaction, token, wanted)
     if refused is not None:
         return refused
@@ -78,6 +80,12 @@ def intend(
     if request.first:
         _take_slot(transaction, run)
     return Intended(verdict, wanted)
+
+
+def _is_known(transaction: Transaction, attempt: AttemptId) -> bool:
+    """Whether that attempt was made already: whoever intends it again has not seen how far the run is."""
+    found = transaction.sql.execute("SELECT 1 FROM attempts WHERE id = ?", (attempt,))
+    return found.fetchone() is not None
 
 
 def _take_slot(transaction: Transaction, run: Run) -> None:

@@ -122,7 +122,8 @@ class Runs(Protocol):
 
         ``ask`` gets a view that excludes the asking run, in which ``parallel`` counts the unfinished live
         runs that took a slot, and ``slots`` are those that were taken. If its verdict allows, ``change`` is
-        written as by :meth:`advance`, and with ``request.first`` a slot is taken, which is never given back.
+        written as by :meth:`advance`, refused also if its attempt was made already; with ``request.first`` a
+        slot is taken, which is never given back.
         Whether or not it allows, what it demands is counted, and what it trips is engaged.
 
         An attempt that its target can't fence makes the lease outlive its deadline. Whoever has to give way
