@@ -102,9 +102,9 @@ class Hold:
     planned: PlannedFault[ApiRequest]
     gate: asyncio.Event
 
-    async def struck(self) -> None:
-        """Return once a request is being held."""
-        await self.planned.struck()
+    async def struck(self, deadline: float = 10.0) -> None:
+        """Return once a request is being held; TimeoutError after so many seconds."""
+        await self.planned.struck(deadline)
 
     def release(self) -> None:
         self.gate.set()
