@@ -95,7 +95,8 @@ class Driver:
         if self._run.state is not RunState.PENDING:
             # It was read before the lease was ours: whoever had it may have gone on meanwhile.
             await self._journal.refresh()
-            self._parts.metrics.taken_over(self._run.state)
+            if self._run.state in self._handlers:
+                self._parts.metrics.taken_over(self._run.state)
         async with self._sections.watched():
             while self._run.state in self._handlers and not self._stopping.is_set():
                 was = self._run.state
