@@ -32,6 +32,8 @@ _FULL_DISK = 0.7
 #: How often instances of one service get into trouble one after the other; how many there are, how often it
 #: is another than before, and how often it is for a short while.
 _TRICKLES, _INSTANCES, _OTHERS, _SHORT = 0.25, 3, 0.6, 0.7
+#: How often a service gets full again soon after its cooldown, when its rate is spent.
+_RELAPSES = 0.12
 _LOOK_EVERY = 1.5
 #: The release that every service has at first; there is one before it.
 FIRST_RELEASE = 2
@@ -56,8 +58,8 @@ class Script:
         self._clockwork = clockwork
         self._random = random
         self._diary = diary
-        #: Of its own, so that where nothing trickles in a seed is as it would be without.
-        self._trickling = Random(f"{seed} trickle")
+        #: Of their own, so that where nothing of it happens in a seed it is as it would be without.
+        self._trickling, self._relapsing = Random(f"{seed} trickle"), Random(f"{seed} relapse")
         self._releases = dict.fromkeys(SERVICES, FIRST_RELEASE)
         self._groups = 0
         self.alerts: list[Alert] = []
@@ -78,6 +80,10 @@ class Script:
         if random.random() < _TRICKLES:
             name, at = random.choice(SERVICES), random.uniform(0, until * 0.6)
             self._outside.begin(self._trickle(name, at))
+        random = self._relapsing
+        if random.random() < _RELAPSES:
+            name, at = random.choice(SERVICES), random.uniform(0, until * 0.3)
+            self._outside.begin(self._relapse(name, at))
 
     def meddle(self) -> None:
         """Somebody else changes a service."""
@@ -149,6 +155,16 @@ class Script:
             )
             self._outside.begin(self._one(name, instance, lasts))
             await asyncio.sleep(random.uniform(0, 1.5 * WITHIN))
+
+    async def _relapse(self, name: str, at: float) -> None:
+        """A service is full, and once more between the end of its cooldown and that of its rate's window."""
+        await asyncio.sleep(at)
+        for again in (34, 0):
+            group = self._group("Full", name, range(1))
+            lasts = self._relapsing.uniform(8, 12)
+            await asyncio.sleep(lasts)
+            self._resolve(group)
+            await asyncio.sleep(max(again + self._relapsing.uniform(0, 4) - lasts, 0))
 
     async def _one(self, name: str, instance: int, lasts: float) -> None:
         group, end = self._group("Many", name, (instance,)), self._clockwork.now + lasts
