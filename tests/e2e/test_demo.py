@@ -128,7 +128,7 @@ def test_details_wrap_below_themselves(tmp_path: Path) -> None:
 @SIGNALS
 def test_ended_in_the_middle_it_leaves_nothing_behind(tmp_path: Path, which: signal.Signals) -> None:
     with demo(tmp_path, 80) as screen:
-        wait_until(lambda: screen.shows("attempt.intended"), "it is under way", within=WITHIN)
+        wait_until(lambda: screen.shows("episode.opened"), "it is under way", within=WITHIN)
         screen.process.send_signal(which)
         wait_until(screen.ended, "its end", within=10)
         assert screen.process.returncode == 1
