@@ -32,6 +32,7 @@ from tests.store.values import (
     an_intent,
     begin,
     lease,
+    readied,
     take,
     to,
 )
@@ -117,13 +118,11 @@ async def test_a_lease_still_holds_just_before_its_end(store: Store, clock: Fake
 
 
 async def test_a_run_that_moved_meanwhile_is_left_alone(store: Store) -> None:
-    run = await begin(store)
-    held = await lease(store, run)
-    ready = await advanced(store, held.token, run, RunState.READY)
-    late = RunChange(to(run, RunState.REFUSED, await store.now()), RunState.PENDING)
+    ready, held = await readied(store)
+    late = RunChange(to(ready, RunState.REFUSED, await store.now()), RunState.PENDING)
     assert await store.advance(held.token, late) is Refused.MOVED
     assert await store.advance(None, late) is Refused.MOVED
-    assert await store.run(run.id) == ready
+    assert await store.run(ready.id) == ready
 
 
 async def test_without_a_lease_a_run_may_only_leave_pending_untouched(store: Store) -> None:
@@ -143,64 +142,56 @@ async def test_without_a_lease_a_run_may_only_leave_pending_untouched(store: Sto
 async def test_an_intent_is_written_with_its_attempt_when_the_guards_allow(
     store: Store, clock: FakeClock
 ) -> None:
-    run = await begin(store)
-    held = await lease(store, run)
-    ready = await advanced(store, held.token, run, RunState.READY)
+    ready, held = await readied(store)
     answer = await store.intend(held.token, an_intent(ready), agreeing, Intending(ready, held.token))
     assert isinstance(answer, Intended)
     assert answer.change is not None
-    assert await store.run(run.id) == answer.change.run
-    assert await store.attempt_in_doubt(run.id) == answer.change.attempt
-    done = replace(an_attempt(run, held.token, clock.wall()), outcome=Outcome.SUCCEEDED, detail="done")
+    assert await store.run(ready.id) == answer.change.run
+    assert await store.attempt_in_doubt(ready.id) == answer.change.attempt
+    done = replace(an_attempt(ready, held.token, clock.wall()), outcome=Outcome.SUCCEEDED, detail="done")
     back = RunChange(to(answer.change.run, RunState.READY), RunState.ACTING, attempt=done)
     assert await store.advance(held.token, back) is None
-    assert await store.attempt_in_doubt(run.id) is None
+    assert await store.attempt_in_doubt(ready.id) is None
 
 
 async def test_no_attempt_is_intended_twice_by_who_has_not_seen_how_far_the_run_is(
     store: Store, clock: FakeClock
 ) -> None:
-    run = await begin(store)
-    held = await lease(store, run)
-    ready = await advanced(store, held.token, run, RunState.READY)
+    ready, held = await readied(store)
     answer = await store.intend(held.token, an_intent(ready), agreeing, Intending(ready, held.token))
     assert isinstance(answer, Intended)
     assert answer.change is not None
-    done = replace(an_attempt(run, held.token, clock.wall()), outcome=Outcome.SUCCEEDED, detail="done")
+    done = replace(an_attempt(ready, held.token, clock.wall()), outcome=Outcome.SUCCEEDED, detail="done")
     after = replace(to(answer.change.run, RunState.READY), position=1)
     assert await store.advance(held.token, RunChange(after, RunState.ACTING, attempt=done)) is None
     again = await store.intend(
         held.token, an_intent(ready, first=False), agreeing, Intending(ready, held.token)
     )
     assert again is Refused.MOVED
-    assert await store.run(run.id) == after
-    assert await store.attempt_in_doubt(run.id) is None
+    assert await store.run(ready.id) == after
+    assert await store.attempt_in_doubt(ready.id) is None
 
 
 async def test_an_attempt_in_doubt_is_found_after_a_restart(backend: Backend) -> None:
     store = backend.make()
     await store.open()
-    run = await begin(store)
-    held = await lease(store, run)
-    ready = await advanced(store, held.token, run, RunState.READY)
+    ready, held = await readied(store)
     answer = await store.intend(held.token, an_intent(ready), agreeing, Intending(ready, held.token))
     await store.close()
     store = backend.make()
     await store.open()
     assert isinstance(answer, Intended)
     assert answer.change is not None
-    assert await store.attempt_in_doubt(run.id) == answer.change.attempt
+    assert await store.attempt_in_doubt(ready.id) == answer.change.attempt
     await store.close()
 
 
 async def test_guards_that_object_leave_everything_as_it_was(store: Store) -> None:
-    run = await begin(store)
-    held = await lease(store, run)
-    ready = await advanced(store, held.token, run, RunState.READY)
+    ready, held = await readied(store)
     answer = await store.intend(held.token, an_intent(ready), lambda _r, _v: NO, Intending(ready, held.token))
     assert answer == Intended(NO, None)
-    assert await store.run(run.id) == ready
-    assert await store.attempt_in_doubt(run.id) is None
+    assert await store.run(ready.id) == ready
+    assert await store.attempt_in_doubt(ready.id) is None
     assert await parallel_seen_by_another(store) == 0
 
 
@@ -210,12 +201,10 @@ async def parallel_seen_by_another(store: Store) -> int:
 
 
 async def test_a_slot_is_taken_with_the_first_intent_and_counts_until_the_run_ends(store: Store) -> None:
-    run = await begin(store)
-    held = await lease(store, run)
-    ready = await advanced(store, held.token, run, RunState.READY)
+    ready, held = await readied(store)
     assert (await store.view(ready)).parallel == 0
     await store.intend(held.token, an_intent(ready), agreeing, Intending(ready, held.token))
-    acting = await store.run(run.id)
+    acting = await store.run(ready.id)
     assert acting is not None
     other = await begin(store, "r-other", rule="other", target=NODE)
     assert (await store.view(other)).parallel == 1
@@ -233,17 +222,13 @@ async def test_an_observed_run_takes_nobodys_place(store: Store) -> None:
 
 
 async def test_a_later_intent_takes_no_slot(store: Store) -> None:
-    run = await begin(store)
-    held = await lease(store, run)
-    ready = await advanced(store, held.token, run, RunState.READY)
+    ready, held = await readied(store)
     await store.intend(held.token, an_intent(ready, first=False), agreeing, Intending(ready, held.token))
     assert await parallel_seen_by_another(store) == 0
 
 
 async def test_the_view_of_an_intent_leaves_the_asking_run_out(store: Store) -> None:
-    run = await begin(store)
-    held = await lease(store, run)
-    ready = await advanced(store, held.token, run, RunState.READY)
+    ready, held = await readied(store)
     seen: list[GuardView] = []
 
     def ask(_request: IntentRequest, view: GuardView) -> Verdict:
@@ -259,9 +244,7 @@ async def test_the_view_of_an_intent_leaves_the_asking_run_out(store: Store) -> 
 async def test_an_intent_with_a_lost_lease_asks_nobody_and_writes_nothing(
     store: Store, clock: FakeClock
 ) -> None:
-    run = await begin(store)
-    held = await lease(store, run)
-    ready = await advanced(store, held.token, run, RunState.READY)
+    ready, held = await readied(store)
     clock.advance(TTL.total_seconds())
 
     def ask(_request: IntentRequest, _view: GuardView) -> Verdict:
@@ -269,7 +252,7 @@ async def test_an_intent_with_a_lost_lease_asks_nobody_and_writes_nothing(
 
     answer = await store.intend(held.token, an_intent(ready), ask, Intending(ready, held.token))
     assert answer is Refused.LEASE_LOST
-    assert await store.run(run.id) == ready
+    assert await store.run(ready.id) == ready
 
 
 async def test_an_intent_of_a_run_that_moved_is_refused_and_takes_no_slot(store: Store) -> None:
@@ -284,9 +267,7 @@ async def test_an_intent_of_a_run_that_moved_is_refused_and_takes_no_slot(store:
 
 
 async def test_a_callback_that_raises_leaves_no_intent(store: Store) -> None:
-    run = await begin(store)
-    held = await lease(store, run)
-    ready = await advanced(store, held.token, run, RunState.READY)
+    ready, held = await readied(store)
 
     def change(_view: GuardView, _verdict: Verdict) -> RunChange:
         message = "planted"
@@ -294,22 +275,20 @@ async def test_a_callback_that_raises_leaves_no_intent(store: Store) -> None:
 
     with pytest.raises(RuntimeError, match="planted"):
         await store.intend(held.token, an_intent(ready), agreeing, change)
-    assert await store.run(run.id) == ready
+    assert await store.run(ready.id) == ready
     assert await parallel_seen_by_another(store) == 0
 
 
 async def test_a_second_attempt_in_doubt_is_impossible(store: Store, clock: FakeClock) -> None:
     """Nobody could tell which of two to probe."""
-    run = await begin(store)
-    held = await lease(store, run)
-    ready = await advanced(store, held.token, run, RunState.READY)
+    ready, held = await readied(store)
     await store.intend(held.token, an_intent(ready), agreeing, Intending(ready, held.token))
-    acting = await store.run(run.id)
+    acting = await store.run(ready.id)
     assert acting is not None
-    second = an_attempt(run, held.token, clock.wall(), number=2)
+    second = an_attempt(ready, held.token, clock.wall(), number=2)
     with pytest.raises(StoreError, match="refused"):
         await store.advance(held.token, RunChange(acting, RunState.ACTING, attempt=second))
-    doubted = await store.attempt_in_doubt(run.id)
+    doubted = await store.attempt_in_doubt(ready.id)
     assert doubted is not None
     assert doubted.number == 1
 
@@ -344,9 +323,7 @@ async def test_a_change_that_fails_halfway_leaves_nothing_of_itself(store: Store
 
 async def test_no_run_is_cancelled_from_under_an_episode_that_joined_it(store: Store) -> None:
     """Meanwhile another alert joined, and nobody would decide that one again."""
-    run = await begin(store)
-    held = await lease(store, run)
-    ready = await advanced(store, held.token, run, RunState.READY)
+    ready, held = await readied(store)
     cancelled = RunChange(to(ready, RunState.CANCELLED, await store.now()), RunState.READY)
     assert await store.advance(held.token, cancelled) is Refused.MOVED
     await take(store, an_alert("of-r-1", firing=False))

@@ -34,6 +34,7 @@ from tests.store.values import (
     an_intent,
     begin,
     lease,
+    readied,
 )
 
 
@@ -398,9 +399,7 @@ async def test_no_intent_is_written_into_what_was_put_back_under_a_running_repli
     backend = PostgresBackend(tmp_path, clock)
     store = backend.make()
     await store.open()
-    run = await begin(store)
-    held = await lease(store, run)
-    ready = await advanced(store, held.token, run, RunState.READY)
+    ready, held = await readied(store)
     dump = str(tmp_path / "ledger.dump")
     await asyncio.to_thread(_run, "pg_dump", "--format=custom", f"--file={dump}", f"--dbname={backend.url}")
     answer = await store.intend(held.token, an_intent(ready), agreeing, Intending(ready, held.token))
@@ -410,7 +409,7 @@ async def test_no_intent_is_written_into_what_was_put_back_under_a_running_repli
     again = await store.intend(held.token, an_intent(ready), agreeing, Intending(ready, held.token))
     assert again is Refused.LEASE_LOST
     assert await restored(store)
-    assert await store.attempt_in_doubt(run.id) is None
+    assert await store.attempt_in_doubt(ready.id) is None
     assert len(await store.pauses()) == 1
     await store.close()
     backend.close()
@@ -422,9 +421,7 @@ async def test_an_intent_goes_on_at_once_through_a_failover_that_lost_nothing(
     backend = PostgresBackend(tmp_path, clock)
     store = backend.make()
     await store.open()
-    run = await begin(store)
-    held = await lease(store, run)
-    ready = await advanced(store, held.token, run, RunState.READY)
+    ready, held = await readied(store)
     await backend.execute(store, "UPDATE meta SET value = value + 1 WHERE key = 'is.timeline'")
     answer = await store.intend(held.token, an_intent(ready), agreeing, Intending(ready, held.token))
     assert isinstance(answer, Intended)

@@ -147,6 +147,13 @@ async def advanced(store: Store, token: Token, run: Run, state: RunState) -> Run
     return after
 
 
+async def readied(store: Store) -> tuple[Run, Lease]:
+    """A run that is under way with no step done, and the lease on it."""
+    run = await begin(store)
+    held = await lease(store, run)
+    return await advanced(store, held.token, run, RunState.READY), held
+
+
 def an_attempt(run: Run, token: Token, now: datetime, number: int = 1) -> Attempt:
     return Attempt(
         id=attempt_id(run.id, "undo", number),
